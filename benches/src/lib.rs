@@ -1,0 +1,1 @@
+//! One bench per layer, and the whole relay against named rivals.

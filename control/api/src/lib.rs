@@ -1,0 +1,1 @@
+//! gRPC and HTTP types between the planes.

@@ -1,0 +1,3 @@
+//! Policy store, push, approvals, identity, audit store, HTTP API.
+
+fn main() {}

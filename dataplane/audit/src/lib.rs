@@ -1,0 +1,1 @@
+//! Records, the hash chain, the Merkle log, and its verification.

@@ -1,0 +1,24 @@
+//! The words that every room of the data plane shares: who asks, for what, on which
+//! resource, and what was decided.
+//!
+//! Nothing here reads a byte, decides anything or talks to anyone. Protocol cores turn
+//! frames into these facts, `weir-policy` turns them into a [`Verdict`], `weir-audit`
+//! records them. Start with [`Access`], the question, and [`Verdict`], the answer.
+
+mod access;
+mod clock;
+mod column;
+mod id;
+mod mask;
+mod principal;
+mod side;
+mod verdict;
+
+pub use access::{Access, Action, Resource};
+pub use clock::Now;
+pub use column::{ColumnId, ColumnName, RelationOid, RelationName};
+pub use id::{ApprovalId, ConnectionName, Digest, FlowId, OperationRef, OperationSeq};
+pub use mask::{MaskRule, MaskRuleError};
+pub use principal::{Agent, Group, Identity, Principal, Workload};
+pub use side::Side;
+pub use verdict::{Denial, HoldTerms, PolicyId, Reveal, Verdict};

@@ -1,0 +1,1 @@
+//! One intercepted connection: detect, judge, hold, record, release, edit.

@@ -1,0 +1,1 @@
+//! Durable append of records, recovery, and the log's files.

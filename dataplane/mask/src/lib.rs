@@ -1,0 +1,1 @@
+//! Detectors of sensitive values and the transforms that mask them.

@@ -1,0 +1,1 @@
+//! MCP over HTTP: strict framing, JSON-RPC, methods, answers.

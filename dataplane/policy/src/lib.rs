@@ -1,0 +1,1 @@
+//! Cedar bundles compiled to snapshots that judge.

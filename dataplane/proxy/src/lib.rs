@@ -1,0 +1,1 @@
+//! The confined process that touches every hostile byte: rings, TLS, snapshots, control stream.

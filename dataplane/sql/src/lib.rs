@@ -1,0 +1,1 @@
+//! SQL statements to accesses and column lineage, by PostgreSQL's own grammar.

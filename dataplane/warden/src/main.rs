@@ -1,0 +1,3 @@
+//! The privileged process: eBPF, attestation, listeners; starts the proxy.
+
+fn main() {}

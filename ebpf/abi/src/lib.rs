@@ -1,0 +1,2 @@
+#![no_std]
+//! Map keys and values shared with the kernel.

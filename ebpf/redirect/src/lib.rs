@@ -1,0 +1,1 @@
+//! Loads, attaches, pins and upgrades the eBPF programs; looks up flows.

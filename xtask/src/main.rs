@@ -1,0 +1,3 @@
+//! The one door for automation.
+
+fn main() {}
