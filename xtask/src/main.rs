@@ -1,3 +1,40 @@
-//! The one door for automation.
+//! The one door for automation: `cargo xtask <command>`. One file per command.
 
-fn main() {}
+mod demo;
+mod ebpf;
+mod install;
+mod step;
+mod test;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Build, prove and show Weir.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing and run everything: lints, unit, property, kernel, server and demo tests.
+    Test(test::Arguments),
+    /// Guard two users of this host for real: masked rows, a held DROP, refusals, and the proof of it all.
+    Demo(demo::Arguments),
+    /// Rebuild the committed eBPF object, or prove that it comes from the committed source.
+    Ebpf(ebpf::Arguments),
+    /// Check the import law, the cores' purity and the repository's manners.
+    Tidy,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Ebpf(arguments) => ebpf::run(&arguments),
+        Command::Tidy => tidy::run(),
+    }
+}

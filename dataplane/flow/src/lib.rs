@@ -1,1 +1,135 @@
-//! One intercepted connection: detect, judge, hold, record, release, edit.
+//! One intercepted connection, from its first byte to its last: detect, judge, hold,
+//! record, release, edit.
+//!
+//! A [`Flow`] is told what arrived ([`Flow::handle_bytes`], [`Flow::handle_event`]) and
+//! answers into an [`Outbox`]: bytes for either side, and effects that the shell carries
+//! out. It opens no socket, reads no clock and waits for nothing.
+//!
+//! What it never does: let bytes of an operation go on without a permit and a receipt that
+//! name exactly these bytes; pass on what it could not parse; tell a client more of a
+//! refusal than the outside message.
+//!
+//! Start with [`Flow`]; then `postgres::PostgresFlow` and `mcp::McpFlow`, its two halves.
+
+mod io;
+mod mcp;
+mod plans;
+mod postgres;
+mod release;
+mod world;
+
+use weir_audit::{Kind, Protocol as RecordProtocol, Record};
+use weir_facts::Side;
+
+pub use io::{
+    ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece, Start,
+};
+pub use plans::PlanCache;
+pub use world::{
+    Account, Attribution, Connection, Connections, Credential, Durability, McpTarget, PostgresTarget, Process, Target,
+    TlsMode, Token, WorkloadRule, World, canonical, source_ip,
+};
+
+use mcp::McpFlow;
+use postgres::PostgresFlow;
+
+/// One intercepted connection, both sides.
+pub struct Flow {
+    start: Start,
+    protocol: Protocol,
+}
+
+enum Protocol {
+    /// Nothing was read yet; the first event or byte decides.
+    Undecided,
+    Postgres(Box<PostgresFlow>),
+    Mcp(Box<McpFlow>),
+    /// Refused or over: takes everything and says nothing.
+    Over,
+}
+
+impl Flow {
+    /// A flow that was accepted and whose caller is attested. Call [`Flow::begin`] once.
+    #[must_use]
+    pub const fn new(start: Start) -> Self {
+        Self { start, protocol: Protocol::Undecided }
+    }
+
+    /// Dials the server, or refuses a destination that nobody registered.
+    pub fn begin(&mut self, env: &mut Env<'_>) {
+        let name = self.start.arrival.connection.as_ref();
+        let connection = name.and_then(|name| env.world.connections.named(name)).cloned();
+        self.protocol = match connection {
+            None => {
+                refuse_unregistered(&self.start, env);
+                Protocol::Over
+            }
+            Some(connection) => match &connection.target {
+                Target::Postgres(_) => Protocol::Postgres(Box::new(PostgresFlow::begin(&self.start, connection, env))),
+                Target::Mcp(_) => Protocol::Mcp(Box::new(McpFlow::begin(&self.start, connection, env))),
+            },
+        };
+    }
+
+    /// Offers plaintext read from a side. Returns how many bytes were taken; what was not
+    /// taken is offered again after the next event of this flow.
+    pub fn handle_bytes(&mut self, env: &mut Env<'_>, side: Side, input: &mut [u8]) -> usize {
+        match &mut self.protocol {
+            Protocol::Undecided => 0,
+            Protocol::Postgres(flow) => flow.handle_bytes(env, side, input),
+            Protocol::Mcp(flow) => flow.handle_bytes(env, side, input),
+            Protocol::Over => input.len(),
+        }
+    }
+
+    /// A side will send no more.
+    pub fn handle_eof(&mut self, env: &mut Env<'_>, side: Side) {
+        match &mut self.protocol {
+            Protocol::Undecided | Protocol::Over => env.out.effects.push(Effect::Finished),
+            Protocol::Postgres(flow) => flow.handle_eof(env, side),
+            Protocol::Mcp(flow) => flow.handle_eof(env, side),
+        }
+    }
+
+    /// Something that was asked for happened, or the world changed.
+    pub fn handle_event(&mut self, env: &mut Env<'_>, event: Event) {
+        match &mut self.protocol {
+            Protocol::Undecided | Protocol::Over => {}
+            Protocol::Postgres(flow) => flow.handle_event(env, event),
+            Protocol::Mcp(flow) => flow.handle_event(env, event),
+        }
+    }
+
+    /// The deadline passed.
+    pub fn handle_timeout(&mut self, env: &mut Env<'_>) {
+        match &mut self.protocol {
+            Protocol::Undecided | Protocol::Over => {}
+            Protocol::Postgres(flow) => flow.handle_timeout(env),
+            Protocol::Mcp(flow) => flow.handle_timeout(env),
+        }
+    }
+
+    /// When to call [`Flow::handle_timeout`], in [`weir_facts::Now::mono_ns`].
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        match &self.protocol {
+            Protocol::Undecided | Protocol::Over => None,
+            Protocol::Postgres(flow) => flow.deadline(),
+            Protocol::Mcp(flow) => flow.deadline(),
+        }
+    }
+}
+
+fn refuse_unregistered(start: &Start, env: &mut Env<'_>) {
+    let record = Record {
+        source: Some(start.arrival.source),
+        target: Some(start.arrival.target),
+        verdict: "deny",
+        reason: "the destination is governed but no connection is registered for it",
+        ..Record::new(Kind::Refusal, RecordProtocol::None, env.now)
+    };
+    // The connection is reset whether or not the refusal could be recorded.
+    let _ = env.journal.append(None, &record);
+    env.out.to_client.push(Piece::Reset);
+    env.out.effects.push(Effect::Finished);
+}

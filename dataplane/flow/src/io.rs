@@ -1,0 +1,289 @@
+//! What goes in and out of a flow: bytes, events, effects. The shell carries them out;
+//! the flow never waits.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use weir_audit::{Append, RecordSeq};
+use weir_facts::{
+    Access, ApprovalId, ConnectionName, Digest, FlowId, Group, HoldTerms, Now, Principal, Side, Workload,
+};
+use weir_sql::{Catalog, Epoch};
+
+use crate::plans::PlanCache;
+use crate::world::World;
+
+/// Everything that a flow is born with.
+pub struct Start {
+    /// Its name in records.
+    pub id: FlowId,
+    /// Who connected, and to what.
+    pub arrival: Arrival,
+    /// The world as it is now.
+    pub world: Arc<World>,
+    /// When it was accepted.
+    pub now: Now,
+}
+
+/// What the kernel told of an accepted connection.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The caller's address.
+    pub source: SocketAddr,
+    /// The address that the caller asked for.
+    pub target: SocketAddr,
+    /// The registered server behind `target`; `None` is refused.
+    pub connection: Option<ConnectionName>,
+    /// The attested caller, unless it came from another host.
+    pub workload: Option<Arc<Workload>>,
+}
+
+/// What a call into a flow may use. Time and randomness are arguments, so that a run can
+/// be replayed from its inputs.
+pub struct Env<'a> {
+    /// The time of this call.
+    pub now: Now,
+    /// Where answers go.
+    pub out: &'a mut Outbox,
+    /// The world as it is now.
+    pub world: &'a Arc<World>,
+    /// This worker's journal.
+    pub journal: &'a mut dyn Append,
+    /// Fills a slice with random bytes.
+    pub random: &'a mut dyn FnMut(&mut [u8]),
+    /// This worker's judged statements.
+    pub plans: &'a mut PlanCache,
+}
+
+/// What a call asks of the shell. The shell empties it after each call.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// In order, towards the client.
+    pub to_client: Vec<Piece>,
+    /// In order, towards the server.
+    pub to_server: Vec<Piece>,
+    /// In order, towards the control tasks.
+    pub effects: Vec<Effect>,
+}
+
+impl Outbox {
+    /// The queue towards `side`.
+    pub const fn to(&mut self, side: Side) -> &mut Vec<Piece> {
+        match side {
+            Side::Client => &mut self.to_client,
+            Side::Server => &mut self.to_server,
+        }
+    }
+
+    /// Forgets everything, keeping the capacity.
+    pub fn clear(&mut self) {
+        self.to_client.clear();
+        self.to_server.clear();
+        self.effects.clear();
+    }
+}
+
+/// One thing to do on a side's link, after everything queued there before it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Send these bytes of the call's input, as the call left them.
+    Span(Range<usize>),
+    /// Send these bytes.
+    Bytes(Bytes),
+    /// Begin TLS on this link: as server towards the client, as client towards the server.
+    /// Input of that side that the flow has not taken is ciphertext.
+    StartTls,
+    /// Send no more on this link (half-close).
+    Shutdown,
+    /// Drop this link with RST, at once.
+    Reset,
+}
+
+/// What the shell is asked to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Connect to the original destination; answered by [`Event::Dialed`] or [`Event::DialFailed`].
+    Dial {
+        /// Where to.
+        target: SocketAddr,
+    },
+    /// Hand over the catalogue of a database; answered by [`Event::Catalog`].
+    Catalog {
+        /// Whose credentials to read it with.
+        connection: ConnectionName,
+        /// `pg_database.datname`.
+        database: Arc<str>,
+        /// Read it again unless it is newer than this.
+        newer_than: Option<Epoch>,
+    },
+    /// Ask people; answered by [`Event::Approval`], at once where the same request was decided before.
+    RequestApproval(Box<ApprovalRequest>),
+    /// The asker went away.
+    WithdrawApproval(ApprovalId),
+    /// Spend an approval, which can be done once; answered by [`Event::Redeemed`].
+    RedeemApproval {
+        /// The approval.
+        id: ApprovalId,
+        /// What is about to run.
+        digest: Digest,
+    },
+    /// Make the journal durable up to a record; answered by [`Event::Synced`] or [`Event::SyncFailed`].
+    Sync(RecordSeq),
+    /// A CancelRequest with this key reaches this flow as [`Event::CancelRequested`].
+    OfferCancelKey(CancelKey),
+    /// Pass a CancelRequest to the flow that offered the key; silence if there is none.
+    RouteCancel(CancelKey),
+    /// Open a connection to `target`, send `request`, close it.
+    SendCancel {
+        /// The server.
+        target: SocketAddr,
+        /// The whole CancelRequest.
+        request: Bytes,
+    },
+    /// Nothing more will come from this flow: close both links once their queues are empty.
+    Finished,
+}
+
+/// The key of a CancelRequest as Weir gave it to a client: process id and secret, together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CancelKey(pub Box<[u8]>);
+
+/// What people are asked to approve.
+#[derive(Clone, Debug)]
+pub struct ApprovalRequest {
+    /// Names this request.
+    pub id: ApprovalId,
+    /// Binds it to exactly one operation of one principal.
+    pub digest: Digest,
+    /// The flow that waits.
+    pub flow: FlowId,
+    /// The registered server.
+    pub connection: ConnectionName,
+    /// Who asks.
+    pub principal: Principal,
+    /// From where.
+    pub source: SocketAddr,
+    /// The operation in full, as approvers see it.
+    pub operation: String,
+    /// What it does, as policy saw it.
+    pub accesses: Vec<Access>,
+    /// Who must agree, and until when.
+    pub terms: HoldTerms,
+}
+
+/// What became of a request for approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// People agreed.
+    Approved {
+        /// Who, as `issuer|subject`.
+        approvers: Vec<Arc<str>>,
+        /// The groups that they approved for.
+        groups: Vec<Group>,
+    },
+    /// Somebody refused.
+    Denied {
+        /// Why, in their words.
+        reason: Arc<str>,
+    },
+    /// Nobody decided in time, or the approval was not used in time.
+    Expired,
+    /// The control plane cannot be reached.
+    Unavailable,
+}
+
+/// What the shell tells a flow.
+#[derive(Debug)]
+pub enum Event {
+    /// The server's link is up.
+    Dialed,
+    /// It is not.
+    DialFailed {
+        /// The system call's words.
+        reason: String,
+    },
+    /// A TLS handshake ended well.
+    TlsUp {
+        /// On which link.
+        side: Side,
+        /// The `tls-server-end-point` channel binding (RFC 5929) of that link.
+        channel_binding: Option<Digest>,
+    },
+    /// A TLS handshake failed.
+    TlsFailed {
+        /// On which link.
+        side: Side,
+        /// Why.
+        reason: String,
+    },
+    /// The catalogue of the database that was asked for.
+    Catalog(Result<Arc<CatalogCell>, String>),
+    /// A request for approval was decided.
+    Approval {
+        /// The request, as this flow named it.
+        request: ApprovalId,
+        /// The approval's own name: another than `request` where the same operation was asked before.
+        approval: ApprovalId,
+        /// What became of it.
+        decision: Decision,
+    },
+    /// An approval was spent, or was not there to be spent.
+    Redeemed {
+        /// Which.
+        id: ApprovalId,
+        /// Whether it is this flow's to use.
+        granted: bool,
+    },
+    /// Everything up to this record is on stable storage.
+    Synced(RecordSeq),
+    /// It is not, and will not be.
+    SyncFailed,
+    /// The world was replaced: open sessions are judged again.
+    WorldChanged,
+    /// A CancelRequest came for this flow.
+    CancelRequested,
+    /// An operator ended this session.
+    Locked {
+        /// Why, in their words.
+        reason: String,
+    },
+    /// Weir is going down: finish what runs, begin nothing.
+    Drain,
+}
+
+/// The newest catalogue of one database. Whoever holds it sees replacements.
+pub struct CatalogCell(ArcSwap<Catalog>);
+
+impl CatalogCell {
+    /// A cell with its first catalogue.
+    #[must_use]
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        Self(ArcSwap::new(catalog))
+    }
+
+    /// The catalogue as last read.
+    #[must_use]
+    pub fn load(&self) -> Arc<Catalog> {
+        self.0.load_full()
+    }
+
+    /// The epoch of the catalogue as last read.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.0.load().epoch()
+    }
+
+    /// Replaces the catalogue.
+    pub fn store(&self, catalog: Arc<Catalog>) {
+        self.0.store(catalog);
+    }
+}
+
+impl std::fmt::Debug for CatalogCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CatalogCell").field(&self.epoch()).finish()
+    }
+}

@@ -1,0 +1,252 @@
+//! What the control plane told: servers, accounts, credentials, workloads, and the policy
+//! compiled for them. Immutable; a new one replaces the old at once.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use weir_facts::{ConnectionName, Digest, Group, Identity, Workload};
+use weir_mask::MaskKey;
+use weir_policy::Snapshot;
+
+/// Everything that a flow judges by.
+pub struct World {
+    /// Increases with every change that the control plane pushes.
+    pub version: u64,
+    /// The compiled policy.
+    pub snapshot: Arc<Snapshot>,
+    /// The registered servers.
+    pub connections: Connections,
+    /// The local accounts, by subject.
+    pub accounts: HashMap<Arc<str>, Arc<Account>>,
+    /// Tokens by the SHA-256 of their text.
+    pub tokens: HashMap<Digest, Token>,
+    /// Rules that name workloads, the first that matches wins.
+    pub workloads: Vec<WorkloadRule>,
+    /// How durable a record must be before its operation is released.
+    pub durability: Durability,
+    /// Whether the principal is put into `application_name` towards Postgres servers.
+    pub attribution: Attribution,
+}
+
+/// How durable the intent of an operation is before the operation goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// In the page cache: survives the death of Weir, not of the host.
+    Kept,
+    /// On stable storage for everything but plain reads, which are kept and synced within 10 ms.
+    SyncedExceptPlainReads,
+}
+
+/// Whether servers learn the principal's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attribution {
+    /// `application_name` carries it.
+    ApplicationName,
+    /// It does not.
+    Off,
+}
+
+/// A registered server.
+pub struct Connection {
+    /// Its name in policies.
+    pub name: ConnectionName,
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// How the onward leg is encrypted.
+    pub tls: TlsMode,
+    /// Keys the masks `hash` and `digits`.
+    pub mask_key: MaskKey,
+    /// What speaks there.
+    pub target: Target,
+}
+
+/// What a server speaks, with the credentials that only Weir holds.
+pub enum Target {
+    /// PostgreSQL.
+    Postgres(PostgresTarget),
+    /// An MCP server over HTTP.
+    Mcp(McpTarget),
+}
+
+/// A Postgres server's credentials.
+pub struct PostgresTarget {
+    /// Roles that Weir can log in as. The one named like the start-up user is taken, else the first.
+    pub credentials: Vec<Credential>,
+}
+
+impl PostgresTarget {
+    /// The credential for a start-up user.
+    #[must_use]
+    pub fn credential(&self, user: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|credential| &*credential.role == user).or_else(|| self.credentials.first())
+    }
+}
+
+/// A role and its password.
+pub struct Credential {
+    /// The role.
+    pub role: Arc<str>,
+    /// Its password.
+    pub password: zeroize::Zeroizing<String>,
+}
+
+/// An MCP server's credential.
+pub struct McpTarget {
+    /// The value of the onward `Authorization` header.
+    pub authorization: Option<zeroize::Zeroizing<String>>,
+}
+
+/// Encryption of the leg to the server; the words of libpq's `sslmode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never.
+    Disable,
+    /// If the server offers it.
+    Prefer,
+    /// Always; the certificate is not verified.
+    Require,
+    /// Always; the certificate is verified, and the name too.
+    VerifyFull,
+}
+
+/// The registered servers, by name and by address.
+#[derive(Default)]
+pub struct Connections {
+    by_name: HashMap<ConnectionName, Arc<Connection>>,
+    by_address: HashMap<SocketAddr, ConnectionName>,
+}
+
+impl Connections {
+    /// Indexes servers. Of two that claim an address, the first has it.
+    #[must_use]
+    pub fn new(connections: impl IntoIterator<Item = Connection>) -> Self {
+        let mut index = Self::default();
+        for connection in connections {
+            for address in &connection.addresses {
+                index.by_address.entry(canonical(*address)).or_insert_with(|| connection.name.clone());
+            }
+            index.by_name.insert(connection.name.clone(), Arc::new(connection));
+        }
+        index
+    }
+
+    /// The server of that name.
+    #[must_use]
+    pub fn named(&self, name: &ConnectionName) -> Option<&Arc<Connection>> {
+        self.by_name.get(name)
+    }
+
+    /// The name of the server at an address; v4-mapped addresses count as IPv4.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Option<&ConnectionName> {
+        self.by_address.get(&canonical(address))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.by_name.values()
+    }
+}
+
+/// The same address with a v4-mapped IPv6 address written as IPv4.
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// A local account.
+pub struct Account {
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// The SCRAM verifier of its Weir secret, in PostgreSQL's own format.
+    pub scram_verifier: Option<Arc<str>>,
+    /// Whether it has at least one token, which decides how Postgres clients are asked.
+    pub has_token: bool,
+}
+
+/// What a token proves.
+pub struct Token {
+    /// The account.
+    pub identity: Arc<Identity>,
+    /// When it ends, in microseconds since the Unix epoch.
+    pub expires_us: u64,
+}
+
+/// Names processes that look like this.
+pub struct WorkloadRule {
+    /// Real user id, if it matters.
+    pub uid: Option<u32>,
+    /// Prefix of the cgroup2 path, at a `/`, if it matters.
+    pub cgroup: Option<Arc<str>>,
+    /// Path of the executable, if it matters.
+    pub executable: Option<Arc<str>>,
+    /// The workload's name in policies.
+    pub name: Arc<str>,
+    /// Its groups.
+    pub groups: Vec<Group>,
+    /// The account that answers for it.
+    pub owner: Option<Arc<str>>,
+}
+
+/// What attestation found of a process, before it has a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Real user id.
+    pub uid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// Thread group id.
+    pub pid: u32,
+    /// cgroup2 path below the mount point.
+    pub cgroup: Arc<str>,
+    /// Path of the executable.
+    pub executable: Arc<str>,
+    /// SHA-256 of its content.
+    pub executable_digest: Option<Digest>,
+}
+
+impl WorkloadRule {
+    fn matches(&self, process: &Process) -> bool {
+        let in_cgroup = |prefix: &Arc<str>| {
+            process
+                .cgroup
+                .strip_prefix(&**prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
+        };
+        self.uid.is_none_or(|uid| uid == process.uid)
+            && self.cgroup.as_ref().is_none_or(in_cgroup)
+            && self.executable.as_ref().is_none_or(|path| *path == process.executable)
+    }
+}
+
+impl World {
+    /// Gives an attested process its name. One that no rule knows is `uid:<uid>`, without groups.
+    #[must_use]
+    pub fn workload(&self, process: &Process) -> Workload {
+        let rule = self.workloads.iter().find(|rule| rule.matches(process));
+        Workload {
+            name: rule.map_or_else(|| format!("uid:{}", process.uid).into(), |rule| rule.name.clone()),
+            groups: rule.map(|rule| rule.groups.clone()).unwrap_or_default(),
+            owner: rule.and_then(|rule| rule.owner.clone()),
+            uid: process.uid,
+            gid: process.gid,
+            pid: process.pid,
+            cgroup: process.cgroup.clone(),
+            executable: process.executable.clone(),
+            executable_digest: process.executable_digest,
+        }
+    }
+
+    /// The identity that a token proves, if it is still good.
+    #[must_use]
+    pub fn token(&self, digest: &Digest, unix_us: u64) -> Option<&Arc<Identity>> {
+        self.tokens.get(digest).filter(|token| unix_us < token.expires_us).map(|token| &token.identity)
+    }
+}
+
+/// An address for policies' `source_ip`: v4-mapped counts as IPv4.
+#[must_use]
+pub fn source_ip(address: SocketAddr) -> IpAddr {
+    address.ip().to_canonical()
+}

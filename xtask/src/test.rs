@@ -1,0 +1,47 @@
+//! `cargo xtask test`: everything that must hold, and nothing skipped.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{demo, install, step, tidy};
+
+/// What to run.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Leave out lints and documentation: only what executes.
+    #[arg(long)]
+    no_lints: bool,
+    /// Leave out the demo.
+    #[arg(long)]
+    no_demo: bool,
+}
+
+/// Installs what is missing, then runs every check in the order of its cost.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    if !step::is_root() {
+        bail!("the kernel tests attach eBPF programs and make cgroups: run this as root");
+    }
+    install::ensure(&[install::CC, install::LIBCLANG, install::POSTGRES, install::NPM, install::IPROUTE2])?;
+    tidy::run()?;
+    if !arguments.no_lints {
+        step::run("format", step::cargo().args(["fmt", "--all", "--check"]))?;
+        step::run("lints", step::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+        step::run(
+            "documentation",
+            step::cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps", "--document-private-items"]),
+        )?;
+    }
+    step::run("tests", &mut all_tests())?;
+    if !arguments.no_demo {
+        demo::run(&demo::Arguments::once())?;
+    }
+    println!("cargo xtask test: everything passed");
+    Ok(())
+}
+
+fn all_tests() -> Command {
+    let mut command = step::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]);
+    command
+}
