@@ -26,7 +26,7 @@ pub use io::{
 };
 pub use plans::PlanCache;
 pub use world::{
-    Account, Attribution, Connection, Connections, Credential, Durability, McpTarget, PostgresTarget, Process, Target,
+    Account, Attribution, Connection, Connections, Credential, Durability, McpTarget, PostgresTarget, Process, Target, Tls,
     TlsMode, Token, WorkloadRule, World, canonical, source_ip,
 };
 

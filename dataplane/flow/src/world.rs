@@ -54,7 +54,7 @@ pub struct Connection {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
     /// How the onward leg is encrypted.
-    pub tls: TlsMode,
+    pub tls: Tls,
     /// Keys the masks `hash` and `digits`.
     pub mask_key: MaskKey,
     /// What speaks there.
@@ -97,8 +97,19 @@ pub struct McpTarget {
     pub authorization: Option<zeroize::Zeroizing<String>>,
 }
 
-/// Encryption of the leg to the server; the words of libpq's `sslmode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Encryption of the leg to a server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tls {
+    /// Whether, and how much is verified.
+    pub mode: TlsMode,
+    /// Certificates to trust for `verify-full`, PEM.
+    pub ca_pem: Arc<str>,
+    /// The name that the server's certificate must have; its address where this is `None`.
+    pub server_name: Option<Arc<str>>,
+}
+
+/// The words of libpq's `sslmode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TlsMode {
     /// Never.
     Disable,
