@@ -26,8 +26,8 @@ pub use io::{
 };
 pub use plans::PlanCache;
 pub use world::{
-    Account, Attribution, Connection, Connections, Credential, Durability, McpTarget, PostgresTarget, Process, Target, Tls,
-    TlsMode, Token, WorkloadRule, World, canonical, source_ip,
+    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, McpTarget, PostgresTarget, Process,
+    Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World, canonical, source_ip,
 };
 
 use mcp::McpFlow;

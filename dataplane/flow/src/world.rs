@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use weir_facts::{ConnectionName, Digest, Group, Identity, Workload};
 use weir_mask::MaskKey;
-use weir_policy::Snapshot;
+use weir_policy::{ClockTrust, Snapshot};
 
 /// Everything that a flow judges by.
 pub struct World {
@@ -23,10 +23,38 @@ pub struct World {
     pub tokens: HashMap<Digest, Token>,
     /// Rules that name workloads, the first that matches wins.
     pub workloads: Vec<WorkloadRule>,
+    /// Whether the wall clock may decide anything.
+    pub clock: ClockTrust,
+    /// What is the same for every connection.
+    pub settings: Settings,
+}
+
+/// What is the same for every connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
     /// How durable a record must be before its operation is released.
     pub durability: Durability,
     /// Whether the principal is put into `application_name` towards Postgres servers.
     pub attribution: Attribution,
+    /// How long a Postgres statement waits for people before it is refused with the approval's name.
+    pub postgres_hold_ns: u64,
+    /// How long an MCP call waits for people before the client is told to come back.
+    pub mcp_hold_ns: u64,
+    /// When this world is stale, in microseconds since the Unix epoch.
+    pub not_after_us: u64,
+    /// What happens then.
+    pub stale: Stale,
+}
+
+/// What a stale world still allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// Everything.
+    Continue,
+    /// No new flow.
+    DenyNew,
+    /// No operation.
+    DenyAll,
 }
 
 /// How durable the intent of an operation is before the operation goes on.
@@ -55,6 +83,8 @@ pub struct Connection {
     pub addresses: Vec<SocketAddr>,
     /// How the onward leg is encrypted.
     pub tls: Tls,
+    /// Whether a client that offers no TLS is served.
+    pub client_tls: ClientTls,
     /// Keys the masks `hash` and `digits`.
     pub mask_key: MaskKey,
     /// What speaks there.
@@ -71,15 +101,32 @@ pub enum Target {
 
 /// A Postgres server's credentials.
 pub struct PostgresTarget {
-    /// Roles that Weir can log in as. The one named like the start-up user is taken, else the first.
+    /// Roles that Weir can log in as.
     pub credentials: Vec<Credential>,
+    /// The role of a session whose start-up user has no credential of its own; `None` refuses it.
+    pub default_role: Option<Arc<str>>,
+    /// The role that reads the catalogue, if one is set apart for it.
+    pub catalog_role: Option<Arc<str>>,
+    /// The database to read the catalogue of where a session names none.
+    pub database: Arc<str>,
 }
 
 impl PostgresTarget {
-    /// The credential for a start-up user.
+    /// The credential for a start-up user: its own, else the default role's.
     #[must_use]
     pub fn credential(&self, user: &str) -> Option<&Credential> {
-        self.credentials.iter().find(|credential| &*credential.role == user).or_else(|| self.credentials.first())
+        self.of_role(user).or_else(|| self.of_role(self.default_role.as_deref()?))
+    }
+
+    /// The credential that reads the catalogue.
+    #[must_use]
+    pub fn catalog_credential(&self) -> Option<&Credential> {
+        let chosen = self.catalog_role.as_deref().or(self.default_role.as_deref());
+        chosen.and_then(|role| self.of_role(role)).or_else(|| self.credentials.first())
+    }
+
+    fn of_role(&self, role: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|credential| &*credential.role == role)
     }
 }
 
@@ -95,6 +142,15 @@ pub struct Credential {
 pub struct McpTarget {
     /// The value of the onward `Authorization` header.
     pub authorization: Option<zeroize::Zeroizing<String>>,
+}
+
+/// Encryption of the leg from a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientTls {
+    /// The client decides.
+    Optional,
+    /// A client without TLS is refused.
+    Required,
 }
 
 /// Encryption of the leg to a server.
