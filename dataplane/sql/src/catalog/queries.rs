@@ -1,0 +1,112 @@
+//! The questions that fill a [`Catalog`](super::Catalog), as text for any client. They run
+//! with `search_path = pg_catalog` on PostgreSQL 12 to 18 and read pg_catalog only.
+
+/// (name, SQL). Results go to [`Catalog::from_rows`](super::Catalog::from_rows) in this
+/// order, every value in text format.
+pub(super) const QUERIES: &[(&str, &str)] = &[
+    ("server", "SELECT current_setting('server_version_num')"),
+    ("relations", RELATIONS),
+    ("columns", COLUMNS),
+    ("inheritance", "SELECT inhrelid, inhparent FROM pg_inherits"),
+    ("foreign_keys", FOREIGN_KEYS),
+    ("views", VIEWS),
+    ("view_reads", VIEW_READS),
+    ("generated", GENERATED),
+    ("functions", FUNCTIONS),
+    ("operators", OPERATORS),
+    ("casts", CASTS),
+    ("code", CODE),
+];
+
+/// One row whose text changes when any row that [`QUERIES`] read has changed.
+pub(super) const EPOCH_QUERY: &str = "SELECT concat_ws('/', \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint), sum(oid::bigint * (xmin::text::bigint % 65521))) FROM pg_class), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint), sum(attrelid::bigint * (xmin::text::bigint % 65521))) FROM pg_attribute), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_namespace), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_rewrite), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_inherits), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_constraint), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_attrdef), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_proc), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_operator), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_cast), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_trigger), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_policy))";
+
+/// Everything that can stand in FROM, with the toast table's owner. Composite types and
+/// indexes cannot.
+const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence = 't', \
+ c.reltoastrelid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+ WHERE c.relkind IN ('r','v','m','p','f','S','t')";
+
+const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.attnotnull, a.attgenerated \
+ FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r','v','m','p','f','S','t') \
+ ORDER BY a.attrelid, a.attnum";
+
+const FOREIGN_KEYS: &str = "SELECT conrelid, array_to_string(conkey, ','), confrelid, array_to_string(confkey, ',') \
+ FROM pg_constraint WHERE contype = 'f'";
+
+/// The stored query of each view outside the system schemas.
+const VIEWS: &str = "SELECT r.ev_class, r.ev_action::text FROM pg_rewrite r \
+ JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace \
+ WHERE r.ev_type = '1' AND n.nspname NOT IN ('pg_catalog', 'information_schema')";
+
+/// What each of them reads; column 0 is the relation as such.
+const VIEW_READS: &str = "SELECT DISTINCT r.ev_class, d.refobjid, d.refobjsubid FROM pg_rewrite r \
+ JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace \
+ JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid \
+ AND d.refclassid = 'pg_class'::regclass \
+ WHERE r.ev_type = '1' AND d.refobjid <> r.ev_class \
+ AND n.nspname NOT IN ('pg_catalog', 'information_schema')";
+
+const GENERATED: &str = "SELECT d.adrelid, d.adnum, d.adbin::text FROM pg_attrdef d \
+ JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
+ WHERE a.attgenerated <> '' AND NOT a.attisdropped";
+
+/// Every function. The last column tells an extension's overload for a type of its own,
+/// which cannot be meant where only built-in types are.
+const FUNCTIONS: &str = "SELECT p.oid, n.nspname, p.proname, \
+ EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') \
+ AND EXISTS (SELECT 1 FROM unnest(p.proargtypes::oid[]) t(o) WHERE t.o >= 16384) \
+ FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace";
+
+/// Operators whose function is written in a language that reads tables. C is a
+/// superuser's, and extensions bring operators in it by the dozen.
+const OPERATORS: &str = "SELECT o.oprname, n.nspname, p.proname FROM pg_operator o \
+ JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_namespace n ON n.oid = p.pronamespace \
+ JOIN pg_language l ON l.oid = p.prolang \
+ WHERE n.nspname <> 'pg_catalog' AND l.lanname NOT IN ('c', 'internal')";
+
+/// Casts and domain checks that run such a function, by the type's name.
+const CASTS: &str = "SELECT t.typname, n.nspname, p.proname FROM pg_cast c \
+ JOIN pg_type t ON t.oid = c.casttarget JOIN pg_proc p ON p.oid = c.castfunc \
+ JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang \
+ WHERE n.nspname <> 'pg_catalog' AND l.lanname NOT IN ('c', 'internal') \
+ UNION SELECT t.typname, n.nspname, p.proname FROM pg_constraint k \
+ JOIN pg_type t ON t.oid = k.contypid \
+ JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid = 'pg_proc'::regclass \
+ JOIN pg_proc p ON p.oid = d.refobjid JOIN pg_namespace n ON n.oid = p.pronamespace \
+ JOIN pg_language l ON l.oid = p.prolang \
+ WHERE n.nspname <> 'pg_catalog' AND l.lanname NOT IN ('c', 'internal')";
+
+/// User code that reading ('r') or writing ('w') a relation runs: policies, triggers,
+/// defaults, generated columns, checks, index expressions. A user rule ('u') rewrites the
+/// statement itself and has no function.
+const CODE: &str = "SELECT x.relation, x.moment, n.nspname, p.proname FROM ( \
+ SELECT t.tgrelid AS relation, 'w' AS moment, t.tgfoid AS function FROM pg_trigger t \
+ WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' \
+ UNION SELECT a.adrelid, 'w', d.refobjid FROM pg_attrdef a JOIN pg_depend d \
+ ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_proc'::regclass \
+ UNION SELECT k.conrelid, 'w', d.refobjid FROM pg_constraint k JOIN pg_depend d \
+ ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid = 'pg_proc'::regclass \
+ WHERE k.conrelid <> 0 \
+ UNION SELECT i.indrelid, 'w', d.refobjid FROM pg_index i JOIN pg_depend d \
+ ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_proc'::regclass \
+ UNION SELECT l.polrelid, 'r', d.refobjid FROM pg_policy l JOIN pg_depend d \
+ ON d.classid = 'pg_policy'::regclass AND d.objid = l.oid AND d.refclassid = 'pg_proc'::regclass \
+ ) x JOIN pg_proc p ON p.oid = x.function JOIN pg_namespace n ON n.oid = p.pronamespace \
+ JOIN pg_language l ON l.oid = p.prolang \
+ WHERE n.nspname <> 'pg_catalog' AND l.lanname NOT IN ('c', 'internal') \
+ UNION SELECT r.ev_class, 'u', NULL, NULL FROM pg_rewrite r WHERE r.ev_type <> '1' \
+ AND r.ev_class >= 16384";

@@ -1,0 +1,345 @@
+use std::collections::{HashMap, HashSet};
+
+use weir_facts::{ColumnId, ColumnName, MaskRule, RelationOid, Reveal};
+
+use crate::catalog::Catalog;
+
+/// What holds for a column that no label names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unlabelled {
+    /// It may be shown.
+    Clear,
+    /// It is shown like this. Columns labelled with [`Reveal::Clear`] stay clear.
+    Hidden(Reveal),
+}
+
+/// Why a column is sensitive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// What of it reaches the client.
+    pub reveal: Reveal,
+    /// The labelled columns that it copies or is computed from; policy is asked about these
+    /// as well as about the column itself.
+    pub sources: Vec<ColumnId>,
+}
+
+/// The columns that must not reach the client as they are: labelled ones and, closed over
+/// the catalogue, every column that holds the same values.
+#[derive(Clone, Debug, Default)]
+pub struct Sensitive {
+    marks: HashMap<ColumnId, Mark>,
+    relations: HashSet<RelationOid>,
+    touchy: HashSet<RelationOid>,
+    unresolved: Vec<ColumnName>,
+}
+
+impl Sensitive {
+    /// Closes `labelled` over the catalogue. A label [`Reveal::Clear`] exempts a column from
+    /// `unlabelled`, but not from what reaches it through lineage.
+    ///
+    /// - a view's bare column takes its origin's mark; any other column of a view that reads
+    ///   a sensitive column is computed from it;
+    /// - parents, children and partitions share marks by column name;
+    /// - both ends of a foreign key share marks;
+    /// - a generated column and a toast table are computed from their relation's columns.
+    ///
+    /// A computed column is never shown by a mask that keeps a part, since the part need not
+    /// be where it was: it becomes NULL, or stays denied.
+    #[must_use]
+    pub fn close(
+        catalog: &Catalog,
+        labelled: impl IntoIterator<Item = (ColumnName, Reveal)>,
+        unlabelled: &Unlabelled,
+    ) -> Self {
+        let mut closure = Self::default();
+        closure.seed(catalog, labelled, unlabelled);
+        while closure.spread(catalog) {}
+        closure.index(catalog);
+        closure
+    }
+
+    /// Nothing is sensitive.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// Why a column is sensitive; `None` if it is not.
+    #[must_use]
+    pub fn mark(&self, column: ColumnId) -> Option<&Mark> {
+        self.marks.get(&column)
+    }
+
+    /// What of a column the client may see; `None` is all of it.
+    #[must_use]
+    pub fn reveal(&self, column: ColumnId) -> Option<&Reveal> {
+        self.marks.get(&column).map(|mark| &mark.reveal)
+    }
+
+    /// Every sensitive column.
+    pub fn columns(&self) -> impl Iterator<Item = (ColumnId, &Mark)> {
+        self.marks.iter().map(|(id, mark)| (*id, mark))
+    }
+
+    /// Whether a relation has a sensitive column.
+    #[must_use]
+    pub fn holds(&self, relation: RelationOid) -> bool {
+        self.relations.contains(&relation)
+    }
+
+    /// Whether an error raised by writing to a relation can quote a sensitive value: its own,
+    /// or one of a relation that a foreign key or inheritance ties to it.
+    #[must_use]
+    pub fn touches(&self, relation: RelationOid) -> bool {
+        self.touchy.contains(&relation)
+    }
+
+    /// Labels that name no column of this catalogue: misspelled, dropped, or not yet made.
+    #[must_use]
+    pub fn unresolved(&self) -> &[ColumnName] {
+        &self.unresolved
+    }
+
+    fn seed(
+        &mut self,
+        catalog: &Catalog,
+        labelled: impl IntoIterator<Item = (ColumnName, Reveal)>,
+        unlabelled: &Unlabelled,
+    ) {
+        let mut named = HashSet::new();
+        for (name, reveal) in labelled {
+            let Some(id) = catalog.column_id(&name) else {
+                self.unresolved.push(name);
+                continue;
+            };
+            named.insert(id);
+            self.add(id, &reveal, &[id]);
+        }
+        let Unlabelled::Hidden(reveal) = unlabelled else {
+            return;
+        };
+        for relation in catalog
+            .relations
+            .values()
+            .filter(|relation| !relation.is_system())
+        {
+            for column in &relation.columns {
+                let id = ColumnId {
+                    relation: relation.oid,
+                    attnum: column.attnum,
+                };
+                if !named.contains(&id) {
+                    self.add(id, reveal, &[id]);
+                }
+            }
+        }
+    }
+
+    /// One round over every edge; whether anything changed.
+    fn spread(&mut self, catalog: &Catalog) -> bool {
+        let mut changed = false;
+        for (oid, view) in &catalog.views {
+            changed |= self.spread_view(catalog, *oid, view);
+        }
+        for (child, parent) in &catalog.inheritance {
+            changed |= self.spread_names(catalog, *child, *parent)
+                | self.spread_names(catalog, *parent, *child);
+        }
+        for key in &catalog.foreign_keys {
+            for (from, to) in &key.columns {
+                let from = ColumnId {
+                    relation: key.from,
+                    attnum: *from,
+                };
+                let to = ColumnId {
+                    relation: key.to,
+                    attnum: *to,
+                };
+                changed |= self.copy(from, to) | self.copy(to, from);
+            }
+        }
+        for (column, inputs) in &catalog.generated {
+            for attnum in inputs {
+                let inputs = self.inputs(ColumnId {
+                    relation: column.relation,
+                    attnum: *attnum,
+                });
+                changed |= self.compute(*column, &inputs);
+            }
+        }
+        for (toast, owner) in &catalog.toast {
+            let inputs = self.inputs(ColumnId {
+                relation: *owner,
+                attnum: 0,
+            });
+            for column in catalog
+                .relation(*toast)
+                .into_iter()
+                .flat_map(|relation| &relation.columns)
+            {
+                changed |= self.compute(
+                    ColumnId {
+                        relation: *toast,
+                        attnum: column.attnum,
+                    },
+                    &inputs,
+                );
+            }
+        }
+        changed
+    }
+
+    fn spread_view(
+        &mut self,
+        catalog: &Catalog,
+        oid: RelationOid,
+        view: &crate::catalog::View,
+    ) -> bool {
+        let Some(relation) = catalog.relation(oid) else {
+            return false;
+        };
+        let inputs: Vec<Mark> = view
+            .reads
+            .iter()
+            .flat_map(|read| {
+                self.inputs(if view.whole_row {
+                    ColumnId { attnum: 0, ..*read }
+                } else {
+                    *read
+                })
+            })
+            .collect();
+        let mut changed = false;
+        for column in &relation.columns {
+            let id = ColumnId {
+                relation: oid,
+                attnum: column.attnum,
+            };
+            changed |= match view.origins.get(&column.attnum) {
+                Some(origin) if origin.attnum > 0 => self.copy(*origin, id),
+                Some(_) | None => self.compute(id, &inputs),
+            };
+        }
+        changed
+    }
+
+    fn spread_names(&mut self, catalog: &Catalog, from: RelationOid, to: RelationOid) -> bool {
+        let (Some(from), Some(to)) = (catalog.relation(from), catalog.relation(to)) else {
+            return false;
+        };
+        let mut changed = false;
+        for column in &from.columns {
+            let Some(twin) = to.column_named(&column.name) else {
+                continue;
+            };
+            let source = ColumnId {
+                relation: from.oid,
+                attnum: column.attnum,
+            };
+            changed |= self.copy(
+                source,
+                ColumnId {
+                    relation: to.oid,
+                    attnum: twin.attnum,
+                },
+            );
+        }
+        changed
+    }
+
+    /// The marks of a column, or of every column where the attribute number is 0.
+    fn inputs(&self, read: ColumnId) -> Vec<Mark> {
+        if read.attnum != 0 {
+            return self.marks.get(&read).cloned().into_iter().collect();
+        }
+        let of_relation = self
+            .marks
+            .iter()
+            .filter(|(id, _)| id.relation == read.relation);
+        let mut marks: Vec<_> = of_relation.map(|(id, mark)| (*id, mark.clone())).collect();
+        marks.sort_by_key(|(id, _)| *id);
+        marks.into_iter().map(|(_, mark)| mark).collect()
+    }
+
+    fn copy(&mut self, from: ColumnId, to: ColumnId) -> bool {
+        match self.marks.get(&from).cloned() {
+            Some(mark) => self.add(to, &mark.reveal, &mark.sources),
+            None => false,
+        }
+    }
+
+    fn compute(&mut self, column: ColumnId, inputs: &[Mark]) -> bool {
+        inputs.iter().fold(false, |changed, mark| {
+            let reveal = match &mark.reveal {
+                Reveal::Mask(_, policy) => Reveal::Mask(MaskRule::Null, policy.clone()),
+                other @ (Reveal::Clear | Reveal::Deny(_)) => other.clone(),
+            };
+            changed | self.add(column, &reveal, &mark.sources)
+        })
+    }
+
+    /// Adds a mark, keeping the stricter reveal; whether anything changed.
+    fn add(&mut self, id: ColumnId, reveal: &Reveal, sources: &[ColumnId]) -> bool {
+        if matches!(reveal, Reveal::Clear) {
+            return false;
+        }
+        let mark = self.marks.entry(id).or_insert_with(|| Mark {
+            reveal: Reveal::Clear,
+            sources: Vec::new(),
+        });
+        let mut changed = false;
+        if strictness(reveal) > strictness(&mark.reveal) {
+            mark.reveal = reveal.clone();
+            changed = true;
+        }
+        for source in sources {
+            if let Err(at) = mark.sources.binary_search(source) {
+                mark.sources.insert(at, *source);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    fn index(&mut self, catalog: &Catalog) {
+        self.relations = self.marks.keys().map(|id| id.relation).collect();
+        self.touchy = self.relations.clone();
+        let keys = catalog.foreign_keys.iter().map(|key| (key.from, key.to));
+        let ties: Vec<_> = keys.chain(catalog.inheritance.iter().copied()).collect();
+        // Cascades run along chains of keys, so ties are followed to their end.
+        loop {
+            let before = self.touchy.len();
+            for (a, b) in &ties {
+                if self.touchy.contains(a) || self.touchy.contains(b) {
+                    self.touchy.extend([*a, *b]);
+                }
+            }
+            if self.touchy.len() == before {
+                return;
+            }
+        }
+    }
+}
+
+/// Orders reveals: a greater number shows less. Two rules of equal strictness keep the first.
+fn strictness(reveal: &Reveal) -> u16 {
+    match reveal {
+        Reveal::Clear => 0,
+        Reveal::Mask(rule, _) => match rule {
+            MaskRule::KeepFirst(n) | MaskRule::KeepLast(n) => 300 - u16::from(*n),
+            MaskRule::PartialEmail => 310,
+            MaskRule::DateYear => 320,
+            MaskRule::Digits => 330,
+            MaskRule::Hash => 340,
+            MaskRule::Redact => 350,
+            MaskRule::Fixed(_) => 360,
+            MaskRule::Null => 370,
+        },
+        Reveal::Deny(_) => 400,
+    }
+}
+
+/// The stricter of two reveals.
+pub(crate) fn stricter<'a>(a: &'a Reveal, b: &'a Reveal) -> &'a Reveal {
+    if strictness(b) > strictness(a) { b } else { a }
+}

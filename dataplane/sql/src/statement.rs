@@ -1,0 +1,225 @@
+use std::ops::Range;
+use std::sync::Arc;
+
+use weir_facts::{Access, ColumnId, RelationOid, Reveal};
+
+/// What the caller knows of the session that the text arrives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// The open transaction has changed the catalogue in ways that no other session, so
+    /// neither our snapshot, can see. Every user relation is then `pg.unknown` as well.
+    pub uncommitted_ddl: bool,
+}
+
+/// One statement, as facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Bytes of the text that it covers, without the semicolon.
+    pub span: Range<usize>,
+    /// What it is.
+    pub kind: StatementKind,
+    /// Every (action, resource) pair that policy must allow; sorted, each once. Empty for
+    /// what needs no more than the connection.
+    pub accesses: Vec<Access>,
+    /// The text with constants replaced by `$n`, bounded, for records.
+    pub normalised: String,
+    /// UPDATE, DELETE or SELECT with a WHERE clause at the top.
+    pub has_where: bool,
+    /// It touches a relation that has sensitive columns, or one whose constraints or
+    /// triggers reach such a relation: error and notice texts must be replaced.
+    pub sensitive: bool,
+    /// The row description, column by column. `None` where the statement returns no rows
+    /// or where a prediction is impossible; a sensitive statement that answers with rows
+    /// although this is `None` must not pass.
+    pub columns: Option<Vec<OutputColumn>>,
+    /// It changes what [`Catalog`](crate::Catalog) holds: read it again.
+    pub changes_catalog: bool,
+    /// What it does to the transaction.
+    pub transaction: TransactionEffect,
+    /// A SELECT, VALUES, TABLE or SHOW that writes nothing, locks nothing and calls
+    /// nothing unknown.
+    pub is_plain_read: bool,
+}
+
+/// A predicted field of the row description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputColumn {
+    /// The field's name.
+    pub name: Arc<str>,
+    /// The (table OID, attribute number) pairs that the server may report, any of them.
+    pub origins: Vec<ColumnId>,
+    /// What of it the client may see.
+    pub reveal: Reveal,
+}
+
+/// What the server reports for an expression.
+pub(crate) const NO_ORIGIN: ColumnId = ColumnId {
+    relation: RelationOid(0),
+    attnum: 0,
+};
+
+/// What a statement is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatementKind {
+    /// SELECT, TABLE, VALUES.
+    Select,
+    /// INSERT.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+    /// MERGE.
+    Merge,
+    /// BEGIN, START TRANSACTION.
+    Begin,
+    /// COMMIT, END.
+    Commit,
+    /// ROLLBACK, ABORT.
+    Rollback,
+    /// SAVEPOINT.
+    Savepoint {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// RELEASE SAVEPOINT.
+    Release {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// ROLLBACK TO SAVEPOINT.
+    RollbackTo {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED.
+    TwoPhase,
+    /// SET name = value, SET LOCAL, SET TRANSACTION.
+    Set {
+        /// The parameter, lower case.
+        name: Arc<str>,
+        /// The value as text; `None` for DEFAULT and FROM CURRENT.
+        value: Option<Arc<str>>,
+        /// SET LOCAL.
+        local: bool,
+    },
+    /// RESET name, or RESET ALL with `None`.
+    Reset {
+        /// The parameter, lower case.
+        name: Option<Arc<str>>,
+    },
+    /// SHOW name; `all` for SHOW ALL.
+    Show {
+        /// The parameter, lower case.
+        name: Arc<str>,
+    },
+    /// PREPARE name AS …; a protocol statement of that name afterwards.
+    Prepare {
+        /// The statement's name.
+        name: Arc<str>,
+        /// What EXECUTE will run.
+        inner: Box<Statement>,
+    },
+    /// EXECUTE name. Its accesses and columns are those of what was prepared.
+    Execute {
+        /// The statement's name.
+        name: Arc<str>,
+    },
+    /// DEALLOCATE name, or ALL with `None`.
+    Deallocate {
+        /// The statement's name.
+        name: Option<Arc<str>>,
+    },
+    /// DECLARE name CURSOR FOR …; a protocol portal of that name afterwards.
+    DeclareCursor {
+        /// The portal's name.
+        name: Arc<str>,
+        /// What FETCH will answer with.
+        inner: Box<Statement>,
+        /// WITH HOLD: it outlives the transaction.
+        hold: bool,
+    },
+    /// FETCH or MOVE. A FETCH answers with the columns of the declared query.
+    Fetch {
+        /// The portal's name.
+        name: Arc<str>,
+        /// MOVE: no rows.
+        is_move: bool,
+    },
+    /// CLOSE name, or ALL with `None`.
+    CloseCursor {
+        /// The portal's name.
+        name: Option<Arc<str>>,
+    },
+    /// DISCARD; `all` also drops statements, portals and temporary relations.
+    Discard {
+        /// DISCARD ALL.
+        all: bool,
+    },
+    /// EXPLAIN.
+    Explain {
+        /// It also runs the statement.
+        analyze: bool,
+        /// What is explained.
+        inner: Box<Statement>,
+    },
+    /// COPY.
+    Copy {
+        /// Which way.
+        direction: CopyDirection,
+    },
+    /// DO.
+    Do,
+    /// CALL.
+    Call,
+    /// LOCK TABLE.
+    Lock,
+    /// TRUNCATE.
+    Truncate,
+    /// LISTEN.
+    Listen,
+    /// NOTIFY.
+    Notify,
+    /// UNLISTEN.
+    Unlisten,
+    /// VACUUM, ANALYZE, REINDEX, CLUSTER, CHECKPOINT, REFRESH MATERIALIZED VIEW.
+    Maintain,
+    /// SET CONSTRAINTS.
+    Constraints,
+    /// CREATE, ALTER, DROP, COMMENT, GRANT and alike; the word is the parser's node.
+    Ddl(&'static str),
+    /// CREATE TABLE AS, SELECT INTO, CREATE MATERIALIZED VIEW.
+    CreateTableAs,
+    /// A statement that is not in the allow-list. Always with a `pg.unknown`.
+    Unknown(&'static str),
+}
+
+/// Which way COPY moves rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyDirection {
+    /// COPY … TO STDOUT.
+    ToClient,
+    /// COPY … FROM STDIN.
+    FromClient,
+    /// To or from a file or program of the server's host.
+    Server,
+}
+
+/// What a statement does to the transaction it runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionEffect {
+    /// Nothing.
+    None,
+    /// Opens a block.
+    Begin,
+    /// Ends the block, keeping its work.
+    Commit,
+    /// Ends the block, dropping its work.
+    Rollback,
+    /// Ends the current block and opens the next (AND CHAIN).
+    Chain,
+    /// SAVEPOINT, RELEASE, ROLLBACK TO.
+    Savepoint,
+    /// PREPARE TRANSACTION ends the block; COMMIT PREPARED and ROLLBACK PREPARED end another's.
+    TwoPhase,
+}
