@@ -1,1 +1,31 @@
 //! Cedar bundles compiled to snapshots that judge.
+//!
+//! A [`Bundle`] is what people write: policies, labels, tests. Parsing it is the only door,
+//! and it is strict: what Cedar's validator does not accept against our schema, and what our
+//! annotations do not mean, is an error with a file and a line. A [`Snapshot`] is a bundle
+//! compiled for the connections of one data plane; it answers [`Snapshot::judge`] for an
+//! operation, [`Snapshot::reveal`] for a column and [`Snapshot::reveal_class`] for a value that
+//! a detector found.
+//!
+//! Order of verdicts: deny, hold, mask, allow. What nothing permits is denied; what errors is
+//! denied. Nothing here reads a clock, a file or a socket.
+
+mod arguments;
+mod bundle;
+mod clock;
+mod judge;
+pub mod limits;
+mod permit;
+mod reads;
+mod reveal;
+mod snapshot;
+
+pub use arguments::Value;
+pub use bundle::{ApproveTerms,
+    Bundle, BundleDiff, BundleError, BundleId, Change, Effect, Fault, Label, PolicyInfo, TestResult, Unlabelled,
+};
+pub use clock::ClockTrust;
+pub use judge::{JudgeContext, Judgement};
+pub use permit::Permit;
+pub use reads::Reads;
+pub use snapshot::{ConnectionFacts, ConnectionFactsError, ConnectionKind, Directory, Snapshot, SnapshotId};

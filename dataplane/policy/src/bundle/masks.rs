@@ -1,0 +1,296 @@
+//! `masks.toml`: which columns hold what, per connection, and what becomes of the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use weir_facts::{ColumnName, ConnectionName, MaskRule, RelationName};
+
+use super::fault::{Faults, line_of};
+use crate::snapshot::zone_named;
+
+/// The file's name.
+pub(super) const FILE: &str = "masks.toml";
+
+/// The classes that `weir-mask` has detectors for.
+pub(super) const DETECTORS: &[&str] = &["ssn", "payment_card", "iban", "email", "phone", "jwt", "api_key"];
+
+/// What becomes of columns that nobody labelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unlabelled {
+    /// Policies alone decide.
+    Clear,
+    /// They are masked for everybody, until somebody labels them, if only with no class.
+    Mask(MaskRule),
+}
+
+/// A labelled column.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Label {
+    /// Where.
+    pub connection: ConnectionName,
+    /// Which.
+    pub column: ColumnName,
+    /// The classes of its values; none says that they are harmless.
+    pub classes: Vec<Arc<str>>,
+}
+
+/// What `masks.toml` says of one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionMasks {
+    pub(crate) unlabelled: Unlabelled,
+    pub(crate) detectors: Vec<Arc<str>>,
+    pub(crate) zone: Option<(Arc<str>, TimeZone)>,
+    pub(crate) env: Option<Arc<str>>,
+    pub(crate) columns: BTreeMap<ColumnName, Vec<Arc<str>>>,
+}
+
+/// The whole file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Masks {
+    /// Each class with the classes that it is in, closed over the hierarchy.
+    pub(crate) classes: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    pub(crate) connections: BTreeMap<ConnectionName, ConnectionMasks>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    classes: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    connection: BTreeMap<String, Connection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Connection {
+    unlabelled: String,
+    #[serde(default)]
+    detectors: Vec<String>,
+    zone: Option<String>,
+    env: Option<String>,
+    #[serde(default)]
+    columns: BTreeMap<toml::Spanned<String>, Vec<String>>,
+}
+
+impl Masks {
+    /// Every class that a label, a detector or the hierarchy names.
+    pub(super) fn known_classes(&self) -> BTreeSet<&str> {
+        let labels = self.connections.values().flat_map(|connection| connection.columns.values().flatten());
+        let parents = self.classes.values().flatten();
+        labels.chain(parents).chain(self.classes.keys()).map(|class| &**class).chain(DETECTORS.iter().copied()).collect()
+    }
+
+    /// The classes that a class is in, itself excluded.
+    pub(crate) fn above<'a>(&'a self, class: &str) -> impl Iterator<Item = &'a Arc<str>> + use<'a> {
+        self.classes.get(class).into_iter().flatten()
+    }
+
+    /// Every label, by connection and column.
+    pub(super) fn labels(&self) -> impl Iterator<Item = Label> {
+        self.connections.iter().flat_map(|(connection, masks)| {
+            masks.columns.iter().map(|(column, classes)| Label {
+                connection: connection.clone(),
+                column: column.clone(),
+                classes: classes.clone(),
+            })
+        })
+    }
+}
+
+pub(super) fn parse(text: &str, faults: &mut Faults) -> Masks {
+    let file: File = match toml::from_str(text) {
+        Ok(file) => file,
+        Err(error) => {
+            let line = error.span().map_or(0, |span| line_of(text, span.start));
+            faults.add(FILE, line, error.message());
+            return Masks::default();
+        }
+    };
+    let classes = classes(&file.classes, faults);
+    let connections = file
+        .connection
+        .into_iter()
+        .map(|(name, written)| {
+            let connection = connection(text, &name, written, faults);
+            (ConnectionName::new(&name), connection)
+        })
+        .collect();
+    Masks { classes, connections }
+}
+
+fn connection(text: &str, name: &str, written: Connection, faults: &mut Faults) -> ConnectionMasks {
+    let mut fault = |line, message: String| faults.add(FILE, line, format!("[connection.{name}]: {message}"));
+    let unlabelled = unlabelled(&written.unlabelled).unwrap_or_else(|message| {
+        fault(0, message);
+        Unlabelled::Mask(MaskRule::Redact)
+    });
+    for detector in written.detectors.iter().filter(|detector| !DETECTORS.contains(&detector.as_str())) {
+        fault(0, format!("no detector {detector:?}; there are {}", DETECTORS.join(", ")));
+    }
+    let zone = written.zone.and_then(|zone| match zone_named(&zone) {
+        Ok(known) => Some((zone.into(), known)),
+        Err(error) => {
+            fault(0, error.to_string());
+            None
+        }
+    });
+    let mut columns = BTreeMap::new();
+    for (column, listed) in written.columns {
+        let line = line_of(text, column.span().start);
+        let Some(named) = column_name(column.get_ref()) else {
+            fault(line, format!("{:?} is not schema.table.column (quote a name that has a dot)", column.get_ref()));
+            continue;
+        };
+        for class in listed.iter().filter(|class| !is_class(class)) {
+            fault(line, format!("{class:?} is not a class name: lower-case letters, digits and '_'"));
+        }
+        let listed = listed.iter().map(|class| Arc::from(class.as_str())).collect();
+        if columns.insert(named, listed).is_some() {
+            fault(line, format!("{} is labelled twice", column.get_ref()));
+        }
+    }
+    let detectors = written.detectors.into_iter().map(Arc::from).collect();
+    ConnectionMasks { unlabelled, detectors, zone, env: written.env.map(Arc::from), columns }
+}
+
+fn unlabelled(text: &str) -> Result<Unlabelled, String> {
+    match text {
+        "clear" => Ok(Unlabelled::Clear),
+        "mask" => Ok(Unlabelled::Mask(MaskRule::Redact)),
+        _ => match text.strip_prefix("mask:").map(str::parse) {
+            Some(Ok(rule)) => Ok(Unlabelled::Mask(rule)),
+            Some(Err(error)) => Err(format!("unlabelled: {error}")),
+            None => Err(format!("unlabelled = {text:?} must be \"clear\", \"mask\" or \"mask:RULE\"")),
+        },
+    }
+}
+
+fn is_class(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+/// Closes the hierarchy; a cycle or a bad name is a fault.
+fn classes(written: &BTreeMap<String, Vec<String>>, faults: &mut Faults) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    for name in written.keys().chain(written.values().flatten()).filter(|name| !is_class(name)) {
+        faults.add(FILE, 0, format!("[classes]: {name:?} is not a class name: lower-case letters, digits and '_'"));
+    }
+    let mut closed = BTreeMap::new();
+    for class in written.keys() {
+        let (mut above, mut open) = (BTreeSet::new(), vec![class.as_str()]);
+        while let Some(next) = open.pop() {
+            for parent in written.get(next).into_iter().flatten() {
+                if above.insert(Arc::from(parent.as_str())) {
+                    open.push(parent);
+                }
+            }
+        }
+        if above.contains(class.as_str()) {
+            faults.add(FILE, 0, format!("[classes]: {class} is in itself"));
+        }
+        closed.insert(Arc::from(class.as_str()), above);
+    }
+    closed
+}
+
+/// `schema.table.column`; a part in double quotes may have dots, and `""` in it is a quote.
+pub(super) fn column_name(text: &str) -> Option<ColumnName> {
+    match parts(text)?.as_slice() {
+        [schema, name, column] => Some(ColumnName {
+            relation: RelationName { schema: schema.as_str().into(), name: name.as_str().into() },
+            column: column.as_str().into(),
+        }),
+        _ => None,
+    }
+}
+
+/// `schema.name`, quoted likewise.
+pub(super) fn relation_name(text: &str) -> Option<RelationName> {
+    match parts(text)?.as_slice() {
+        [schema, name] => Some(RelationName { schema: schema.as_str().into(), name: name.as_str().into() }),
+        _ => None,
+    }
+}
+
+fn parts(text: &str) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = part(rest)?;
+        if part.is_empty() {
+            return None;
+        }
+        found.push(part);
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None => return after.is_empty().then_some(found),
+        }
+    }
+}
+
+fn part(text: &str) -> Option<(String, &str)> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text.find('.').unwrap_or(text.len());
+        let (part, after) = text.split_at_checked(end)?;
+        return (!part.contains('"')).then(|| (part.to_owned(), after));
+    };
+    let mut part = String::new();
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        part.push_str(before);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                part.push('"');
+                rest = more;
+            }
+            None => return Some((part, after)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_three_names_of_which_any_may_be_quoted() {
+        let read = |text: &str| column_name(text).map(|name| name.to_string());
+        assert_eq!(read("public.customers.ssn").as_deref(), Some("public.customers.ssn"));
+        let dotted = column_name("\"a.b\".c.\"d\"\"e\"").expect("quoted");
+        assert_eq!((&*dotted.relation.schema, &*dotted.relation.name, &*dotted.column), ("a.b", "c", "d\"e"));
+        for wrong in ["", "a", "a.b", "a.b.c.d", "a..c", "a.b.", "\"a.b.c", "a.b\"c\".d", "\"a\"b.c.d"] {
+            assert_eq!(column_name(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn faults_name_their_line() {
+        for (text, line) in [
+            ("[connection.a]\nunlabelled = \"maybe\"", 0),
+            ("[connection.a]\nunlabelled = \"clear\"\nunknown = 1", 3),
+            ("[connection.a]\nunlabelled = \"clear\"\n[connection.a.columns]\n\"public.t\" = []", 4),
+            ("[connection.a]\nunlabelled = \"clear\"\n[connection.a.columns]\n\"p.t.c\" = [\"PII\"]", 4),
+            ("[connection.a]\nunlabelled = \"clear\"\n[connection.a.columns]\n'p.t.c' = []\n'\"p\".t.c' = []", 5),
+            ("[connection.a]\nunlabelled = \"clear\"\nzone = \"Europe/Nowhere\"", 0),
+            ("[connection.a]\nunlabelled = \"clear\"\ndetectors = [\"shoe_size\"]", 0),
+            ("[connection.a]\nunlabelled = \"mask:blur\"", 0),
+            ("[classes]\na = [\"b\"]\nb = [\"a\"]", 0),
+        ] {
+            let mut faults = Faults::default();
+            parse(text, &mut faults);
+            let error = faults.into_result().expect_err(text);
+            assert_eq!(error.faults[0].line, line, "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn classes_are_closed_over_their_hierarchy() {
+        let mut faults = Faults::default();
+        let masks = parse("[classes]\nssn = [\"pii\"]\npii = [\"secret\"]", &mut faults);
+        faults.into_result().expect("valid");
+        assert_eq!(masks.above("ssn").map(|class| &**class).collect::<Vec<_>>(), ["pii", "secret"]);
+        assert_eq!(masks.above("other").count(), 0);
+    }
+}
