@@ -2,8 +2,9 @@
 //!
 //! A [`Journal`] turns a borrowed [`Record`] into a canonical leaf, chains it to the one
 //! before it of the same worker, and keeps it in a [`Store`]; the [`Receipt`] proves that.
-//! The log module is the tree over all leaves in the C2SP formats (tlog-tiles, checkpoints as
+//! [`log`] is the tree over all leaves in the C2SP formats (tlog-tiles, checkpoints as
 //! signed notes), which tools that are not ours can verify.
+//! [`verify`] checks all of it.
 //!
 //! Nothing here opens a file, reads a clock or makes a random number. Start with
 //! [`Journal::append`].
@@ -15,7 +16,9 @@ mod journal;
 mod json;
 mod leaf;
 pub mod limits;
+pub mod log;
 mod record;
+pub mod verify;
 
 pub use chain::{Position, leaf_hash};
 pub use commitment::CommitmentKey;

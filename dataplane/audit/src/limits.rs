@@ -75,3 +75,9 @@ pub(crate) const CAPS_TIGHT: Caps = Caps {
     path: 72,
     name: 40,
 };
+
+/// Values within values in a leaf: `who.identity.groups` is the deepest that is written.
+pub(crate) const LEAF_DEPTH_MAX: usize = 4;
+
+/// How many open intents and gaps a report names one by one; more are counted.
+pub const REPORTED_MAX: usize = 1000;
