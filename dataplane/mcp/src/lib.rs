@@ -1,1 +1,21 @@
-//! MCP over HTTP: strict framing, JSON-RPC, methods, answers.
+//! MCP over Streamable HTTP, as pure functions and small state machines over bytes.
+//!
+//! [`http`] frames requests and answers strictly, [`sse`] frames events, [`json`] reads a
+//! body in one pass, [`message`] says what a JSON-RPC message asks as
+//! [`weir_facts::Access`] pairs, [`list`] and [`reveal`] rewrite answers, [`session`]
+//! matches answers to requests, [`refuse`] says no in the protocol's own words.
+//!
+//! Nothing here opens a socket, reads a clock, decides a verdict or keeps a byte that it
+//! was not asked to keep. What two parsers could read differently is an error, and every
+//! error is meant to be refused on. Start with [`http::Reader`] and
+//! [`message::Message::read`].
+
+pub mod limits;
+pub mod http;
+pub mod json;
+pub mod message;
+pub mod list;
+pub mod reveal;
+pub mod sse;
+pub mod session;
+pub mod refuse;

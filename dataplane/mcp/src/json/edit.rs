@@ -1,0 +1,58 @@
+//! Replacements in a body that is otherwise left as it came.
+
+use std::ops::Range;
+
+/// Replacements of spans, in ascending order, none overlapping.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    list: Vec<(Range<usize>, Vec<u8>)>,
+}
+
+impl Edits {
+    /// Nothing to replace.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { list: Vec::new() }
+    }
+
+    /// Replaces `span`. One that starts before the end of the last is not taken: the
+    /// caller walks a body from front to back, so it would edit what is already gone.
+    ///
+    /// # Errors
+    /// The span, where it was not taken.
+    pub fn push(&mut self, span: Range<usize>, replacement: Vec<u8>) -> Result<(), Range<usize>> {
+        let after = self.list.last().map_or(0, |(last, _)| last.end);
+        if span.start < after || span.end < span.start {
+            return Err(span);
+        }
+        self.list.push((span, replacement));
+        Ok(())
+    }
+
+    /// Whether the body stays as it is.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many spans are replaced.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The body with everything replaced.
+    #[must_use]
+    pub fn apply(&self, body: &[u8]) -> Vec<u8> {
+        let grown: usize = self.list.iter().map(|(_, replacement)| replacement.len()).sum();
+        let mut out = Vec::with_capacity(body.len() + grown);
+        let mut at = 0;
+        for (span, replacement) in &self.list {
+            out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
+            out.extend_from_slice(replacement);
+            at = span.end;
+        }
+        out.extend_from_slice(body.get(at..).unwrap_or_default());
+        out
+    }
+}

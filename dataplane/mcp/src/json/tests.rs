@@ -1,0 +1,208 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Bodies that parsers read differently, or that no parser should take, and why.
+const REFUSED: &[(&str, &[u8])] = &[
+    ("nothing", b""),
+    ("only white space", b" \n"),
+    ("a second document", br#"{"a":1}{"b":2}"#),
+    ("a trailing word", br#"{"a":1} x"#),
+    ("a byte order mark", b"\xEF\xBB\xBF{}"),
+    ("UTF-16", b"{\0}\0"),
+    ("a byte that is not UTF-8", b"{\"a\":\"\xff\"}"),
+    ("an overlong encoding", b"\"\xc0\xaf\""),
+    ("an encoded surrogate", b"\"\xed\xa0\x80\""),
+    ("a cut character before a quote", b"\"\xe2\x82\""),
+    ("a lone high surrogate", br#""\ud800""#),
+    ("a lone low surrogate", br#""\udc00""#),
+    ("two high surrogates", br#""\ud800\ud800""#),
+    ("a high surrogate and a letter", br#""\ud800a""#),
+    ("a raw newline in a string", b"\"a\nb\""),
+    ("a raw NUL in a string", b"\"a\0b\""),
+    ("an unknown escape", br#""\x41""#),
+    ("a short escape", br#""\u12""#),
+    ("an escape with a sign", br#""\u+123""#),
+    ("an open string", br#""abc"#),
+    ("an open object", br#"{"a":1"#),
+    ("an open array", br"[1,2"),
+    ("a trailing comma in an object", br#"{"a":1,}"#),
+    ("a trailing comma in an array", b"[1,]"),
+    ("a leading comma", b"[,1]"),
+    ("a missing comma", b"[1 2]"),
+    ("a missing colon", br#"{"a" 1}"#),
+    ("a key without quotes", b"{a:1}"),
+    ("a number as key", b"{1:1}"),
+    ("single quotes", b"{'a':1}"),
+    ("a comment", b"{}//x"),
+    ("NaN", b"NaN"),
+    ("Infinity", b"[Infinity]"),
+    ("a leading zero", b"01"),
+    ("a leading plus", b"+1"),
+    ("a bare minus", b"-"),
+    ("a bare point", b"1."),
+    ("a leading point", b".5"),
+    ("a bare exponent", b"1e"),
+    ("a number beyond a double", b"1e400"),
+    ("a number beyond a double without exponent", &[b'9'; 310]),
+    ("hexadecimal", b"0x10"),
+    ("a mismatched bracket", b"[}"),
+    ("a capital word", b"True"),
+    ("half a word", b"tru"),
+    ("a form feed as white space", b"\x0c{}"),
+    ("a no-break space", b"\xc2\xa0{}"),
+];
+
+#[test]
+fn a_body_that_parsers_could_read_differently_is_refused() {
+    for (what, body) in REFUSED {
+        assert!(Document::parse(body).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn every_prefix_of_a_document_is_refused() {
+    let whole = br#"{"a":[1,-2.5e3,"x\u00e9\ud83d\ude00",true,null,{}],"b":"\u20ac"}"#;
+    assert!(Document::parse(whole).is_ok());
+    for end in 0..whole.len() {
+        assert!(Document::parse(&whole[..end]).is_err(), "{end}");
+    }
+}
+
+#[test]
+fn nesting_is_read_up_to_the_cap_and_refused_beyond() {
+    let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+    assert!(Document::parse(&nested(crate::limits::JSON_DEPTH_MAX)).is_ok());
+    for depth in [crate::limits::JSON_DEPTH_MAX + 1, 5_000, 200_000] {
+        assert!(matches!(Document::parse(&nested(depth)), Err(JsonError::Deep(_))), "{depth}");
+    }
+}
+
+#[test]
+fn members_are_found_by_their_meaning_not_their_spelling() {
+    let body = br#"{"m\u0065thod":"tools\/call","n":{"deep":[1,{"x":2}]},"last":3}"#;
+    let document = Document::parse(body).expect("valid");
+    let root = document.root();
+    assert_eq!(root.get("method").and_then(|v| v.text()).as_deref(), Some("tools/call"));
+    assert_eq!(root.get("last").and_then(|v| v.number()), Some("3"));
+    assert_eq!(root.get("n").map(|v| v.raw()), Some(&br#"{"deep":[1,{"x":2}]}"#[..]));
+    assert_eq!(root.get("deep").map(|v| v.kind()), None);
+    assert_eq!(root.members().count(), 3);
+}
+
+#[test]
+fn keys_that_any_parser_takes_for_one_are_duplicates() {
+    let cases: &[(&str, bool, bool)] = &[
+        (r#"{"a":1,"b":2}"#, false, false),
+        (r#"{"method":1,"method":2}"#, true, true),
+        (r#"{"method":1,"m\u0065thod":2}"#, true, true),
+        (r#"{"method":1,"METHOD":2}"#, false, true),
+        (r#"{"params":1,"param\u017f":2}"#, false, true),
+        (r#"{"params":1,"paramſ":2}"#, false, true),
+        (r#"{"token":1,"to\u212aen":2}"#, false, true),
+        (r#"{"é":1,"É":2}"#, false, true),
+        (r#"{"ς":1,"σ":2}"#, false, true),
+        (r#"{"o":{"x":1,"x":2}}"#, true, true),
+        (r#"[{"x":1},{"x":2}]"#, false, false),
+        (r#"{"1":0,"2":0,"3":0,"4":0,"5":0,"6":0,"7":0,"8":0,"9":0,"a":0,"A":0}"#, false, true),
+        (r#"{"1":0,"2":0,"3":0,"4":0,"5":0,"6":0,"7":0,"8":0,"9":0,"a":0,"a":0}"#, true, true),
+    ];
+    for (body, exact, folded) in cases {
+        let document = Document::parse(body.as_bytes()).expect(body);
+        assert_eq!(document.unique_keys_everywhere(KeyEquality::Exact).is_err(), *exact, "{body}");
+        assert_eq!(document.unique_keys_everywhere(KeyEquality::Folded).is_err(), *folded, "{body}");
+    }
+}
+
+#[test]
+fn values_that_mean_the_same_have_one_canonical_form() {
+    let form = |body: &str| {
+        let mut out = Vec::new();
+        canonical(&Document::parse(body.as_bytes()).expect(body).root(), &mut out);
+        String::from_utf8(out).expect("canonical form is UTF-8")
+    };
+    assert_eq!(form(r#" { "b" : [ 1 , "\u0041\/" ] , "a" : { } } "#), r#"{"a":{},"b":[1,"A/"]}"#);
+    assert_ne!(form(r#"{"a":1}"#), form(r#"{"a":1.0}"#));
+    assert_ne!(form(r#"{"a":1}"#), form(r#"{"a":"1"}"#));
+    assert_ne!(form(r"[1,2]"), form(r"[2,1]"));
+}
+
+/// Any JSON value, written in the ways that JSON leaves open.
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        (any::<i32>(), 0i32..20).prop_map(|(digits, places)| (f64::from(digits) / f64::powi(2.0, places)).into()),
+        ".*".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(5, 64, 8, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+            proptest::collection::hash_map(".{0,12}", inner, 0..6)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// The same value by our tape, as a slow reference reads it.
+fn as_serde(value: &Value<'_>) -> serde_json::Value {
+    match value.kind() {
+        Kind::Object => serde_json::Value::Object(
+            value.members().map(|(key, value)| (key.text().unwrap().into_owned(), as_serde(&value))).collect(),
+        ),
+        Kind::Array => value.elements().map(|element| as_serde(&element)).collect(),
+        Kind::String | Kind::Key => value.text().unwrap().into_owned().into(),
+        Kind::Number => serde_json::from_str(value.number().unwrap()).unwrap(),
+        Kind::True => true.into(),
+        Kind::False => false.into(),
+        Kind::Null => serde_json::Value::Null,
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_serde_json_writes_is_read_alike(value in any_json(), pretty in any::<bool>()) {
+        let body = if pretty { serde_json::to_vec_pretty(&value) } else { serde_json::to_vec(&value) }.unwrap();
+        let document = Document::parse(&body).unwrap();
+        prop_assert_eq!(as_serde(&document.root()), value);
+    }
+
+    #[test]
+    fn what_is_accepted_serde_json_and_simd_json_accept_alike(
+        value in any_json(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
+    ) {
+        let mut body = serde_json::to_vec(&value).unwrap();
+        let at = at.index(body.len());
+        if cut { body.remove(at); } else { body[at] = byte; }
+        if let Ok(document) = Document::parse(&body) {
+            let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            prop_assert_eq!(as_serde(&document.root()), read);
+            prop_assert!(simd_json::to_tape(&mut body.clone()).is_ok());
+        } else if let Ok(read) = serde_json::from_slice::<serde_json::Value>(&body) {
+            prop_assert!(false, "serde_json reads what is refused: {:?}", read);
+        }
+    }
+
+    #[test]
+    fn text_survives_being_quoted(text in ".*") {
+        let mut body = Vec::new();
+        quote(&text, &mut body);
+        let document = Document::parse(&body).unwrap();
+        let root = document.root();
+        prop_assert_eq!(root.text().unwrap().into_owned(), text);
+    }
+
+    #[test]
+    fn the_canonical_form_reads_as_the_same_value(value in any_json()) {
+        let body = serde_json::to_vec_pretty(&value).unwrap();
+        let mut form = Vec::new();
+        canonical(&Document::parse(&body).unwrap().root(), &mut form);
+        prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&form).unwrap(), value);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Document::parse(&body);
+    }
+}

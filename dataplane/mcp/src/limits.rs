@@ -1,0 +1,52 @@
+//! Every bound of this crate, each with the reason for its size.
+
+/// Bytes of a request or status line with its fields. Node, the common MCP runtime,
+/// stops at 16 KiB; tokens of large identity providers reach 8 KiB.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Header fields of one head. MCP clients send about ten.
+pub const FIELDS_MAX: usize = 64;
+
+/// Bytes of a request's body. It is held whole before its first byte goes on, because a
+/// late duplicate key may change what it asks; the TypeScript SDK stops at 4 MiB.
+pub const REQUEST_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of an answer's JSON body, or of one event of a stream: it is held whole to be
+/// masked. A larger answer is refused, never passed in part.
+pub const ANSWER_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Nesting of arrays and objects. JSON Schemas in tool lists reach about 30; parsers
+/// that recurse fail from some hundreds on.
+pub const JSON_DEPTH_MAX: usize = 128;
+
+/// Values and keys of one document: 16 bytes each are held while it is read, so this is
+/// 16 MiB at most.
+pub const JSON_NODES_MAX: usize = 1 << 20;
+
+/// Bytes of one JSON number. A double needs 25; anything longer is padding that
+/// parsers round differently.
+pub const JSON_NUMBER_BYTES_MAX: usize = 320;
+
+/// Bytes of a JSON-RPC id as written. Clients count or send a UUID.
+pub const ID_BYTES_MAX: usize = 256;
+
+/// Bytes of a tool's or prompt's name, and of a resource's URI.
+pub const NAME_BYTES_MAX: usize = 2048;
+
+/// Messages of one batch (revision 2025-03-26): each costs a verdict and a record.
+pub const BATCH_MESSAGES_MAX: usize = 64;
+
+/// Bytes of a session id: what a header of our own can carry with room to spare.
+pub const SESSION_ID_BYTES_MAX: usize = 256;
+
+/// Bytes of an event's id, which comes back as `Last-Event-ID`.
+pub const EVENT_ID_BYTES_MAX: usize = 512;
+
+/// Requests of one session that may be unanswered at once, per direction.
+pub const PENDING_PER_SESSION_MAX: usize = 1024;
+
+/// Sessions that one table holds; the least recently used goes first.
+pub const SESSIONS_MAX: usize = 16 * 1024;
+
+/// Digits of a chunk's size: 8 hexadecimal digits exceed every body that is accepted.
+pub const CHUNK_SIZE_DIGITS_MAX: usize = 8;

@@ -1,0 +1,236 @@
+//! What a client's message asks of policy.
+
+use weir_facts::{Access, Action, Resource};
+
+use super::{Id, MessageError, exact_names};
+use crate::json::{Kind, Value, canonical};
+use crate::limits::NAME_BYTES_MAX;
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+        /// A method that clients send, of the revisions that are served.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ClientMethod {
+            $($(#[$doc])* $name,)+
+            /// Any other.
+            Unknown,
+        }
+
+        impl ClientMethod {
+            /// Reads a method's name; exact, as servers compare it.
+            #[must_use]
+            pub fn read(method: &str) -> Self {
+                match method {
+                    $($text => Self::$name,)+
+                    _ => Self::Unknown,
+                }
+            }
+
+            /// The name, or `unknown`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                    Self::Unknown => "unknown",
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    /// Opens a session.
+    Initialize = "initialize",
+    /// Is the other side there.
+    Ping = "ping",
+    /// Lists tools; the answer is filtered.
+    ToolsList = "tools/list",
+    /// Calls a tool.
+    ToolsCall = "tools/call",
+    /// Lists resources; the answer is filtered.
+    ResourcesList = "resources/list",
+    /// Lists templates of resources; the answer is filtered.
+    ResourcesTemplatesList = "resources/templates/list",
+    /// Reads a resource.
+    ResourcesRead = "resources/read",
+    /// Wants to be told of a resource's changes.
+    ResourcesSubscribe = "resources/subscribe",
+    /// Wants no longer to be told.
+    ResourcesUnsubscribe = "resources/unsubscribe",
+    /// Lists prompts; the answer is filtered.
+    PromptsList = "prompts/list",
+    /// Gets a prompt.
+    PromptsGet = "prompts/get",
+    /// Completes an argument.
+    CompletionComplete = "completion/complete",
+    /// How much the server shall log to the client.
+    LoggingSetLevel = "logging/setLevel",
+    /// The session is open.
+    NotificationsInitialized = "notifications/initialized",
+    /// A request is no longer wanted.
+    NotificationsCancelled = "notifications/cancelled",
+    /// How far the client is with the server's request.
+    NotificationsProgress = "notifications/progress",
+    /// The client's roots are others now.
+    NotificationsRootsListChanged = "notifications/roots/list_changed",
+}
+
+impl ClientMethod {
+    /// Whether it is a notification's name; a request of that name, or a notification of
+    /// another, is malformed.
+    #[must_use]
+    pub fn is_notification(self) -> bool {
+        self.as_str().starts_with("notifications/")
+    }
+}
+
+/// The members of `params` that policy or Weir reads in any method.
+const PARAMS: &[&str] = &[
+    "name", "arguments", "uri", "ref", "argument", "context", "cursor", "_meta", "protocolVersion", "capabilities",
+    "clientInfo", "level", "requestId", "reason", "progressToken", "progress", "total", "message", "task",
+];
+
+/// What a message asks.
+#[derive(Debug)]
+pub struct Asked<'d> {
+    /// By which method.
+    pub method: ClientMethod,
+    /// Every pair that policy must allow. Never empty.
+    pub accesses: Vec<Access>,
+    /// Method and subject, for records: `tools/call run_query`.
+    pub summary: String,
+    /// The arguments of a tool or prompt, an object.
+    pub arguments: Option<Value<'d>>,
+    /// What progress of this request will be named by.
+    pub progress_token: Option<Id>,
+}
+
+impl<'d> Asked<'d> {
+    /// Reads what a request or notification asks.
+    ///
+    /// # Errors
+    /// [`MessageError::Params`] where a member that policy needs is missing or has
+    /// another type, [`MessageError::Name`] where one is spelled in another letter case.
+    pub fn read(method_name: &str, params: Option<Value<'d>>) -> Result<Self, MessageError> {
+        let method = ClientMethod::read(method_name);
+        if let Some(params) = &params {
+            exact_names(params, PARAMS)?;
+        }
+        let meta = meta(method, params)?;
+        let mut asked = Self {
+            method,
+            accesses: Vec::with_capacity(1),
+            summary: summary(method_name),
+            arguments: arguments(method, params)?,
+            progress_token: progress_token(method, meta)?,
+        };
+        let access = access(method, params)?;
+        if let Some(subject) = subject(&access.resource) {
+            asked.summary.push(' ');
+            asked.summary.push_str(subject);
+        }
+        asked.accesses.push(access);
+        Ok(asked)
+    }
+
+    /// The bytes that an approval of this is bound to: method and subject, then the
+    /// arguments in canonical form. White space and the order of members do not count;
+    /// everything that a server could tell apart does.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        let mut out = self.summary.clone().into_bytes();
+        out.push(0);
+        match &self.arguments {
+            Some(arguments) => canonical(arguments, &mut out),
+            None => out.extend_from_slice(b"{}"),
+        }
+        out
+    }
+}
+
+/// An unknown method's name stands in records, so it is bounded there.
+fn summary(method: &str) -> String {
+    method.chars().take(128).collect()
+}
+
+fn subject(resource: &Resource) -> Option<&str> {
+    match resource {
+        Resource::Tool(name) | Resource::McpResource(name) | Resource::Prompt(name) => Some(name),
+        Resource::Connection
+        | Resource::Table(_)
+        | Resource::Column(_)
+        | Resource::Function(_)
+        | Resource::Parameter(_)
+        | Resource::DataClass(_) => None,
+    }
+}
+
+fn access(method: ClientMethod, params: Option<Value<'_>>) -> Result<Access, MessageError> {
+    use ClientMethod as M;
+    let text = |name| text(method, params, name);
+    let (action, resource) = match method {
+        M::ToolsCall => (Action::McpCallTool, Resource::Tool(text("name")?)),
+        M::ResourcesRead | M::ResourcesSubscribe | M::ResourcesUnsubscribe => {
+            (Action::McpReadResource, Resource::McpResource(text("uri")?))
+        }
+        M::PromptsGet => (Action::McpGetPrompt, Resource::Prompt(text("name")?)),
+        M::CompletionComplete => (Action::McpComplete, reference(params)?),
+        M::Initialize
+        | M::Ping
+        | M::ToolsList
+        | M::ResourcesList
+        | M::ResourcesTemplatesList
+        | M::PromptsList
+        | M::LoggingSetLevel
+        | M::NotificationsInitialized
+        | M::NotificationsCancelled
+        | M::NotificationsProgress
+        | M::NotificationsRootsListChanged => (Action::McpConnect, Resource::Connection),
+        M::Unknown => (Action::McpUnknown, Resource::Connection),
+    };
+    Ok(Access { action, resource })
+}
+
+/// `ref` of completion/complete names a prompt or a resource template.
+fn reference(params: Option<Value<'_>>) -> Result<Resource, MessageError> {
+    const METHOD: ClientMethod = ClientMethod::CompletionComplete;
+    let malformed = MessageError::Params(METHOD.as_str());
+    let reference = params.and_then(|params| params.get("ref")).ok_or_else(|| malformed.clone())?;
+    exact_names(&reference, &["type", "name", "uri", "title"])?;
+    let kind = reference.get("type").and_then(|kind| kind.text()).ok_or_else(|| malformed.clone())?;
+    match &*kind {
+        "ref/prompt" => Ok(Resource::Prompt(text(METHOD, Some(reference), "name")?)),
+        "ref/resource" => Ok(Resource::McpResource(text(METHOD, Some(reference), "uri")?)),
+        _ => Err(malformed),
+    }
+}
+
+fn text(method: ClientMethod, object: Option<Value<'_>>, name: &str) -> Result<Box<str>, MessageError> {
+    let value = object.and_then(|object| object.get(name)).filter(|value| value.kind() == Kind::String);
+    let text = value.and_then(|value| value.text()).filter(|text| !text.is_empty() && text.len() <= NAME_BYTES_MAX);
+    text.map(Into::into).ok_or(MessageError::Params(method.as_str()))
+}
+
+fn arguments<'d>(method: ClientMethod, params: Option<Value<'d>>) -> Result<Option<Value<'d>>, MessageError> {
+    let arguments = params.and_then(|params| params.get("arguments"));
+    match arguments {
+        Some(value) if value.kind() != Kind::Object => Err(MessageError::Params(method.as_str())),
+        Some(_) | None => Ok(arguments),
+    }
+}
+
+fn meta<'d>(method: ClientMethod, params: Option<Value<'d>>) -> Result<Option<Value<'d>>, MessageError> {
+    let Some(meta) = params.and_then(|params| params.get("_meta")) else { return Ok(None) };
+    if meta.kind() != Kind::Object {
+        return Err(MessageError::Params(method.as_str()));
+    }
+    exact_names(&meta, &["progressToken"])?;
+    Ok(Some(meta))
+}
+
+fn progress_token(method: ClientMethod, meta: Option<Value<'_>>) -> Result<Option<Id>, MessageError> {
+    match meta.and_then(|meta| meta.get("progressToken")) {
+        None => Ok(None),
+        Some(token) => Id::read(&token).map(Some).ok_or(MessageError::Params(method.as_str())),
+    }
+}

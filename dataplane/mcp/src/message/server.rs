@@ -1,0 +1,105 @@
+//! What a server's message asks: its requests to the client, and what it tells it.
+
+use weir_facts::{Access, Action, Resource};
+
+/// How a server's message may pass to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// With the session: it carries nothing but values, which are masked.
+    WithSession,
+    /// Where policy allows this too.
+    Judged(Access),
+    /// Not at all: a method that Weir does not know.
+    Never,
+}
+
+/// A method that servers send, of the revisions that are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServerMethod {
+    /// `ping`
+    Ping,
+    /// `sampling/createMessage`: the server uses the client's model.
+    SamplingCreateMessage,
+    /// `elicitation/create`: the server asks the person.
+    ElicitationCreate,
+    /// `roots/list`: the server asks which files the client works on.
+    RootsList,
+    /// `notifications/message`: a log line.
+    NotificationsMessage,
+    /// `notifications/progress`
+    NotificationsProgress,
+    /// `notifications/cancelled`
+    NotificationsCancelled,
+    /// `notifications/tools/list_changed`
+    NotificationsToolsListChanged,
+    /// `notifications/prompts/list_changed`
+    NotificationsPromptsListChanged,
+    /// `notifications/resources/list_changed`
+    NotificationsResourcesListChanged,
+    /// `notifications/resources/updated`
+    NotificationsResourcesUpdated,
+    /// `notifications/elicitation/complete`
+    NotificationsElicitationComplete,
+    /// Any other.
+    Unknown,
+}
+
+impl ServerMethod {
+    /// Reads a method's name.
+    #[must_use]
+    pub fn read(method: &str) -> Self {
+        match method {
+            "ping" => Self::Ping,
+            "sampling/createMessage" => Self::SamplingCreateMessage,
+            "elicitation/create" => Self::ElicitationCreate,
+            "roots/list" => Self::RootsList,
+            "notifications/message" => Self::NotificationsMessage,
+            "notifications/progress" => Self::NotificationsProgress,
+            "notifications/cancelled" => Self::NotificationsCancelled,
+            "notifications/tools/list_changed" => Self::NotificationsToolsListChanged,
+            "notifications/prompts/list_changed" => Self::NotificationsPromptsListChanged,
+            "notifications/resources/list_changed" => Self::NotificationsResourcesListChanged,
+            "notifications/resources/updated" => Self::NotificationsResourcesUpdated,
+            "notifications/elicitation/complete" => Self::NotificationsElicitationComplete,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether it is a request, which the client answers.
+    #[must_use]
+    pub const fn is_request(self) -> bool {
+        match self {
+            Self::Ping | Self::SamplingCreateMessage | Self::ElicitationCreate | Self::RootsList => true,
+            Self::NotificationsMessage
+            | Self::NotificationsProgress
+            | Self::NotificationsCancelled
+            | Self::NotificationsToolsListChanged
+            | Self::NotificationsPromptsListChanged
+            | Self::NotificationsResourcesListChanged
+            | Self::NotificationsResourcesUpdated
+            | Self::NotificationsElicitationComplete
+            | Self::Unknown => false,
+        }
+    }
+
+    /// How it may pass. Sampling, elicitation and roots make the client act for the
+    /// server (run a model, ask a person, tell its files), so policy must name them.
+    #[must_use]
+    pub const fn passage(self) -> Passage {
+        match self {
+            Self::Ping
+            | Self::NotificationsMessage
+            | Self::NotificationsProgress
+            | Self::NotificationsCancelled
+            | Self::NotificationsToolsListChanged
+            | Self::NotificationsPromptsListChanged
+            | Self::NotificationsResourcesListChanged
+            | Self::NotificationsResourcesUpdated
+            | Self::NotificationsElicitationComplete => Passage::WithSession,
+            Self::SamplingCreateMessage | Self::ElicitationCreate | Self::RootsList => {
+                Passage::Judged(Access { action: Action::McpUnknown, resource: Resource::Connection })
+            }
+            Self::Unknown => Passage::Never,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Every text of an answer, offered for replacement.
+//!
+//! A value can be anywhere: in content, structured content, resources, prompts, errors,
+//! progress, log lines, elicitation, even in keys and numbers. So the walk knows no
+//! method: it offers all of them but the parts of the envelope that carry no value.
+
+use std::borrow::Cow;
+
+use crate::json::{Document, Edits, Kind, Value, quote};
+
+/// Which kind of text is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// A string.
+    Text,
+    /// The name of a member.
+    Key,
+    /// A number, as written.
+    Number,
+}
+
+/// A text that is about to leave.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'d> {
+    value: Value<'d>,
+    document: &'d Document<'d>,
+    /// Which kind.
+    pub kind: Offered,
+}
+
+/// What is shown in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The text itself.
+    Same,
+    /// Another text. A number's replacement stays a number where it reads as one.
+    Text(String),
+    /// `null`; an empty name in place of a key.
+    Null,
+}
+
+impl<'d> Offer<'d> {
+    /// The text, escapes resolved.
+    #[must_use]
+    pub fn text(&self) -> Cow<'d, str> {
+        match self.kind {
+            Offered::Text | Offered::Key => self.value.text().unwrap_or_default(),
+            Offered::Number => Cow::Borrowed(self.value.number().unwrap_or_default()),
+        }
+    }
+
+    /// Where it stands, as a JSON Pointer (RFC 6901): `/result/content/0/text`. A key's
+    /// pointer is its member's with the name replaced by `*`, so that a record of a
+    /// masked key does not repeat it.
+    #[must_use]
+    pub fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        let mut at = self.document.root();
+        while at.index() != self.value.index() {
+            let Some((step, inner)) = step_towards(at, self.value.index()) else { break };
+            pointer.push('/');
+            pointer.push_str(&step);
+            at = inner;
+        }
+        pointer
+    }
+}
+
+/// The child of `from` that holds the value at `index`, and its reference token.
+fn step_towards(from: Value<'_>, index: usize) -> Option<(String, Value<'_>)> {
+    let holds = |value: &Value<'_>| value.index() <= index && index < value.next_index();
+    if let Some((position, element)) = from.elements().enumerate().find(|(_, element)| holds(element)) {
+        return Some((position.to_string(), element));
+    }
+    let (key, value) = from.members().find(|(key, value)| key.index() == index || holds(value))?;
+    if key.index() == index {
+        return Some(("*".to_owned(), key));
+    }
+    Some((key.text()?.replace('~', "~0").replace('/', "~1"), value))
+}
+
+/// Offers every text of a message, or of each message of a batch, to `show`, and returns
+/// the replacements. The envelope's `jsonrpc`, `id` and `method`, its own member names
+/// and progress tokens are not offered: they are Weir's or the client's own words, and
+/// have been checked as such.
+pub fn reveal<'d>(document: &'d Document<'d>, mut show: impl FnMut(&Offer<'d>) -> Shown) -> Edits {
+    let fixed = fixed(document);
+    let mut edits = Edits::new();
+    for value in document.values() {
+        let kind = match value.kind() {
+            Kind::String => Offered::Text,
+            Kind::Key => Offered::Key,
+            Kind::Number => Offered::Number,
+            Kind::Object | Kind::Array | Kind::True | Kind::False | Kind::Null => continue,
+        };
+        if fixed.binary_search(&value.index()).is_ok() {
+            continue;
+        }
+        let replacement = written(kind, show(&Offer { value, document, kind }));
+        if let Some(replacement) = replacement {
+            // Values are walked from front to back and texts do not nest.
+            let _ = edits.push(value.span(), replacement);
+        }
+    }
+    edits
+}
+
+fn written(kind: Offered, shown: Shown) -> Option<Vec<u8>> {
+    let text = match (kind, shown) {
+        (_, Shown::Same) => return None,
+        (Offered::Key, Shown::Null) => String::new(),
+        (Offered::Text | Offered::Number, Shown::Null) => return Some(b"null".to_vec()),
+        (Offered::Number, Shown::Text(text)) if is_number(&text) => return Some(text.into_bytes()),
+        (Offered::Text | Offered::Key | Offered::Number, Shown::Text(text)) => text,
+    };
+    let mut out = Vec::with_capacity(text.len() + 2);
+    quote(&text, &mut out);
+    Some(out)
+}
+
+fn is_number(text: &str) -> bool {
+    Document::parse(text.as_bytes()).is_ok_and(|document| document.root().number() == Some(text))
+}
+
+/// Positions that are not offered, ascending.
+fn fixed(document: &Document<'_>) -> Vec<usize> {
+    let root = document.root();
+    let mut fixed = Vec::with_capacity(8);
+    match root.kind() {
+        Kind::Array => root.elements().for_each(|message| fixed_of(&message, &mut fixed)),
+        Kind::Object => fixed_of(&root, &mut fixed),
+        Kind::Key | Kind::String | Kind::Number | Kind::True | Kind::False | Kind::Null => {}
+    }
+    fixed.sort_unstable();
+    fixed
+}
+
+fn fixed_of(message: &Value<'_>, fixed: &mut Vec<usize>) {
+    const ENVELOPE: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+    for (key, value) in message.members() {
+        let name = key.text().unwrap_or_default();
+        if ENVELOPE.contains(&&*name) {
+            fixed.push(key.index());
+        }
+        match &*name {
+            "jsonrpc" | "id" | "method" => fixed.push(value.index()),
+            "params" => fixed.extend(value.get("progressToken").map(|token| token.index())),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
