@@ -2,7 +2,7 @@ use crate::address::Words;
 use crate::wire::{bytes_at, u16_at, u32_at, u64_at};
 
 /// How the client's socket spelled the address that it connected to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Family {
     /// An `AF_INET` socket.
