@@ -1,0 +1,836 @@
+//! The server's answers, matched to the requests.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::request::{Ended, Entry, Phase, Query, RefusalKind, Request, Run};
+use super::{
+    Described, Disposal, Effect, Event, Lifetime, Origin, Session, Statement, Tally, Ticket,
+    Violation, What,
+};
+use crate::frame::{HEADER_BYTES, ServerTag};
+use crate::limits;
+use crate::message::{self, TransactionStatus};
+
+/// Parameters that decide how bytes are read, and the only value that we read them with.
+const PINNED: [(&str, &str); 2] = [
+    ("client_encoding", "UTF8"),
+    ("standard_conforming_strings", "on"),
+];
+
+/// What became of the request at the head.
+enum Fate {
+    /// More of its answer comes.
+    Stays,
+    /// It is wholly answered.
+    Done,
+}
+
+/// How a frame was understood, before the event is put together.
+struct Reading<'b> {
+    what: What<'b>,
+    fate: Fate,
+    replace: Option<Vec<u8>>,
+    step: usize,
+}
+
+impl<'b> Reading<'b> {
+    fn stays(what: What<'b>) -> Self {
+        Self {
+            what,
+            fate: Fate::Stays,
+            replace: None,
+            step: 0,
+        }
+    }
+
+    fn done(what: What<'b>) -> Self {
+        Self {
+            what,
+            fate: Fate::Done,
+            replace: None,
+            step: 0,
+        }
+    }
+}
+
+impl<P, L> Session<P, L> {
+    /// Reads a whole frame from the server.
+    ///
+    /// # Errors
+    /// [`Violation`]: the flow ends, and the frame goes nowhere.
+    pub fn on_server<'s, 'b>(
+        &'s mut self,
+        tag: ServerTag,
+        body: &'b [u8],
+    ) -> Result<Event<'s, 'b, P, L>, Violation> {
+        if let Some(what) = asynchronous(tag, body)? {
+            return Ok(self.between(what));
+        }
+        if self.ended && tag != ServerTag::ErrorResponse {
+            return Err(Violation::Ended);
+        }
+        if tag == ServerTag::ErrorResponse {
+            return self.on_error(body);
+        }
+        let reading = self.read(tag, body)?;
+        Ok(self.event(reading))
+    }
+
+    /// Counts rows (or CopyData) that are passed on without being seen whole: `frames` begun and
+    /// `bytes` on the wire.
+    ///
+    /// # Errors
+    /// [`Violation`] where none may come.
+    pub fn on_bulk(&mut self, tag: ServerTag, frames: u64, bytes: usize) -> Result<(), Violation> {
+        let entry = self.queue.front().ok_or(Violation::Unexpected(tag))?;
+        check_bulk(entry, tag)?;
+        if let Request::Execute {
+            phase: Phase::Start,
+            ..
+        } = &entry.request
+        {
+            self.check_execute()?;
+        }
+        let entry = self.queue.front_mut().ok_or(Violation::Unexpected(tag))?;
+        if let Request::Execute {
+            phase: phase @ Phase::Start,
+            ..
+        } = &mut entry.request
+        {
+            *phase = Phase::Rows;
+        }
+        entry.count(tag, frames, bytes);
+        Ok(())
+    }
+
+    fn between<'s, 'b>(&'s self, what: What<'b>) -> Event<'s, 'b, P, L> {
+        let head = self.queue.front();
+        let origin = head.map_or(Origin::Client, |entry| entry.origin);
+        let own_query = head.is_some_and(|entry| matches!(entry.request, Request::Query(_)));
+        let swallow = origin == Origin::Weir && own_query && matches!(what, What::Notice);
+        let (statement, layout) = head.map_or((None, None), |entry| self.subject(entry, None));
+        Event {
+            disposal: if swallow {
+                Disposal::Swallow
+            } else {
+                Disposal::Forward
+            },
+            what,
+            ticket: head.map(|entry| entry.ticket),
+            origin,
+            step: head.map_or(0, Entry::step),
+            statement,
+            layout,
+        }
+    }
+
+    fn event<'s, 'b>(&'s mut self, reading: Reading<'b>) -> Event<'s, 'b, P, L> {
+        if matches!(reading.fate, Fate::Done) {
+            self.last = self.queue.pop_front();
+            self.settle_last();
+        }
+        let entry = match reading.fate {
+            Fate::Done => self.last.as_ref(),
+            Fate::Stays => self.queue.front(),
+        };
+        let origin = entry.map_or(Origin::Client, |entry| entry.origin);
+        let (statement, layout) = entry.map_or((None, None), |entry| {
+            self.subject(entry, Some(reading.step))
+        });
+        let disposal = match (reading.replace, origin) {
+            (Some(answer), _) => Disposal::Replace(answer),
+            (None, Origin::Client) => Disposal::Forward,
+            // An error to Weir's Describe is the error that the client's Execute behind it would get.
+            (None, Origin::Weir)
+                if matches!(reading.what, What::Failed { .. }) && !is_query(entry) =>
+            {
+                Disposal::Forward
+            }
+            (None, Origin::Weir) => Disposal::Swallow,
+        };
+        Event {
+            disposal,
+            what: reading.what,
+            ticket: entry.map(|entry| entry.ticket),
+            origin,
+            step: reading.step,
+            statement,
+            layout,
+        }
+    }
+
+    fn read<'b>(&mut self, tag: ServerTag, body: &'b [u8]) -> Result<Reading<'b>, Violation> {
+        use ServerTag as S;
+        let unexpected = Err(Violation::Unexpected(tag));
+        let Some(entry) = self.queue.front_mut() else {
+            return unexpected;
+        };
+        match (&mut entry.request, tag) {
+            (Request::Startup, S::BackendKeyData) => {
+                message::BackendKeyData::parse(body)?;
+                Ok(Reading::stays(What::CancelKey))
+            }
+            (Request::Startup | Request::Sync { .. }, S::ReadyForQuery) => self.ready(body),
+            (Request::Parse { name, facts }, S::ParseComplete) => {
+                message::parse_empty(body)?;
+                self.statements.confirm(name, Arc::clone(facts));
+                Ok(Reading::done(What::Parsed))
+            }
+            (
+                Request::Bind {
+                    portal,
+                    facts,
+                    statement,
+                    statement_id,
+                },
+                S::BindComplete,
+            ) => {
+                message::parse_empty(body)?;
+                let believed = self.statements.confirmed(statement.as_str());
+                if believed.is_none_or(|slot| slot.value.id != *statement_id) {
+                    return Err(Violation::Disbelief);
+                }
+                self.portals.confirm(portal, Arc::clone(facts));
+                Ok(Reading::done(What::Bound))
+            }
+            (Request::DescribeStatement { has_parameters, .. }, S::ParameterDescription)
+                if !*has_parameters =>
+            {
+                message::ParameterDescription::parse(body)?;
+                *has_parameters = true;
+                Ok(Reading::stays(What::Parameters))
+            }
+            (
+                Request::DescribeStatement {
+                    has_parameters: true,
+                    ..
+                },
+                S::RowDescription | S::NoData,
+            ) => {
+                self.check_described()?;
+                columns(tag, body, Described::Statement).map(Reading::done)
+            }
+            (Request::DescribePortal { .. }, S::RowDescription | S::NoData) => {
+                self.check_described()?;
+                columns(tag, body, Described::Portal).map(Reading::done)
+            }
+            (Request::CloseStatement { name }, S::CloseComplete) => {
+                message::parse_empty(body)?;
+                self.statements.remove(name.as_str());
+                Ok(Reading::done(What::Closed))
+            }
+            (Request::ClosePortal { name }, S::CloseComplete) => {
+                message::parse_empty(body)?;
+                self.portals.remove(name.as_str());
+                Ok(Reading::done(What::Closed))
+            }
+            (Request::Execute { .. }, _) => self.read_execute(tag, body),
+            (Request::Query(_), _) => self.read_query(tag, body),
+            (
+                Request::Refusal {
+                    kind: RefusalKind::QueryFailed,
+                    ..
+                },
+                S::ReadyForQuery,
+            ) => self.ready(body),
+            _ => unexpected,
+        }
+    }
+
+    fn ready<'b>(&mut self, body: &'b [u8]) -> Result<Reading<'b>, Violation> {
+        let status = message::ReadyForQuery::parse(body)?.status;
+        self.status = status;
+        if status == TransactionStatus::Idle {
+            self.portals
+                .retain(|portal| portal.lifetime == Lifetime::Session);
+        }
+        Ok(Reading::done(What::Ready(status)))
+    }
+
+    fn read_execute<'b>(
+        &mut self,
+        tag: ServerTag,
+        body: &'b [u8],
+    ) -> Result<Reading<'b>, Violation> {
+        use ServerTag as S;
+        let unexpected = Violation::Unexpected(tag);
+        if let Some(Entry {
+            request:
+                Request::Execute {
+                    phase: Phase::Start,
+                    ..
+                },
+            ..
+        }) = self.queue.front()
+        {
+            self.check_execute()?;
+        }
+        let Some(entry) = self.queue.front_mut() else {
+            return Err(unexpected);
+        };
+        entry.count(tag, 1, body.len() + HEADER_BYTES);
+        let tally = entry.tally();
+        let Request::Execute { run, phase, .. } = &mut entry.request else {
+            return Err(unexpected);
+        };
+        match (tag, *phase) {
+            (S::DataRow, Phase::Start | Phase::Rows) => {
+                *phase = Phase::Rows;
+                Ok(Reading::stays(What::Row))
+            }
+            (S::PortalSuspended, Phase::Start | Phase::Rows) => {
+                message::parse_empty(body)?;
+                Ok(Reading::done(What::Suspended { tally }))
+            }
+            (S::EmptyQueryResponse, Phase::Start) => {
+                message::parse_empty(body)?;
+                Ok(Reading::done(What::Empty))
+            }
+            (S::CommandComplete, Phase::Start | Phase::Rows | Phase::CopyOver) => {
+                let tag = message::CommandComplete::parse(body)?.tag;
+                let made = Made::of(run);
+                self.apply(made);
+                Ok(Reading::done(What::Completed { tag, tally }))
+            }
+            _ => copy_step(tag, body, run, phase).map(Reading::stays),
+        }
+    }
+
+    fn read_query<'b>(&mut self, tag: ServerTag, body: &'b [u8]) -> Result<Reading<'b>, Violation> {
+        use ServerTag as S;
+        let unexpected = Violation::Unexpected(tag);
+        self.check_query()?;
+        let Some(entry) = self.queue.front_mut() else {
+            return Err(unexpected);
+        };
+        entry.count(tag, 1, body.len() + HEADER_BYTES);
+        let tally = entry.tally();
+        let Request::Query(query) = &mut entry.request else {
+            return Err(unexpected);
+        };
+        let step = query.step;
+        if tag == S::ReadyForQuery {
+            let is_over = query.ended != Ended::No || (step == query.runs.len() && step > 0);
+            let reading = if is_over {
+                self.ready(body)?
+            } else {
+                return Err(unexpected);
+            };
+            self.drop_unnamed();
+            return Ok(reading);
+        }
+        if tag == S::EmptyQueryResponse && query.runs.is_empty() && query.ended == Ended::No {
+            message::parse_empty(body)?;
+            query.ended = Ended::Empty;
+            return Ok(Reading::stays(What::Empty));
+        }
+        let Query {
+            runs,
+            phase,
+            layout,
+            ended: Ended::No,
+            ..
+        } = query
+        else {
+            return Err(unexpected);
+        };
+        let Some(run) = runs.get(step) else {
+            return Err(unexpected);
+        };
+        let what = match (tag, *phase) {
+            (S::RowDescription, Phase::Start | Phase::Rows) => {
+                *phase = Phase::Rows;
+                *layout = None;
+                columns(tag, body, Described::Query)?
+            }
+            (S::DataRow, Phase::Rows) => What::Row,
+            (S::CommandComplete, Phase::Start | Phase::Rows | Phase::CopyOver) => {
+                let tag = message::CommandComplete::parse(body)?.tag;
+                let made = Made::of(run);
+                query.step += 1;
+                query.phase = Phase::Start;
+                query.layout = None;
+                entry.rows = 0;
+                entry.bytes = 0;
+                self.apply(made);
+                What::Completed { tag, tally }
+            }
+            _ => copy_step(tag, body, run, phase)?,
+        };
+        Ok(Reading {
+            what,
+            fate: Fate::Stays,
+            replace: None,
+            step,
+        })
+    }
+
+    fn on_error<'s, 'b>(&'s mut self, body: &'b [u8]) -> Result<Event<'s, 'b, P, L>, Violation> {
+        let unexpected = Violation::Unexpected(ServerTag::ErrorResponse);
+        let fields = message::Notice::parse(body)?;
+        let code = fields.code().unwrap_or_default();
+        let fatal = fields.is_fatal();
+        if self.ended && !fatal {
+            return Err(Violation::Ended);
+        }
+        let tally = self
+            .queue
+            .front()
+            .map_or(Tally { rows: 0, bytes: 0 }, Entry::tally);
+        let nothing = Ticket(self.next_ticket)..Ticket(self.next_ticket);
+        if fatal {
+            self.ended = true;
+            let first = self
+                .queue
+                .front()
+                .map_or(self.next_ticket, |entry| entry.ticket.0 + 1);
+            let skipped = Ticket(first)..Ticket(self.next_ticket);
+            let step = self.queue.front().map_or(0, Entry::step);
+            let what = What::Failed {
+                code,
+                fatal,
+                tally,
+                skipped,
+            };
+            let mut event = self.event(Reading {
+                what,
+                fate: Fate::Stays,
+                replace: None,
+                step,
+            });
+            event.disposal = Disposal::Forward;
+            return Ok(event);
+        }
+        let Some(entry) = self.queue.front_mut() else {
+            return Err(unexpected);
+        };
+        let step = entry.step();
+        let failed = |skipped| What::Failed {
+            code,
+            fatal,
+            tally,
+            skipped,
+        };
+        let (what, fate, replace) = match &mut entry.request {
+            Request::Startup => return Err(unexpected),
+            Request::Sync { failed: true }
+            | Request::Refusal {
+                kind: RefusalKind::QueryFailed,
+                ..
+            } => {
+                return Err(unexpected);
+            }
+            Request::Sync { failed: once } => {
+                *once = true;
+                (failed(nothing), Fate::Stays, None)
+            }
+            Request::Query(query) if query.ended == Ended::Failed => return Err(unexpected),
+            Request::Query(query) => {
+                query.ended = Ended::Failed;
+                self.drop_unnamed();
+                (failed(nothing), Fate::Stays, None)
+            }
+            Request::Refusal {
+                kind: kind @ RefusalKind::Query,
+                answer,
+            } => {
+                *kind = RefusalKind::QueryFailed;
+                let answer = std::mem::take(answer);
+                self.drop_unnamed();
+                (
+                    What::Refused { skipped: nothing },
+                    Fate::Stays,
+                    Some(answer),
+                )
+            }
+            Request::Refusal {
+                kind: RefusalKind::Extended,
+                answer,
+            } => {
+                let answer = std::mem::take(answer);
+                (
+                    What::Refused {
+                        skipped: self.skip_to_sync(),
+                    },
+                    Fate::Done,
+                    Some(answer),
+                )
+            }
+            Request::Parse { name, .. } => {
+                // The server has dropped the old unnamed statement before it read the new one.
+                if name.is_unnamed() {
+                    self.statements.remove("");
+                }
+                (failed(self.skip_to_sync()), Fate::Done, None)
+            }
+            Request::Bind { portal, .. } => {
+                if portal.is_unnamed() {
+                    self.portals.remove("");
+                }
+                (failed(self.skip_to_sync()), Fate::Done, None)
+            }
+            Request::DescribeStatement { .. }
+            | Request::DescribePortal { .. }
+            | Request::CloseStatement { .. }
+            | Request::ClosePortal { .. }
+            | Request::Execute { .. } => (failed(self.skip_to_sync()), Fate::Done, None),
+        };
+        Ok(self.event(Reading {
+            what,
+            fate,
+            replace,
+            step,
+        }))
+    }
+
+    /// The head has failed: the server skips what follows it to the next Sync.
+    fn skip_to_sync(&mut self) -> Range<Ticket> {
+        let first = self
+            .queue
+            .front()
+            .map_or(self.next_ticket, |entry| entry.ticket.0 + 1);
+        let mut until = self.next_ticket;
+        let mut found = false;
+        let mut skipped = 0;
+        for entry in self.queue.iter().skip(1) {
+            if matches!(entry.request, Request::Sync { .. }) {
+                until = entry.ticket.0;
+                found = true;
+                break;
+            }
+            skipped += 1;
+        }
+        for _ in 0..skipped {
+            if let Some(entry) = self.queue.remove(1) {
+                self.settle(&entry);
+            }
+        }
+        if !found {
+            self.skipping = true;
+        }
+        Ticket(first)..Ticket(until)
+    }
+
+    /// A Query has begun to run: the unnamed statement and portal are gone.
+    fn drop_unnamed(&mut self) {
+        self.statements.remove("");
+        self.portals.remove("");
+    }
+
+    fn settle_last(&mut self) {
+        if let Some(entry) = self.last.take() {
+            self.settle(&entry);
+            self.last = Some(entry);
+        }
+    }
+
+    /// Takes back what a request had announced: it is confirmed, or will never be.
+    fn settle(&mut self, entry: &Entry<P, L>) {
+        let ticket = entry.ticket;
+        match &entry.request {
+            Request::Parse { name, .. } | Request::CloseStatement { name } => {
+                self.statements.settle(name.as_str(), ticket);
+            }
+            Request::Bind { portal: name, .. } | Request::ClosePortal { name } => {
+                self.portals.settle(name.as_str(), ticket);
+            }
+            Request::Execute { run, .. } => self.settle_run(run, ticket),
+            Request::Query(query) => {
+                self.statements.settle("", ticket);
+                self.portals.settle("", ticket);
+                query
+                    .runs
+                    .iter()
+                    .for_each(|run| self.settle_run(run, ticket));
+            }
+            Request::Refusal { .. } => {
+                self.statements.settle("", ticket);
+                self.portals.settle("", ticket);
+            }
+            Request::Startup
+            | Request::DescribeStatement { .. }
+            | Request::DescribePortal { .. }
+            | Request::Sync { .. } => {}
+        }
+    }
+
+    fn settle_run(&mut self, run: &Run<P>, ticket: Ticket) {
+        match run.effect() {
+            Effect::Prepare { name, .. } | Effect::Deallocate { name } => {
+                self.statements.settle(name.as_str(), ticket)
+            }
+            Effect::Declare { name, .. } | Effect::CloseCursor { name } => {
+                self.portals.settle(name.as_str(), ticket)
+            }
+            Effect::DeallocateAll => self.statements.settle_all(ticket),
+            Effect::CloseAllCursors => self.portals.settle_all(ticket),
+            Effect::DiscardAll => {
+                self.statements.settle_all(ticket);
+                self.portals.settle_all(ticket);
+            }
+            Effect::None
+            | Effect::Execute { .. }
+            | Effect::Fetch { .. }
+            | Effect::CopyIn
+            | Effect::CopyOut => {}
+        }
+    }
+
+    fn apply(&mut self, made: Option<Made<P>>) {
+        let Some(Made {
+            runs,
+            prepared,
+            declared,
+        }) = made
+        else {
+            return;
+        };
+        match &runs.effect {
+            Effect::Prepare { name, .. } => {
+                if let Some(facts) = prepared {
+                    self.statements.confirm(name, facts);
+                }
+            }
+            Effect::Declare { name, .. } => {
+                if let Some(facts) = declared {
+                    self.portals.confirm(name, facts);
+                }
+            }
+            Effect::Deallocate { name } => self.statements.remove(name.as_str()),
+            Effect::DeallocateAll => self.statements.remove_named(),
+            Effect::CloseCursor { name } => self.portals.remove(name.as_str()),
+            Effect::CloseAllCursors => self.portals.remove_named(),
+            Effect::DiscardAll => {
+                self.statements.remove_named();
+                self.portals.remove_named();
+            }
+            Effect::None
+            | Effect::Execute { .. }
+            | Effect::Fetch { .. }
+            | Effect::CopyIn
+            | Effect::CopyOut => {}
+        }
+    }
+
+    /// The portal that is about to answer is the one that was judged, and so is what it leads to.
+    fn check_execute(&self) -> Result<(), Violation> {
+        let Some(Entry {
+            request:
+                Request::Execute {
+                    portal,
+                    portal_id,
+                    run,
+                    ..
+                },
+            ..
+        }) = self.queue.front()
+        else {
+            return Ok(());
+        };
+        let believed = self.portals.confirmed(portal.as_str());
+        if believed.is_none_or(|slot| slot.value.id != *portal_id) {
+            return Err(Violation::Disbelief);
+        }
+        self.check_run(run)
+    }
+
+    fn check_query(&self) -> Result<(), Violation> {
+        match self.queue.front() {
+            Some(Entry {
+                request: Request::Query(query),
+                ..
+            }) if query.phase == Phase::Start => {
+                query.run().map_or(Ok(()), |run| self.check_run(run))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_described(&self) -> Result<(), Violation> {
+        let believed = match self.queue.front().map(|entry| &entry.request) {
+            Some(Request::DescribeStatement { name, id, .. }) => self
+                .statements
+                .confirmed(name.as_str())
+                .is_some_and(|slot| slot.value.id == *id),
+            Some(Request::DescribePortal { name, id, .. }) => self
+                .portals
+                .confirmed(name.as_str())
+                .is_some_and(|slot| slot.value.id == *id),
+            Some(_) | None => false,
+        };
+        if believed {
+            Ok(())
+        } else {
+            Err(Violation::Disbelief)
+        }
+    }
+
+    /// Follows EXECUTE and FETCH again, through what is confirmed by now.
+    fn check_run(&self, run: &Run<P>) -> Result<(), Violation> {
+        let mut found = &run.written;
+        for _ in 0..limits::INDIRECTION_MAX {
+            if Arc::ptr_eq(found, &run.runs) {
+                return Ok(());
+            }
+            let next = match &found.effect {
+                Effect::Execute { name } => self
+                    .statements
+                    .confirmed(name.as_str())
+                    .map(|slot| &slot.value.statement),
+                Effect::Fetch { name } => self
+                    .portals
+                    .confirmed(name.as_str())
+                    .map(|slot| &slot.value.statement),
+                Effect::None
+                | Effect::Prepare { .. }
+                | Effect::Deallocate { .. }
+                | Effect::DeallocateAll
+                | Effect::Declare { .. }
+                | Effect::CloseCursor { .. }
+                | Effect::CloseAllCursors
+                | Effect::DiscardAll
+                | Effect::CopyIn
+                | Effect::CopyOut => None,
+            };
+            found = next.ok_or(Violation::Disbelief)?;
+        }
+        Err(Violation::Disbelief)
+    }
+}
+
+/// What a completed statement makes, taken out of the queue before it is applied.
+struct Made<P> {
+    runs: Arc<Statement<P>>,
+    prepared: Option<Arc<super::StatementFacts<P>>>,
+    declared: Option<Arc<super::PortalFacts<P>>>,
+}
+
+impl<P> Made<P> {
+    fn of(run: &Run<P>) -> Option<Self> {
+        if matches!(
+            run.effect(),
+            Effect::None | Effect::CopyIn | Effect::CopyOut
+        ) {
+            return None;
+        }
+        Some(Self {
+            runs: Arc::clone(&run.runs),
+            prepared: run.prepared(),
+            declared: run.declared(),
+        })
+    }
+}
+
+impl<P, L> Entry<P, L> {
+    fn step(&self) -> usize {
+        match &self.request {
+            Request::Query(query) => query.step,
+            _ => 0,
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        Tally {
+            rows: self.rows,
+            bytes: self.bytes,
+        }
+    }
+
+    fn count(&mut self, tag: ServerTag, frames: u64, bytes: usize) {
+        match tag {
+            ServerTag::DataRow => {
+                self.rows += frames;
+                self.bytes += bytes as u64;
+            }
+            ServerTag::CopyData => self.bytes += bytes as u64,
+            _ => {}
+        }
+    }
+}
+
+fn is_query<P, L>(entry: Option<&Entry<P, L>>) -> bool {
+    entry.is_some_and(|entry| matches!(entry.request, Request::Query(_)))
+}
+
+fn check_bulk<P, L>(entry: &Entry<P, L>, tag: ServerTag) -> Result<(), Violation> {
+    let may = match (&entry.request, tag) {
+        (Request::Execute { phase, .. }, ServerTag::DataRow) => {
+            matches!(phase, Phase::Start | Phase::Rows)
+        }
+        (Request::Query(query), ServerTag::DataRow) => {
+            query.run().is_some() && query.phase == Phase::Rows
+        }
+        (Request::Execute { phase, .. }, ServerTag::CopyData) => *phase == Phase::CopyOut,
+        (Request::Query(query), ServerTag::CopyData) => {
+            query.run().is_some() && query.phase == Phase::CopyOut
+        }
+        _ => false,
+    };
+    if may {
+        Ok(())
+    } else {
+        Err(Violation::Unexpected(tag))
+    }
+}
+
+fn columns(tag: ServerTag, body: &[u8], of: Described) -> Result<What<'_>, Violation> {
+    let has_columns = tag == ServerTag::RowDescription;
+    if has_columns {
+        message::RowDescription::parse(body)?;
+    } else {
+        message::parse_empty(body)?;
+    }
+    Ok(What::Columns { of, has_columns })
+}
+
+fn copy_step<'b, P>(
+    tag: ServerTag,
+    body: &'b [u8],
+    run: &Run<P>,
+    phase: &mut Phase,
+) -> Result<What<'b>, Violation> {
+    use ServerTag as S;
+    let (next, what) = match (tag, *phase, run.effect()) {
+        (S::CopyInResponse, Phase::Start, Effect::CopyIn) => (Phase::CopyIn, What::CopyIn),
+        (S::CopyOutResponse, Phase::Start, Effect::CopyOut) => (Phase::CopyOut, What::CopyOut),
+        (S::CopyData, Phase::CopyOut, _) => (Phase::CopyOut, What::CopyData),
+        (S::CopyDone, Phase::CopyOut, _) => (Phase::CopyOver, What::CopyDone),
+        _ => return Err(Violation::Unexpected(tag)),
+    };
+    match tag {
+        S::CopyInResponse | S::CopyOutResponse => {
+            message::CopyResponse::parse(body)?;
+        }
+        S::CopyDone => message::parse_empty(body)?,
+        _ => {}
+    }
+    *phase = next;
+    Ok(what)
+}
+
+fn asynchronous(tag: ServerTag, body: &[u8]) -> Result<Option<What<'_>>, Violation> {
+    match tag {
+        ServerTag::NoticeResponse => {
+            message::Notice::parse(body)?;
+            Ok(Some(What::Notice))
+        }
+        ServerTag::NotificationResponse => {
+            message::NotificationResponse::parse(body)?;
+            Ok(Some(What::Notification))
+        }
+        ServerTag::ParameterStatus => {
+            let message::ParameterStatus { name, value } = message::ParameterStatus::parse(body)?;
+            for (pinned, wanted) in PINNED {
+                if name == pinned && value != wanted {
+                    return Err(Violation::Pinned {
+                        name: pinned,
+                        value: value.to_owned(),
+                    });
+                }
+            }
+            Ok(Some(What::Parameter { name, value }))
+        }
+        _ => Ok(None),
+    }
+}
