@@ -54,7 +54,13 @@ impl Leaves {
         match arguments {
             None | Some(Value::Null) => {}
             Some(Value::Object(members)) => leaves.object("", members, 0)?,
-            Some(Value::Bool(_) | Value::Long(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            Some(
+                Value::Bool(_)
+                | Value::Long(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_),
+            ) => {
                 return Err(ArgumentsError::NotAnObject);
             }
         }
@@ -65,7 +71,12 @@ impl Leaves {
         Ok(leaves)
     }
 
-    fn object(&mut self, at: &str, members: &[(Box<str>, Value)], depth: usize) -> Result<(), ArgumentsError> {
+    fn object(
+        &mut self,
+        at: &str,
+        members: &[(Box<str>, Value)],
+        depth: usize,
+    ) -> Result<(), ArgumentsError> {
         members.iter().try_for_each(|(name, value)| {
             let step = name.replace('~', "~0").replace('/', "~1");
             self.value(below(at, &step, depth), value, depth + 1)
@@ -98,7 +109,11 @@ impl Leaves {
 
 /// The path one step down. At the root there is nothing to separate from.
 fn below(at: &str, step: &str, depth: usize) -> String {
-    if depth == 0 { step.to_owned() } else { format!("{at}/{step}") }
+    if depth == 0 {
+        step.to_owned()
+    } else {
+        format!("{at}/{step}")
+    }
 }
 
 #[cfg(test)]
@@ -106,23 +121,51 @@ mod tests {
     use super::*;
 
     fn object(members: Vec<(&str, Value)>) -> Value {
-        Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+        Value::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+        )
     }
 
     #[test]
     fn values_are_found_by_path_and_type() {
         let arguments = object(vec![
             ("limit", Value::Long(10)),
-            ("filter", object(vec![("own/er", Value::String("x".into())), ("deep", Value::Bool(true))])),
-            ("ids", Value::Array(vec![Value::Long(7), Value::Number("1.5".into())])),
+            (
+                "filter",
+                object(vec![
+                    ("own/er", Value::String("x".into())),
+                    ("deep", Value::Bool(true)),
+                ]),
+            ),
+            (
+                "ids",
+                Value::Array(vec![Value::Long(7), Value::Number("1.5".into())]),
+            ),
         ]);
         let leaves = Leaves::of(Some(&arguments)).expect("valid");
-        assert_eq!(leaves.longs, BTreeMap::from([("ids/0".into(), 7), ("limit".into(), 10)]));
-        assert_eq!(leaves.strings, BTreeMap::from([("filter/own~1er".into(), "x".into())]));
+        assert_eq!(
+            leaves.longs,
+            BTreeMap::from([("ids/0".into(), 7), ("limit".into(), 10)])
+        );
+        assert_eq!(
+            leaves.strings,
+            BTreeMap::from([("filter/own~1er".into(), "x".into())])
+        );
         assert_eq!(leaves.bools, BTreeMap::from([("filter/deep".into(), true)]));
         assert_eq!(
             leaves.names,
-            ["filter", "filter/deep", "filter/own~1er", "ids", "ids/0", "ids/1", "limit"]
+            [
+                "filter",
+                "filter/deep",
+                "filter/own~1er",
+                "ids",
+                "ids/0",
+                "ids/1",
+                "limit"
+            ]
         );
     }
 
@@ -130,14 +173,23 @@ mod tests {
     fn what_two_readers_could_see_differently_is_refused() {
         let twice = object(vec![("a", Value::Long(1)), ("a", Value::Long(2))]);
         assert_eq!(Leaves::of(Some(&twice)), Err(ArgumentsError::Duplicate));
-        assert_eq!(Leaves::of(Some(&Value::Long(1))), Err(ArgumentsError::NotAnObject));
+        assert_eq!(
+            Leaves::of(Some(&Value::Long(1))),
+            Err(ArgumentsError::NotAnObject)
+        );
     }
 
     #[test]
     fn an_empty_name_is_a_path_of_its_own() {
-        let arguments = object(vec![("", object(vec![("a", Value::Long(1))])), ("a", Value::Long(2))]);
+        let arguments = object(vec![
+            ("", object(vec![("a", Value::Long(1))])),
+            ("a", Value::Long(2)),
+        ]);
         let leaves = Leaves::of(Some(&arguments)).expect("valid");
-        assert_eq!(leaves.longs, BTreeMap::from([("/a".into(), 1), ("a".into(), 2)]));
+        assert_eq!(
+            leaves.longs,
+            BTreeMap::from([("/a".into(), 1), ("a".into(), 2)])
+        );
     }
 
     #[test]

@@ -24,7 +24,12 @@ impl WallClock {
     /// `None` where the instant is out of the calendar's range.
     pub(crate) fn at(now: Now, zone: &TimeZone) -> Option<Self> {
         let micros = i64::try_from(now.unix_us).ok()?;
-        let local = Timestamp::from_microsecond(micros).ok()?.to_zoned(zone.clone());
-        Some(Self { weekday: i64::from(local.weekday().to_monday_one_offset()), hour: i64::from(local.hour()) })
+        let local = Timestamp::from_microsecond(micros)
+            .ok()?
+            .to_zoned(zone.clone());
+        Some(Self {
+            weekday: i64::from(local.weekday().to_monday_one_offset()),
+            hour: i64::from(local.hour()),
+        })
     }
 }

@@ -1,8 +1,21 @@
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use weir_facts::{Group, Now, PolicyId, Verdict};
+use cedar_policy::{
+    AuthorizationError, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request,
+};
+use weir_facts::{
+    Access, Action, ConnectionName, Denial, Group, HoldTerms, Now, PolicyId, Principal, Resource,
+    Verdict,
+};
 
-use crate::{ClockTrust, Reads, Value};
+use crate::bundle::{ApproveTerms, Effect, schema};
+use crate::context::Setting;
+use crate::entity::{self, Described};
+use crate::limits::ACCESSES_MAX;
+use crate::snapshot::{Compiled, Slice};
+use crate::{ClockTrust, Reads, Snapshot, Value};
 
 /// What a question hangs on beside who asks for what.
 #[derive(Clone, Copy, Debug)]
@@ -41,4 +54,473 @@ pub struct Judgement {
     /// the transaction have a say. Database, role and the statement's own facts belong into the
     /// cache's key.
     pub cacheable: bool,
+}
+
+/// One access as Cedar is asked.
+struct Question<'a> {
+    access: &'a Access,
+    slice: &'a Slice,
+    principal: EntityUid,
+    action: EntityUid,
+    resource: EntityUid,
+}
+
+/// What Cedar says of one question.
+pub(crate) enum Answer {
+    Permitted(Vec<PolicyId>),
+    /// Nothing permits.
+    Unpermitted,
+    Forbidden(Vec<PolicyId>),
+    /// Policies errored; whatever else was decided does not count.
+    Errored(Vec<PolicyId>, String),
+}
+
+/// Why an operation is denied before Cedar is asked, or because of what it says.
+pub(crate) struct Refusal {
+    pub(crate) outside: Arc<str>,
+    pub(crate) inside: String,
+    pub(crate) policies: Vec<PolicyId>,
+}
+
+impl Refusal {
+    /// A fault of Weir's caller or of Weir: the client learns no more than that.
+    pub(crate) fn internal(inside: impl Into<String>) -> Self {
+        Self {
+            outside: "policy could not be evaluated".into(),
+            inside: inside.into(),
+            policies: Vec::new(),
+        }
+    }
+
+    pub(crate) fn into_denial(self) -> Denial {
+        Denial {
+            outside: self.outside,
+            inside: self.inside.into(),
+            policies: self.policies,
+        }
+    }
+}
+
+impl Snapshot {
+    /// Judges one operation: every access must be allowed, a connect for every part of the
+    /// principal. No access at all is denied. With `approvals` given, a cache must be passed by.
+    #[must_use]
+    pub fn judge(
+        &self,
+        who: &Principal,
+        on: &ConnectionName,
+        accesses: &[Access],
+        cx: &JudgeContext<'_>,
+    ) -> Judgement {
+        let reads = accesses.iter().fold(Reads::NONE, |all, access| {
+            all.union(self.reads(on, access.action))
+        });
+        let verdict = self.decide(who, on, accesses, cx, reads);
+        let (verdict, mut policies) = match verdict {
+            Ok(Decided::Allow(policies)) => (Verdict::Allow, policies),
+            Ok(Decided::Hold(terms)) => {
+                let policies = terms.policies.clone();
+                (Verdict::Hold(terms), policies)
+            }
+            Err(refusal) => {
+                let denial = refusal.into_denial();
+                let policies = denial.policies.clone();
+                (Verdict::Deny(denial), policies)
+            }
+        };
+        policies.sort_unstable();
+        policies.dedup();
+        let fleeting = Reads::CLOCK
+            .union(Reads::SOURCE_IP)
+            .union(Reads::ARGUMENTS)
+            .union(Reads::IN_TRANSACTION);
+        Judgement {
+            verdict,
+            policies,
+            reads,
+            cacheable: cx.approvals.is_empty() && !reads.any(fleeting),
+        }
+    }
+
+    fn decide(
+        &self,
+        who: &Principal,
+        on: &ConnectionName,
+        accesses: &[Access],
+        cx: &JudgeContext<'_>,
+        reads: Reads,
+    ) -> Result<Decided, Refusal> {
+        let compiled = self
+            .compiled(on)
+            .ok_or_else(|| Refusal::internal(format!("connection {on} is not registered")))?;
+        if accesses.is_empty() || accesses.len() > ACCESSES_MAX {
+            return Err(Refusal::internal(format!(
+                "{} accesses; 1 to {ACCESSES_MAX} can be judged",
+                accesses.len()
+            )));
+        }
+        let setting = self.setting(compiled, who, None, reads);
+        let mut store = HashMap::new();
+        let questions = self.questions(compiled, &setting, accesses, &mut store)?;
+        setting
+            .entities(cx, &mut store)
+            .map_err(|error| Refusal::internal(error.to_string()))?;
+        let entities = entities(store)?;
+        let context = setting
+            .context(cx, &[])
+            .map_err(|error| Refusal::internal(error.to_string()))?;
+        let (mut permits, mut holds) = (BTreeSet::new(), Holds::default());
+        for question in &questions {
+            match self.ask(
+                question,
+                &question.slice.enforce,
+                context.clone(),
+                &entities,
+            )? {
+                Answer::Permitted(policies) => permits.extend(policies),
+                Answer::Forbidden(policies) if self.curable(&policies) => {
+                    self.gather(&policies, &mut holds)
+                }
+                other => return Err(self.refusal(on, question.access, other)),
+            }
+        }
+        if holds.policies.is_empty() {
+            return Ok(Decided::Allow(permits.into_iter().collect()));
+        }
+        // What if they all agreed? Only then is it worth asking them.
+        let approvals: Vec<Group> = holds.approvers.iter().cloned().collect();
+        let context = setting
+            .context(cx, &approvals)
+            .map_err(|error| Refusal::internal(error.to_string()))?;
+        for question in &questions {
+            match self.ask(
+                question,
+                &question.slice.enforce,
+                context.clone(),
+                &entities,
+            )? {
+                Answer::Permitted(_) => {}
+                other => return Err(self.refusal(on, question.access, other)),
+            }
+        }
+        Ok(Decided::Hold(holds.into_terms()))
+    }
+
+    /// What every question of one principal at one connection shares.
+    pub(crate) fn setting<'a>(
+        &'a self,
+        compiled: &'a Compiled,
+        who: &'a Principal,
+        tool: Option<&'a str>,
+        reads: Reads,
+    ) -> Setting<'a> {
+        let (types, groups, place, zone) =
+            (&self.types, &self.groups, &compiled.place, &compiled.zone);
+        Setting {
+            types,
+            groups,
+            place,
+            zone,
+            who,
+            tool,
+            reads,
+        }
+    }
+
+    fn questions<'a>(
+        &'a self,
+        compiled: &'a Compiled,
+        setting: &Setting<'_>,
+        accesses: &'a [Access],
+        store: &mut HashMap<EntityUid, Entity>,
+    ) -> Result<Vec<Question<'a>>, Refusal> {
+        let parts = self.parts(setting)?;
+        let mut questions = Vec::with_capacity(accesses.len());
+        for access in accesses {
+            let slice = compiled
+                .slice(access.action)
+                .ok_or_else(|| Refusal::internal("an action without a slice"))?;
+            let resource = self.resource(compiled, access, setting.reads, store)?;
+            let (action, entity) = self.action(access.action)?;
+            store.insert(action.clone(), entity.clone());
+            let asked = if is_connect(access.action) {
+                parts.as_slice()
+            } else {
+                parts.main()?
+            };
+            questions.extend(asked.iter().map(|(principal, _)| Question {
+                access,
+                slice,
+                principal: principal.clone(),
+                action: action.clone(),
+                resource: resource.clone(),
+            }));
+        }
+        store.extend(parts.0);
+        Ok(questions)
+    }
+
+    pub(crate) fn action(&self, action: Action) -> Result<&(EntityUid, Entity), Refusal> {
+        self.actions
+            .get(action as usize)
+            .ok_or_else(|| Refusal::internal("an action without an entity"))
+    }
+
+    /// The principal's parts as entities: identity, workload, agent, as far as they are present.
+    pub(crate) fn parts(&self, setting: &Setting<'_>) -> Result<Parts, Refusal> {
+        let who = setting.who;
+        let identity = who
+            .identity
+            .as_deref()
+            .map(|identity| entity::identity(&self.types, &self.groups, identity));
+        let workload = who
+            .workload
+            .as_deref()
+            .map(|workload| entity::workload(&self.types, &self.groups, workload));
+        let agent = who
+            .agent
+            .as_deref()
+            .map(|agent| entity::agent(&self.types, agent));
+        let parts: Result<Vec<_>, Refusal> = identity
+            .into_iter()
+            .chain(workload)
+            .chain(agent)
+            .map(|part| pair(part, setting.reads))
+            .collect();
+        Ok(Parts(parts?))
+    }
+
+    pub(crate) fn resource(
+        &self,
+        compiled: &Compiled,
+        access: &Access,
+        reads: Reads,
+        store: &mut HashMap<EntityUid, Entity>,
+    ) -> Result<EntityUid, Refusal> {
+        let (kind, described) = match &access.resource {
+            Resource::Column(column) => (
+                "Column",
+                compiled
+                    .place
+                    .column(&self.types, column, compiled.classes(&self.bundle, column)),
+            ),
+            Resource::DataClass(class) => {
+                let above = self.bundle.masks().above(class).map(|class| &**class);
+                (
+                    "DataClass",
+                    compiled.place.data_class(&self.types, class, above),
+                )
+            }
+            other => compiled.place.resource(&self.types, other),
+        };
+        if !schema::applies_to(access.action, kind) {
+            return Err(Refusal::internal(format!(
+                "{} does not apply to a {kind}",
+                access.action
+            )));
+        }
+        let (uid, entity) = pair(described, reads)?;
+        store.insert(uid.clone(), entity);
+        Ok(uid)
+    }
+
+    fn ask(
+        &self,
+        question: &Question<'_>,
+        set: &PolicySet,
+        context: Context,
+        entities: &Entities,
+    ) -> Result<Answer, Refusal> {
+        let (principal, action) = (question.principal.clone(), question.action.clone());
+        let request = Request::new(principal, action, question.resource.clone(), context, None)
+            .map_err(|error| Refusal::internal(error.to_string()))?;
+        Ok(self.answer(&request, set, entities))
+    }
+
+    /// Cedar skips a policy that errors, so that a forbid that errs would forbid nothing: any
+    /// error counts as a denial here.
+    pub(crate) fn answer(&self, request: &Request, set: &PolicySet, entities: &Entities) -> Answer {
+        let response = self.authorizer.is_authorized(request, set, entities);
+        let mut errors = response.diagnostics().errors().peekable();
+        if errors.peek().is_some() {
+            let (policies, told): (Vec<_>, Vec<_>) = errors
+                .map(|error| match error {
+                    AuthorizationError::PolicyEvaluationError(wrong) => {
+                        (named(wrong.policy_id()), wrong.to_string())
+                    }
+                })
+                .unzip();
+            return Answer::Errored(policies, told.join("; "));
+        }
+        let mut policies: Vec<PolicyId> = response.diagnostics().reason().map(named).collect();
+        policies.sort_unstable();
+        match response.decision() {
+            Decision::Allow => Answer::Permitted(policies),
+            Decision::Deny if policies.is_empty() => Answer::Unpermitted,
+            Decision::Deny => Answer::Forbidden(policies),
+        }
+    }
+
+    fn terms(&self, id: &PolicyId) -> Option<(&ApproveTerms, Option<&Arc<str>>)> {
+        let info = self.bundle.policy(id)?;
+        match &info.effect {
+            Effect::Approve(terms) => Some((terms, info.reason.as_ref())),
+            Effect::Permit | Effect::Forbid | Effect::Mask(_) => None,
+        }
+    }
+
+    fn curable(&self, policies: &[PolicyId]) -> bool {
+        policies.iter().all(|id| self.terms(id).is_some())
+    }
+
+    fn gather(&self, policies: &[PolicyId], holds: &mut Holds) {
+        for id in policies {
+            let Some((terms, reason)) = self.terms(id) else {
+                continue;
+            };
+            holds.approvers.extend(terms.approvers.iter().cloned());
+            holds.quorum = holds.quorum.max(terms.quorum);
+            holds.expires_s = holds.expires_s.min(terms.expires_s);
+            holds.reasons.extend(reason.cloned());
+            holds.policies.insert(id.clone());
+        }
+    }
+
+    pub(crate) fn refusal(&self, on: &ConnectionName, access: &Access, answer: Answer) -> Refusal {
+        let what = format!("{} on {}", access.action, access.resource_id(on));
+        match answer {
+            Answer::Errored(policies, told) => Refusal {
+                policies,
+                ..Refusal::internal(format!("{what}: {told}"))
+            },
+            Answer::Unpermitted | Answer::Permitted(_) => {
+                let said = format!("no policy allows {what}");
+                Refusal {
+                    outside: said.as_str().into(),
+                    inside: said,
+                    policies: Vec::new(),
+                }
+            }
+            Answer::Forbidden(policies) => {
+                // What approval cannot cure is the reason to tell; then whoever gives one.
+                let mut ordered: Vec<&PolicyId> = policies.iter().collect();
+                ordered.sort_by_key(|id| self.terms(id).is_some());
+                let reason = ordered
+                    .iter()
+                    .find_map(|id| self.bundle.policy(id)?.reason.clone());
+                let listed = policies
+                    .iter()
+                    .map(|id| &*id.0)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let outside = reason.unwrap_or_else(|| format!("policy forbids {what}").into());
+                Refusal {
+                    outside,
+                    inside: format!("{what} is forbidden by {listed}"),
+                    policies,
+                }
+            }
+        }
+    }
+}
+
+enum Decided {
+    Allow(Vec<PolicyId>),
+    Hold(HoldTerms),
+}
+
+/// What the holding policies ask for together.
+struct Holds {
+    approvers: BTreeSet<Group>,
+    quorum: u8,
+    expires_s: u32,
+    reasons: BTreeSet<Arc<str>>,
+    policies: BTreeSet<PolicyId>,
+}
+
+impl Default for Holds {
+    fn default() -> Self {
+        Self {
+            approvers: BTreeSet::new(),
+            quorum: 1,
+            expires_s: u32::MAX,
+            reasons: BTreeSet::new(),
+            policies: BTreeSet::new(),
+        }
+    }
+}
+
+impl Holds {
+    fn into_terms(self) -> HoldTerms {
+        let reasons: Vec<&str> = self.reasons.iter().map(|reason| &**reason).collect();
+        let reason = if reasons.is_empty() {
+            "policy asks for an approval".to_owned()
+        } else {
+            reasons.join("; ")
+        };
+        HoldTerms {
+            approvers: self.approvers.into_iter().collect(),
+            quorum: self.quorum,
+            expires_s: self.expires_s,
+            reason: reason.into(),
+            policies: self.policies.into_iter().collect(),
+        }
+    }
+}
+
+/// The parts of a principal that are present, the one that Cedar calls principal first.
+pub(crate) struct Parts(Vec<(EntityUid, Entity)>);
+
+impl Parts {
+    fn as_slice(&self) -> &[(EntityUid, Entity)] {
+        &self.0
+    }
+
+    /// The identity, else the workload. An agent alone is nobody.
+    fn main(&self) -> Result<&[(EntityUid, Entity)], Refusal> {
+        match self.0.first() {
+            Some((uid, _)) if uid.type_name().basename() != "Agent" => {
+                Ok(self.0.get(..1).unwrap_or_default())
+            }
+            Some(_) | None => Err(Refusal::internal("neither an identity nor a workload asks")),
+        }
+    }
+
+    /// The same, taken.
+    pub(crate) fn into_main(self) -> Result<(EntityUid, Entity), Refusal> {
+        self.main()?;
+        self.0
+            .into_iter()
+            .next()
+            .ok_or_else(|| Refusal::internal("nobody asks"))
+    }
+}
+
+/// An entity with its attributes only if a policy reads any.
+pub(crate) fn pair(described: Described, reads: Reads) -> Result<(EntityUid, Entity), Refusal> {
+    let uid = described.uid.clone();
+    let entity = if reads.any(Reads::ENTITIES) {
+        described.entity()
+    } else {
+        Some(described.bare())
+    };
+    Ok((
+        uid,
+        entity.ok_or_else(|| Refusal::internal("an entity that Cedar cannot hold"))?,
+    ))
+}
+
+/// The store of one question. Of equal identifiers the last one stays, and those are equal.
+pub(crate) fn entities(store: HashMap<EntityUid, Entity>) -> Result<Entities, Refusal> {
+    Entities::from_entities(store.into_values(), None)
+        .map_err(|error| Refusal::internal(error.to_string()))
+}
+
+fn named(id: &cedar_policy::PolicyId) -> PolicyId {
+    let id: &str = id.as_ref();
+    PolicyId(id.into())
+}
+
+fn is_connect(action: Action) -> bool {
+    matches!(action, Action::PgConnect | Action::McpConnect)
 }

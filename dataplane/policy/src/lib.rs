@@ -13,19 +13,27 @@
 mod arguments;
 mod bundle;
 mod clock;
+mod context;
+mod entity;
+mod explain;
 mod judge;
 pub mod limits;
 mod permit;
 mod reads;
 mod reveal;
 mod snapshot;
+mod strictness;
 
 pub use arguments::Value;
-pub use bundle::{ApproveTerms,
-    Bundle, BundleDiff, BundleError, BundleId, Change, Effect, Fault, Label, PolicyInfo, TestResult, Unlabelled,
+pub use bundle::{
+    ApproveTerms, Bundle, BundleDiff, BundleError, BundleId, Change, Effect, Fault, Label,
+    PolicyInfo, TestResult, Unlabelled,
 };
 pub use clock::ClockTrust;
+pub use explain::{Explanation, Part};
 pub use judge::{JudgeContext, Judgement};
 pub use permit::Permit;
 pub use reads::Reads;
-pub use snapshot::{ConnectionFacts, ConnectionFactsError, ConnectionKind, Directory, Snapshot, SnapshotId};
+pub use snapshot::{
+    ConnectionFacts, ConnectionFactsError, ConnectionKind, Directory, Snapshot, SnapshotId,
+};

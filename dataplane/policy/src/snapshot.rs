@@ -1,10 +1,14 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use cedar_policy::{Authorizer, Entity, EntityUid, PolicySet, ResourceConstraint};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use weir_facts::{Access, ColumnName, ConnectionName, Group, Principal, Reveal};
+use weir_facts::{Action, ColumnName, ConnectionName, Group, MaskRule};
 
-use crate::{Bundle, JudgeContext, Judgement, Unlabelled};
+use crate::bundle::{ConnectionMasks, Effect, Written, schema};
+use crate::entity::{self, Groups, Place, Types};
+use crate::{Bundle, Reads, Unlabelled};
 
 /// What a registered server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,7 +63,12 @@ impl ConnectionFacts {
             return Err(ConnectionFactsError::Name(name));
         }
         let zone = zone.map(zone_named).transpose()?;
-        Ok(Self { name, kind, env: env.into(), zone })
+        Ok(Self {
+            name,
+            kind,
+            env: env.into(),
+            zone,
+        })
     }
 
     /// The server's name.
@@ -71,7 +80,9 @@ impl ConnectionFacts {
 
 /// A zone of the database that is compiled in; the host's files are not read.
 pub(crate) fn zone_named(name: &str) -> Result<TimeZone, ConnectionFactsError> {
-    TimeZoneDatabase::bundled().get(name).map_err(|_| ConnectionFactsError::Zone(name.into()))
+    TimeZoneDatabase::bundled()
+        .get(name)
+        .map_err(|_| ConnectionFactsError::Zone(name.into()))
 }
 
 /// The names that are known, for hierarchy and for warnings. Nothing is permitted or denied
@@ -98,20 +109,112 @@ impl fmt::Display for SnapshotId {
     }
 }
 
+/// The policies that can have a say on one action at one connection.
+pub(crate) struct Slice {
+    /// Permits and forbids, masks excepted.
+    pub(crate) enforce: Arc<PolicySet>,
+    /// Masks.
+    pub(crate) mask: Arc<PolicySet>,
+    /// What either reads.
+    pub(crate) reads: Reads,
+}
+
+/// A connection with its slices, one per action in declaration order.
+pub(crate) struct Compiled {
+    pub(crate) place: Place,
+    pub(crate) zone: TimeZone,
+    pub(crate) masks: Option<ConnectionMasks>,
+    slices: Vec<Slice>,
+}
+
+impl Compiled {
+    /// The slice of an action; there is one for each.
+    pub(crate) fn slice(&self, action: Action) -> Option<&Slice> {
+        self.slices.get(action as usize)
+    }
+
+    /// The classes of a column's label, each with those above it.
+    pub(crate) fn classes<'a>(
+        &'a self,
+        bundle: &'a Bundle,
+        column: &ColumnName,
+    ) -> impl Iterator<Item = &'a str> {
+        let labelled = self
+            .masks
+            .as_ref()
+            .and_then(|masks| masks.columns.get(column));
+        labelled
+            .into_iter()
+            .flatten()
+            .flat_map(|class| std::iter::once(class).chain(bundle.masks().above(class)))
+            .map(|class| &**class)
+    }
+
+    /// What becomes of a column that has no label. A connection that `masks.toml` does not have
+    /// is one that nobody has thought about.
+    pub(crate) fn unlabelled(&self) -> Unlabelled {
+        self.masks
+            .as_ref()
+            .map_or(Unlabelled::Mask(MaskRule::Redact), |masks| {
+                masks.unlabelled.clone()
+            })
+    }
+}
+
 /// A bundle compiled for the connections of one data plane. Immutable.
 pub struct Snapshot {
-    bundle: Arc<Bundle>,
     id: SnapshotId,
+    warnings: Vec<String>,
+    connections: HashMap<ConnectionName, Compiled>,
+    pub(crate) bundle: Arc<Bundle>,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) types: Types,
+    pub(crate) groups: Groups,
+    pub(crate) actions: Vec<(EntityUid, Entity)>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Snapshot({})", self.id)
+    }
 }
 
 impl Snapshot {
-    /// Compiles a bundle for these connections. Policies of other connections cost nothing.
+    /// Compiles a bundle for these connections: each gets, per action, the policies whose scope
+    /// can meet it, so that policies of other connections cost nothing.
     #[must_use]
-    pub fn compile(bundle: Arc<Bundle>, _connections: &[ConnectionFacts], _directory: Directory) -> Self {
-        Self { bundle, id: SnapshotId([0; 32]) }
+    pub fn compile(
+        bundle: Arc<Bundle>,
+        connections: &[ConnectionFacts],
+        directory: Directory,
+    ) -> Self {
+        let types = Types::new();
+        let mut sets = Sets::default();
+        let compiled = connections
+            .iter()
+            .map(|facts| {
+                (
+                    facts.name.clone(),
+                    compile(&bundle, &types, facts, &mut sets),
+                )
+            })
+            .collect();
+        Self {
+            id: identify(&bundle, connections, &directory),
+            warnings: warnings(&bundle, connections, &directory),
+            connections: compiled,
+            authorizer: Authorizer::new(),
+            groups: Groups::close(&types, &directory.groups),
+            types,
+            actions: Action::ALL
+                .iter()
+                .map(|action| (schema::action_uid(*action), entity::action(*action)))
+                .collect(),
+            bundle,
+        }
     }
 
-    /// Names it.
+    /// Names it: equal for equal bundles, connections and directories.
     #[must_use]
     pub const fn id(&self) -> SnapshotId {
         self.id
@@ -126,42 +229,206 @@ impl Snapshot {
     /// Names in the bundle that the directory or the connections do not have, in words.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
-        &[]
+        &self.warnings
     }
 
-    /// Every labelled column of a connection with its classes.
-    pub fn labels(&self, _on: &ConnectionName) -> impl Iterator<Item = (&ColumnName, &[Arc<str>])> {
-        std::iter::empty()
+    /// Every labelled column of a connection with the classes of its label.
+    pub fn labels(&self, on: &ConnectionName) -> impl Iterator<Item = (&ColumnName, &[Arc<str>])> {
+        let masks = self
+            .connections
+            .get(on)
+            .and_then(|compiled| compiled.masks.as_ref());
+        masks.into_iter().flat_map(|masks| {
+            masks
+                .columns
+                .iter()
+                .map(|(column, classes)| (column, classes.as_slice()))
+        })
     }
 
-    /// What becomes of columns that nobody labelled. Of an unknown connection: redacted.
+    /// What becomes of columns that nobody labelled. Of a connection that `masks.toml` does not
+    /// have: redacted.
     #[must_use]
-    pub fn unlabelled(&self, _on: &ConnectionName) -> Unlabelled {
-        Unlabelled::Mask(weir_facts::MaskRule::Redact)
+    pub fn unlabelled(&self, on: &ConnectionName) -> Unlabelled {
+        self.connections
+            .get(on)
+            .map_or(Unlabelled::Mask(MaskRule::Redact), Compiled::unlabelled)
     }
 
     /// Classes that answers of a connection are searched for, by the names that detectors have.
     #[must_use]
-    pub fn detectors(&self, _on: &ConnectionName) -> &[Arc<str>] {
-        &[]
+    pub fn detectors(&self, on: &ConnectionName) -> &[Arc<str>] {
+        self.connections
+            .get(on)
+            .and_then(|compiled| compiled.masks.as_ref())
+            .map_or(&[], |masks| masks.detectors.as_slice())
     }
 
-    /// Judges one operation: every access must be allowed. No access at all is denied.
+    /// Whether a question of this action at this connection can have another answer at another
+    /// time.
     #[must_use]
-    pub fn judge(&self, _who: &Principal, _on: &ConnectionName, _accesses: &[Access], _cx: &JudgeContext<'_>) -> Judgement {
-        Judgement { verdict: weir_facts::Verdict::Deny(weir_facts::Denial { outside: "denied".into(), inside: "policy is not compiled".into(), policies: Vec::new() }), policies: Vec::new(), reads: crate::Reads::NONE, cacheable: false }
+    pub fn time_dependent(&self, on: &ConnectionName, action: Action) -> bool {
+        self.reads(on, action).any(Reads::CLOCK)
     }
 
-    /// What of a column reaches the client.
+    /// What of the context the policies for this action at this connection read.
     #[must_use]
-    pub fn reveal(&self, _who: &Principal, _on: &ConnectionName, _column: &ColumnName, _cx: &JudgeContext<'_>) -> Reveal {
-        Reveal::Deny(weir_facts::Denial { outside: "denied".into(), inside: "policy is not compiled".into(), policies: Vec::new() })
+    pub fn reads(&self, on: &ConnectionName, action: Action) -> Reads {
+        self.connections
+            .get(on)
+            .and_then(|compiled| compiled.slice(action))
+            .map_or(Reads::NONE, |slice| slice.reads)
     }
 
-    /// What of a value of a detected class reaches the client. `tool` is the tool, or empty
-    /// where the value is not in a tool's answer.
-    #[must_use]
-    pub fn reveal_class(&self, _who: &Principal, _on: &ConnectionName, _class: &str, _tool: &str, _cx: &JudgeContext<'_>) -> Reveal {
-        Reveal::Deny(weir_facts::Denial { outside: "denied".into(), inside: "policy is not compiled".into(), policies: Vec::new() })
+    pub(crate) fn compiled(&self, on: &ConnectionName) -> Option<&Compiled> {
+        self.connections.get(on)
     }
+}
+
+/// Policy sets by the policies in them: most slices are equal to another one.
+#[derive(Default)]
+struct Sets(HashMap<Vec<usize>, Arc<PolicySet>>);
+
+impl Sets {
+    fn of(&mut self, policies: &[(usize, &Written)]) -> Arc<PolicySet> {
+        let key = policies.iter().map(|(index, _)| *index).collect();
+        let set = self.0.entry(key).or_insert_with(|| {
+            let set = PolicySet::from_policies(
+                policies.iter().map(|(_, written)| written.policy.clone()),
+            );
+            Arc::new(set.expect("ids are unique in a bundle, and none is a template's"))
+        });
+        Arc::clone(set)
+    }
+}
+
+fn compile(bundle: &Bundle, types: &Types, facts: &ConnectionFacts, sets: &mut Sets) -> Compiled {
+    let masks = bundle.masks().connections.get(&facts.name).cloned();
+    let written_zone = masks
+        .as_ref()
+        .and_then(|masks| masks.zone.as_ref())
+        .map(|(_, zone)| zone.clone());
+    let here: Vec<(usize, &Written)> = bundle
+        .written()
+        .enumerate()
+        .filter(|(_, written)| can_meet(written, &facts.name))
+        .collect();
+    let slices = Action::ALL
+        .iter()
+        .map(|action| slice(&here, *action, sets))
+        .collect();
+    Compiled {
+        place: Place::new(types, &facts.name, facts.kind.as_str(), facts.env.clone()),
+        zone: facts.zone.clone().or(written_zone).unwrap_or(TimeZone::UTC),
+        masks,
+        slices,
+    }
+}
+
+fn slice(here: &[(usize, &Written)], action: Action, sets: &mut Sets) -> Slice {
+    let of = |masks: bool| -> Vec<(usize, &Written)> {
+        here.iter()
+            .filter(|(_, written)| written.actions.contains(&action) && is_mask(written) == masks)
+            .copied()
+            .collect()
+    };
+    let (enforce, mask) = (of(false), of(true));
+    let reads = enforce
+        .iter()
+        .chain(&mask)
+        .fold(Reads::NONE, |all, (_, written)| all.union(written.reads));
+    Slice {
+        enforce: sets.of(&enforce),
+        mask: sets.of(&mask),
+        reads,
+    }
+}
+
+fn is_mask(written: &Written) -> bool {
+    match written.info.effect {
+        Effect::Mask(_) => true,
+        Effect::Permit | Effect::Forbid | Effect::Approve(_) => false,
+    }
+}
+
+/// Whether a policy's resource scope can meet a resource of this connection. Only what names
+/// another connection cannot.
+fn can_meet(written: &Written, name: &ConnectionName) -> bool {
+    match written.policy.resource_constraint() {
+        ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
+        ResourceConstraint::Eq(uid)
+        | ResourceConstraint::In(uid)
+        | ResourceConstraint::IsIn(_, uid) => {
+            // A class is of no connection; everything else starts with its connection's name.
+            let first = uid.id().unescaped().split('/').next();
+            uid.type_name().basename() == "DataClass" || first == Some(name.as_str())
+        }
+    }
+}
+
+fn identify(bundle: &Bundle, connections: &[ConnectionFacts], directory: &Directory) -> SnapshotId {
+    let mut lines: Vec<String> = connections
+        .iter()
+        .map(|facts| {
+            let zone = facts
+                .zone
+                .as_ref()
+                .and_then(TimeZone::iana_name)
+                .unwrap_or_default();
+            format!(
+                "connection {:?} {} {:?} {zone:?}",
+                facts.name.as_str(),
+                facts.kind.as_str(),
+                facts.env
+            )
+        })
+        .collect();
+    lines.extend(directory.groups.iter().map(|(group, above)| {
+        let mut above: Vec<&str> = above.iter().map(|group| &*group.0).collect();
+        above.sort_unstable();
+        format!("group {:?} {above:?}", group.0)
+    }));
+    lines.sort_unstable();
+    let mut hasher = blake3::Hasher::new_derive_key("weir policy snapshot v1");
+    hasher.update(&bundle.id().0);
+    for line in lines {
+        hasher.update(line.as_bytes());
+        hasher.update(b"\n");
+    }
+    SnapshotId(*hasher.finalize().as_bytes())
+}
+
+fn warnings(
+    bundle: &Bundle,
+    connections: &[ConnectionFacts],
+    directory: &Directory,
+) -> Vec<String> {
+    let known = |kind: &str, id: &str| match kind {
+        "Group" => directory.groups.iter().any(|(group, _)| &*group.0 == id),
+        "User" => id.contains('|') || directory.users.iter().any(|user| &**user == id),
+        "ServiceAccount" => {
+            id.contains('|') || directory.services.iter().any(|service| &**service == id)
+        }
+        "Workload" => {
+            id.starts_with("uid:") || directory.workloads.iter().any(|workload| &**workload == id)
+        }
+        "Connection" | "McpServer" => connections.iter().any(|facts| facts.name.as_str() == id),
+        // Of these nobody keeps a list.
+        _ => true,
+    };
+    let mut found = Vec::new();
+    for Written { info, policy, .. } in bundle.written() {
+        for uid in policy.entity_literals() {
+            let (kind, id) = (uid.type_name().basename(), uid.id().unescaped());
+            if !known(kind, id) {
+                found.push(format!(
+                    "{}:{}: policy {} names {kind} {id:?}, which does not exist here",
+                    info.file, info.line, info.id.0
+                ));
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
 }

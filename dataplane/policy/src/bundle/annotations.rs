@@ -40,39 +40,70 @@ pub(super) struct Annotations {
     pub(super) reason: Option<Arc<str>>,
 }
 
-const KNOWN: &[&str] = &["id", "effect", "approvers", "quorum", "expires", "mask", "reason"];
+const KNOWN: &[&str] = &[
+    "id",
+    "effect",
+    "approvers",
+    "quorum",
+    "expires",
+    "mask",
+    "reason",
+];
 
 /// Reads a policy's annotations; `actions` and `reads` are what its scope and its conditions say.
-pub(super) fn read(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Annotations, Vec<String>> {
+pub(super) fn read(
+    policy: &Policy,
+    actions: &[Action],
+    reads: Reads,
+) -> Result<Annotations, Vec<String>> {
     let mut faults: Vec<String> = policy
         .annotations()
         .filter(|(name, _)| !KNOWN.contains(name))
-        .map(|(name, _)| format!("unknown annotation @{name}; known are @{}", KNOWN.join(", @")))
+        .map(|(name, _)| {
+            format!(
+                "unknown annotation @{name}; known are @{}",
+                KNOWN.join(", @")
+            )
+        })
         .collect();
-    let mut take = |read: Result<Option<Arc<str>>, String>| read.unwrap_or_else(|fault| {
-        faults.push(fault);
-        None
-    });
+    let mut take = |read: Result<Option<Arc<str>>, String>| {
+        read.unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        })
+    };
     let id = take(id(policy));
     let reason = take(reason(policy));
-    let effect = effect(policy, actions, reads).map_err(|found| faults.extend(found)).ok();
+    let effect = effect(policy, actions, reads)
+        .map_err(|found| faults.extend(found))
+        .ok();
     match (id, effect) {
-        (Some(id), Some(effect)) if faults.is_empty() => Ok(Annotations { id: PolicyId(id), effect, reason }),
+        (Some(id), Some(effect)) if faults.is_empty() => Ok(Annotations {
+            id: PolicyId(id),
+            effect,
+            reason,
+        }),
         _ => Err(faults),
     }
 }
 
 fn id(policy: &Policy) -> Result<Option<Arc<str>>, String> {
-    let id = policy.annotation("id").ok_or("every policy needs @id(\"…\"), unique in the bundle")?;
+    let id = policy
+        .annotation("id")
+        .ok_or("every policy needs @id(\"…\"), unique in the bundle")?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if id.is_empty() || id.len() > 100 || !id.bytes().all(fits) {
-        return Err(format!("@id({id:?}) must be 1 to 100 letters, digits, '-', '_' or '.'"));
+        return Err(format!(
+            "@id({id:?}) must be 1 to 100 letters, digits, '-', '_' or '.'"
+        ));
     }
     Ok(Some(id.into()))
 }
 
 fn reason(policy: &Policy) -> Result<Option<Arc<str>>, String> {
-    let Some(reason) = policy.annotation("reason") else { return Ok(None) };
+    let Some(reason) = policy.annotation("reason") else {
+        return Ok(None);
+    };
     if reason.is_empty() || reason.len() > 500 || reason.chars().any(char::is_control) {
         return Err("@reason must be one line of 1 to 500 bytes; the caller reads it".to_owned());
     }
@@ -89,12 +120,31 @@ fn effect(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, V
             .collect()
     };
     let (effect, mut faults) = match policy.annotation("effect") {
-        None => (Ok(if forbids { Effect::Forbid } else { Effect::Permit }), only(&[], "without @effect")),
-        Some("approve") => {
-            (approve(policy, actions, reads), only(&["approvers", "quorum", "expires"], "with @effect(\"approve\")"))
-        }
-        Some("mask") => (mask(policy, actions), only(&["mask"], "with @effect(\"mask\")")),
-        Some(other) => (Err(format!("unknown @effect({other:?}); known are \"approve\" and \"mask\"")), Vec::new()),
+        None => (
+            Ok(if forbids {
+                Effect::Forbid
+            } else {
+                Effect::Permit
+            }),
+            only(&[], "without @effect"),
+        ),
+        Some("approve") => (
+            approve(policy, actions, reads),
+            only(
+                &["approvers", "quorum", "expires"],
+                "with @effect(\"approve\")",
+            ),
+        ),
+        Some("mask") => (
+            mask(policy, actions),
+            only(&["mask"], "with @effect(\"mask\")"),
+        ),
+        Some(other) => (
+            Err(format!(
+                "unknown @effect({other:?}); known are \"approve\" and \"mask\""
+            )),
+            Vec::new(),
+        ),
     };
     if policy.annotation("effect").is_some() && !forbids {
         faults.push("@effect belongs to forbid: it says how the denial can be cured".to_owned());
@@ -119,14 +169,21 @@ fn approve(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, 
                     name the actions to hold in the policy's scope"
             .to_owned());
     }
-    let listed = policy.annotation("approvers").ok_or("@effect(\"approve\") needs @approvers(\"group, …\")")?;
-    let approvers: Vec<Group> = listed.split(',').map(|name| Group(name.trim().into())).collect();
+    let listed = policy
+        .annotation("approvers")
+        .ok_or("@effect(\"approve\") needs @approvers(\"group, …\")")?;
+    let approvers: Vec<Group> = listed
+        .split(',')
+        .map(|name| Group(name.trim().into()))
+        .collect();
     if approvers.iter().any(|group| group.0.is_empty()) {
         return Err(format!("@approvers({listed:?}) has an empty name"));
     }
     let literals = policy.entity_literals();
     for group in &approvers {
-        let named = |uid: &cedar_policy::EntityUid| uid.type_name().basename() == "Group" && uid.id().unescaped() == &*group.0;
+        let named = |uid: &cedar_policy::EntityUid| {
+            uid.type_name().basename() == "Group" && uid.id().unescaped() == &*group.0
+        };
         if !reads.any(Reads::APPROVALS) || !literals.iter().any(named) {
             return Err(format!(
                 "no approval of {group} would cure this: add `unless {{ context.approvals.contains(Weir::Group::\"{group}\") }}`"
@@ -134,8 +191,14 @@ fn approve(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, 
         }
     }
     let quorum = policy.annotation("quorum").map_or(Ok(1), quorum)?;
-    let expires_s = policy.annotation("expires").map_or(Ok(EXPIRES_S_DEFAULT), expires)?;
-    Ok(Effect::Approve(ApproveTerms { approvers, quorum, expires_s }))
+    let expires_s = policy
+        .annotation("expires")
+        .map_or(Ok(EXPIRES_S_DEFAULT), expires)?;
+    Ok(Effect::Approve(ApproveTerms {
+        approvers,
+        quorum,
+        expires_s,
+    }))
 }
 
 fn quorum(text: &str) -> Result<u8, String> {
@@ -146,8 +209,12 @@ fn quorum(text: &str) -> Result<u8, String> {
 }
 
 fn expires(text: &str) -> Result<u32, String> {
-    let wrong = || format!("@expires({text:?}) must be like \"90s\", \"30m\", \"2h\" or \"1d\", at most 7d");
-    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let wrong = || {
+        format!("@expires({text:?}) must be like \"90s\", \"30m\", \"2h\" or \"1d\", at most 7d")
+    };
+    let (digits, unit) = text
+        .split_at_checked(text.len().saturating_sub(1))
+        .ok_or_else(wrong)?;
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
@@ -156,15 +223,24 @@ fn expires(text: &str) -> Result<u32, String> {
         _ => return Err(wrong()),
     };
     let count = digits.parse::<u32>().map_err(|_| wrong())?;
-    count.checked_mul(seconds).filter(|total| (1..=EXPIRES_S_MAX).contains(total)).ok_or_else(wrong)
+    count
+        .checked_mul(seconds)
+        .filter(|total| (1..=EXPIRES_S_MAX).contains(total))
+        .ok_or_else(wrong)
 }
 
 fn mask(policy: &Policy, actions: &[Action]) -> Result<Effect, String> {
     if actions.is_empty() || !actions.iter().copied().all(reveals) {
-        return Err("@effect(\"mask\") belongs to pg.reveal and mcp.reveal only: \
+        return Err(
+            "@effect(\"mask\") belongs to pg.reveal and mcp.reveal only: \
                     write `action == Weir::Action::\"pg.reveal\"` in the policy's scope"
-            .to_owned());
+                .to_owned(),
+        );
     }
-    let rule = policy.annotation("mask").ok_or("@effect(\"mask\") needs @mask(\"…\")")?;
-    rule.parse().map(Effect::Mask).map_err(|error: weir_facts::MaskRuleError| error.to_string())
+    let rule = policy
+        .annotation("mask")
+        .ok_or("@effect(\"mask\") needs @mask(\"…\")")?;
+    rule.parse()
+        .map(Effect::Mask)
+        .map_err(|error: weir_facts::MaskRuleError| error.to_string())
 }

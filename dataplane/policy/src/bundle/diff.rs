@@ -39,14 +39,26 @@ impl fmt::Display for BundleDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (change, id, before, after) in &self.policies {
             writeln!(f, "{} policy {}", change.sign(), id.0)?;
-            before.lines().try_for_each(|line| writeln!(f, "  - {line}"))?;
-            after.lines().try_for_each(|line| writeln!(f, "  + {line}"))?;
+            before
+                .lines()
+                .try_for_each(|line| writeln!(f, "  - {line}"))?;
+            after
+                .lines()
+                .try_for_each(|line| writeln!(f, "  + {line}"))?;
         }
         for (change, label) in &self.labels {
             let classes = label.classes.join(", ");
-            writeln!(f, "{} label {} {}: {classes}", change.sign(), label.connection, label.column)?;
+            writeln!(
+                f,
+                "{} label {} {}: {classes}",
+                change.sign(),
+                label.connection,
+                label.column
+            )?;
         }
-        self.files.iter().try_for_each(|(change, path)| writeln!(f, "{} file {path}", change.sign()))
+        self.files
+            .iter()
+            .try_for_each(|(change, path)| writeln!(f, "{} file {path}", change.sign()))
     }
 }
 
@@ -62,22 +74,45 @@ impl Change {
 
 pub(super) fn between(from: &Bundle, to: &Bundle) -> BundleDiff {
     let texts = |bundle: &Bundle| -> BTreeMap<PolicyId, String> {
-        bundle.policies().map(|info| (info.id.clone(), info.text.to_string())).collect()
+        bundle
+            .policies()
+            .map(|info| (info.id.clone(), info.text.to_string()))
+            .collect()
     };
     let labels = |bundle: &Bundle| -> BTreeMap<_, Label> {
-        bundle.labels().map(|label| ((label.connection.clone(), label.column.clone()), label)).collect()
+        bundle
+            .labels()
+            .map(|label| ((label.connection.clone(), label.column.clone()), label))
+            .collect()
     };
     let files = |bundle: &Bundle| -> BTreeMap<String, String> {
-        bundle.canonical().into_iter().filter(|(path, _)| path != "policies.cedar").collect()
+        bundle
+            .canonical()
+            .into_iter()
+            .filter(|(path, _)| path != "policies.cedar")
+            .collect()
     };
     let policies = compare(texts(from), texts(to))
-        .map(|(change, id, before, after)| (change, id, before.unwrap_or_default(), after.unwrap_or_default()))
+        .map(|(change, id, before, after)| {
+            (
+                change,
+                id,
+                before.unwrap_or_default(),
+                after.unwrap_or_default(),
+            )
+        })
         .collect();
     let labels = compare(labels(from), labels(to))
         .filter_map(|(change, _, before, after)| Some((change, after.or(before)?)))
         .collect();
-    let files = compare(files(from), files(to)).map(|(change, path, _, _)| (change, path)).collect();
-    BundleDiff { policies, labels, files }
+    let files = compare(files(from), files(to))
+        .map(|(change, path, _, _)| (change, path))
+        .collect();
+    BundleDiff {
+        policies,
+        labels,
+        files,
+    }
 }
 
 /// What differs between two maps, by key.
@@ -93,7 +128,10 @@ fn compare<K: Ord + Clone, V: PartialEq>(
             None => found.push((Change::Added, key, None, Some(after))),
         }
     }
-    found.extend(from.into_iter().map(|(key, before)| (Change::Removed, key, Some(before), None)));
+    found.extend(
+        from.into_iter()
+            .map(|(key, before)| (Change::Removed, key, Some(before), None)),
+    );
     found.sort_by(|a, b| a.1.cmp(&b.1));
     found.into_iter()
 }

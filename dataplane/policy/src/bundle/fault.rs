@@ -53,7 +53,11 @@ pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
     pub(super) fn add(&mut self, file: &str, line: u32, message: impl Into<String>) {
-        self.0.push(Fault { file: file.to_owned(), line, message: message.into() });
+        self.0.push(Fault {
+            file: file.to_owned(),
+            line,
+            message: message.into(),
+        });
     }
 
     /// The faults as an error, or nothing if there is none.

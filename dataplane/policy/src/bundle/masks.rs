@@ -14,7 +14,15 @@ use crate::snapshot::zone_named;
 pub(super) const FILE: &str = "masks.toml";
 
 /// The classes that `weir-mask` has detectors for.
-pub(super) const DETECTORS: &[&str] = &["ssn", "payment_card", "iban", "email", "phone", "jwt", "api_key"];
+pub(super) const DETECTORS: &[&str] = &[
+    "ssn",
+    "payment_card",
+    "iban",
+    "email",
+    "phone",
+    "jwt",
+    "api_key",
+];
 
 /// What becomes of columns that nobody labelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,9 +86,17 @@ struct Connection {
 impl Masks {
     /// Every class that a label, a detector or the hierarchy names.
     pub(super) fn known_classes(&self) -> BTreeSet<&str> {
-        let labels = self.connections.values().flat_map(|connection| connection.columns.values().flatten());
+        let labels = self
+            .connections
+            .values()
+            .flat_map(|connection| connection.columns.values().flatten());
         let parents = self.classes.values().flatten();
-        labels.chain(parents).chain(self.classes.keys()).map(|class| &**class).chain(DETECTORS.iter().copied()).collect()
+        labels
+            .chain(parents)
+            .chain(self.classes.keys())
+            .map(|class| &**class)
+            .chain(DETECTORS.iter().copied())
+            .collect()
     }
 
     /// The classes that a class is in, itself excluded.
@@ -118,17 +134,31 @@ pub(super) fn parse(text: &str, faults: &mut Faults) -> Masks {
             (ConnectionName::new(&name), connection)
         })
         .collect();
-    Masks { classes, connections }
+    Masks {
+        classes,
+        connections,
+    }
 }
 
 fn connection(text: &str, name: &str, written: Connection, faults: &mut Faults) -> ConnectionMasks {
-    let mut fault = |line, message: String| faults.add(FILE, line, format!("[connection.{name}]: {message}"));
+    let mut fault =
+        |line, message: String| faults.add(FILE, line, format!("[connection.{name}]: {message}"));
     let unlabelled = unlabelled(&written.unlabelled).unwrap_or_else(|message| {
         fault(0, message);
         Unlabelled::Mask(MaskRule::Redact)
     });
-    for detector in written.detectors.iter().filter(|detector| !DETECTORS.contains(&detector.as_str())) {
-        fault(0, format!("no detector {detector:?}; there are {}", DETECTORS.join(", ")));
+    for detector in written
+        .detectors
+        .iter()
+        .filter(|detector| !DETECTORS.contains(&detector.as_str()))
+    {
+        fault(
+            0,
+            format!(
+                "no detector {detector:?}; there are {}",
+                DETECTORS.join(", ")
+            ),
+        );
     }
     let zone = written.zone.and_then(|zone| match zone_named(&zone) {
         Ok(known) => Some((zone.into(), known)),
@@ -138,22 +168,42 @@ fn connection(text: &str, name: &str, written: Connection, faults: &mut Faults) 
         }
     });
     let mut columns = BTreeMap::new();
-    for (column, listed) in written.columns {
+    let mut in_order: Vec<_> = written.columns.into_iter().collect();
+    in_order.sort_by_key(|(column, _)| column.span().start);
+    for (column, listed) in in_order {
         let line = line_of(text, column.span().start);
         let Some(named) = column_name(column.get_ref()) else {
-            fault(line, format!("{:?} is not schema.table.column (quote a name that has a dot)", column.get_ref()));
+            fault(
+                line,
+                format!(
+                    "{:?} is not schema.table.column (quote a name that has a dot)",
+                    column.get_ref()
+                ),
+            );
             continue;
         };
         for class in listed.iter().filter(|class| !is_class(class)) {
-            fault(line, format!("{class:?} is not a class name: lower-case letters, digits and '_'"));
+            fault(
+                line,
+                format!("{class:?} is not a class name: lower-case letters, digits and '_'"),
+            );
         }
-        let listed = listed.iter().map(|class| Arc::from(class.as_str())).collect();
+        let listed = listed
+            .iter()
+            .map(|class| Arc::from(class.as_str()))
+            .collect();
         if columns.insert(named, listed).is_some() {
             fault(line, format!("{} is labelled twice", column.get_ref()));
         }
     }
     let detectors = written.detectors.into_iter().map(Arc::from).collect();
-    ConnectionMasks { unlabelled, detectors, zone, env: written.env.map(Arc::from), columns }
+    ConnectionMasks {
+        unlabelled,
+        detectors,
+        zone,
+        env: written.env.map(Arc::from),
+        columns,
+    }
 }
 
 fn unlabelled(text: &str) -> Result<Unlabelled, String> {
@@ -163,19 +213,35 @@ fn unlabelled(text: &str) -> Result<Unlabelled, String> {
         _ => match text.strip_prefix("mask:").map(str::parse) {
             Some(Ok(rule)) => Ok(Unlabelled::Mask(rule)),
             Some(Err(error)) => Err(format!("unlabelled: {error}")),
-            None => Err(format!("unlabelled = {text:?} must be \"clear\", \"mask\" or \"mask:RULE\"")),
+            None => Err(format!(
+                "unlabelled = {text:?} must be \"clear\", \"mask\" or \"mask:RULE\""
+            )),
         },
     }
 }
 
 fn is_class(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
 }
 
 /// Closes the hierarchy; a cycle or a bad name is a fault.
-fn classes(written: &BTreeMap<String, Vec<String>>, faults: &mut Faults) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
-    for name in written.keys().chain(written.values().flatten()).filter(|name| !is_class(name)) {
-        faults.add(FILE, 0, format!("[classes]: {name:?} is not a class name: lower-case letters, digits and '_'"));
+fn classes(
+    written: &BTreeMap<String, Vec<String>>,
+    faults: &mut Faults,
+) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    for name in written
+        .keys()
+        .chain(written.values().flatten())
+        .filter(|name| !is_class(name))
+    {
+        faults.add(
+            FILE,
+            0,
+            format!("[classes]: {name:?} is not a class name: lower-case letters, digits and '_'"),
+        );
     }
     let mut closed = BTreeMap::new();
     for class in written.keys() {
@@ -199,7 +265,10 @@ fn classes(written: &BTreeMap<String, Vec<String>>, faults: &mut Faults) -> BTre
 pub(super) fn column_name(text: &str) -> Option<ColumnName> {
     match parts(text)?.as_slice() {
         [schema, name, column] => Some(ColumnName {
-            relation: RelationName { schema: schema.as_str().into(), name: name.as_str().into() },
+            relation: RelationName {
+                schema: schema.as_str().into(),
+                name: name.as_str().into(),
+            },
             column: column.as_str().into(),
         }),
         _ => None,
@@ -209,7 +278,10 @@ pub(super) fn column_name(text: &str) -> Option<ColumnName> {
 /// `schema.name`, quoted likewise.
 pub(super) fn relation_name(text: &str) -> Option<RelationName> {
     match parts(text)?.as_slice() {
-        [schema, name] => Some(RelationName { schema: schema.as_str().into(), name: name.as_str().into() }),
+        [schema, name] => Some(RelationName {
+            schema: schema.as_str().into(),
+            name: name.as_str().into(),
+        }),
         _ => None,
     }
 }
@@ -257,10 +329,30 @@ mod tests {
     #[test]
     fn a_column_is_three_names_of_which_any_may_be_quoted() {
         let read = |text: &str| column_name(text).map(|name| name.to_string());
-        assert_eq!(read("public.customers.ssn").as_deref(), Some("public.customers.ssn"));
+        assert_eq!(
+            read("public.customers.ssn").as_deref(),
+            Some("public.customers.ssn")
+        );
         let dotted = column_name("\"a.b\".c.\"d\"\"e\"").expect("quoted");
-        assert_eq!((&*dotted.relation.schema, &*dotted.relation.name, &*dotted.column), ("a.b", "c", "d\"e"));
-        for wrong in ["", "a", "a.b", "a.b.c.d", "a..c", "a.b.", "\"a.b.c", "a.b\"c\".d", "\"a\"b.c.d"] {
+        assert_eq!(
+            (
+                &*dotted.relation.schema,
+                &*dotted.relation.name,
+                &*dotted.column
+            ),
+            ("a.b", "c", "d\"e")
+        );
+        for wrong in [
+            "",
+            "a",
+            "a.b",
+            "a.b.c.d",
+            "a..c",
+            "a.b.",
+            "\"a.b.c",
+            "a.b\"c\".d",
+            "\"a\"b.c.d",
+        ] {
             assert_eq!(column_name(wrong), None, "{wrong}");
         }
     }
@@ -270,11 +362,26 @@ mod tests {
         for (text, line) in [
             ("[connection.a]\nunlabelled = \"maybe\"", 0),
             ("[connection.a]\nunlabelled = \"clear\"\nunknown = 1", 3),
-            ("[connection.a]\nunlabelled = \"clear\"\n[connection.a.columns]\n\"public.t\" = []", 4),
-            ("[connection.a]\nunlabelled = \"clear\"\n[connection.a.columns]\n\"p.t.c\" = [\"PII\"]", 4),
-            ("[connection.a]\nunlabelled = \"clear\"\n[connection.a.columns]\n'p.t.c' = []\n'\"p\".t.c' = []", 5),
-            ("[connection.a]\nunlabelled = \"clear\"\nzone = \"Europe/Nowhere\"", 0),
-            ("[connection.a]\nunlabelled = \"clear\"\ndetectors = [\"shoe_size\"]", 0),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.columns]\n\"public.t\" = []",
+                4,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.columns]\n\"p.t.c\" = [\"PII\"]",
+                4,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.columns]\n'p.t.c' = []\n'\"p\".t.c' = []",
+                5,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\nzone = \"Europe/Nowhere\"",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\ndetectors = [\"shoe_size\"]",
+                0,
+            ),
             ("[connection.a]\nunlabelled = \"mask:blur\"", 0),
             ("[classes]\na = [\"b\"]\nb = [\"a\"]", 0),
         ] {
@@ -288,9 +395,15 @@ mod tests {
     #[test]
     fn classes_are_closed_over_their_hierarchy() {
         let mut faults = Faults::default();
-        let masks = parse("[classes]\nssn = [\"pii\"]\npii = [\"secret\"]", &mut faults);
+        let masks = parse(
+            "[classes]\nssn = [\"pii\"]\npii = [\"secret\"]",
+            &mut faults,
+        );
         faults.into_result().expect("valid");
-        assert_eq!(masks.above("ssn").map(|class| &**class).collect::<Vec<_>>(), ["pii", "secret"]);
+        assert_eq!(
+            masks.above("ssn").map(|class| &**class).collect::<Vec<_>>(),
+            ["pii", "secret"]
+        );
         assert_eq!(masks.above("other").count(), 0);
     }
 }

@@ -89,13 +89,24 @@ impl Bundle {
         faults.into_result()?;
         let mut faults = Faults::default();
         let policies = policies(kinds.cedar, &mut faults);
-        let masks = kinds.masks.map_or_else(Masks::default, |text| masks::parse(text, &mut faults));
-        let cases: Vec<Case> =
-            kinds.tests.iter().flat_map(|(path, text)| cases::parse(path, text, &mut faults)).collect();
+        let masks = kinds
+            .masks
+            .map_or_else(Masks::default, |text| masks::parse(text, &mut faults));
+        let cases: Vec<Case> = kinds
+            .tests
+            .iter()
+            .flat_map(|(path, text)| cases::parse(path, text, &mut faults))
+            .collect();
         check_names(&policies, &masks, &cases, &mut faults);
         faults.into_result()?;
         let canonical = canonical(&policies, &kinds.masks, &kinds.tests);
-        Ok(Self { id: identify(&canonical), canonical, policies, masks, cases })
+        Ok(Self {
+            id: identify(&canonical),
+            canonical,
+            policies,
+            masks,
+            cases,
+        })
     }
 
     /// The schema that policies are validated against, in Cedar's schema syntax.
@@ -161,7 +172,11 @@ struct Kinds<'a> {
 }
 
 fn kinds<'a>(files: &'a [(String, String)], faults: &mut Faults) -> Kinds<'a> {
-    let mut kinds = Kinds { cedar: Vec::new(), masks: None, tests: Vec::new() };
+    let mut kinds = Kinds {
+        cedar: Vec::new(),
+        masks: None,
+        tests: Vec::new(),
+    };
     if files.len() > FILES_MAX {
         faults.add("bundle", 0, format!("more than {FILES_MAX} files"));
         return kinds;
@@ -200,9 +215,14 @@ fn policies(files: Vec<(&str, &str)>, faults: &mut Faults) -> BTreeMap<PolicyId,
                 faults.add(path, line, format!("more than {POLICIES_MAX} policies"));
                 return policies;
             }
-            let Some(written) = policy(path, line, statement.text, faults) else { continue };
+            let Some(written) = policy(path, line, statement.text, faults) else {
+                continue;
+            };
             if let Some(first) = policies.get(&written.info.id) {
-                let message = format!("@id({:?}) is taken by {}:{}", written.info.id.0, first.info.file, first.info.line);
+                let message = format!(
+                    "@id({:?}) is taken by {}:{}",
+                    written.info.id.0, first.info.file, first.info.line
+                );
                 faults.add(path, line, message);
             } else {
                 policies.insert(written.info.id.clone(), written);
@@ -224,7 +244,11 @@ fn policy(path: &str, line: u32, text: &str, faults: &mut Faults) -> Option<Writ
         }
     };
     let Ok(json) = parsed.to_json() else {
-        faults.add(path, line, "Cedar cannot write this policy as JSON, so nothing can be said of what it reads");
+        faults.add(
+            path,
+            line,
+            "Cedar cannot write this policy as JSON, so nothing can be said of what it reads",
+        );
         return None;
     };
     let (actions, reads) = (actions(&parsed), Reads::of_policy(&json));
@@ -246,10 +270,18 @@ fn policy(path: &str, line: u32, text: &str, faults: &mut Faults) -> Option<Writ
                 text: canonical.into(),
             };
             let policy = parsed.new_id(cedar_policy::PolicyId::new(&*info.id.0));
-            Some(Written { info, policy, source: text.into(), actions, reads })
+            Some(Written {
+                info,
+                policy,
+                source: text.into(),
+                actions,
+                reads,
+            })
         }
         Err(found) => {
-            found.into_iter().for_each(|message| faults.add(path, line, message));
+            found
+                .into_iter()
+                .for_each(|message| faults.add(path, line, message));
             None
         }
     }
@@ -259,10 +291,14 @@ fn policy(path: &str, line: u32, text: &str, faults: &mut Faults) -> Option<Writ
 fn actions(policy: &Policy) -> Vec<Action> {
     let named: BTreeSet<Action> = match policy.action_constraint() {
         ActionConstraint::Any => Action::ALL.iter().copied().collect(),
-        ActionConstraint::Eq(uid) => schema::action_named(uid.id().unescaped()).into_iter().collect(),
-        ActionConstraint::In(uids) => {
-            uids.iter().flat_map(|uid| schema::actions_in(uid.id().unescaped())).copied().collect()
-        }
+        ActionConstraint::Eq(uid) => schema::action_named(uid.id().unescaped())
+            .into_iter()
+            .collect(),
+        ActionConstraint::In(uids) => uids
+            .iter()
+            .flat_map(|uid| schema::actions_in(uid.id().unescaped()))
+            .copied()
+            .collect(),
     };
     named.into_iter().collect()
 }
@@ -294,7 +330,11 @@ fn add_told<E: miette::Diagnostic>(
     let id: &str = id.as_ref();
     match policies.get(&PolicyId(id.into())) {
         Some(Written { info, source, .. }) => {
-            faults.add(&info.file, info.line + extra_lines(source, error), told(error));
+            faults.add(
+                &info.file,
+                info.line + extra_lines(source, error),
+                told(error),
+            );
         }
         None => faults.add("bundle", 0, told(error)),
     }
@@ -310,18 +350,27 @@ fn told<E: miette::Diagnostic>(error: &E) -> String {
 
 /// Lines from the start of a statement to where an error points.
 fn extra_lines<E: miette::Diagnostic>(text: &str, error: &E) -> u32 {
-    let at = error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
+    let at = error
+        .labels()
+        .and_then(|mut labels| labels.next())
+        .map_or(0, |label| label.offset());
     line_of(text, at).saturating_sub(1)
 }
 
 /// A class that policies name and that nothing carries protects nothing: a misspelling.
-fn check_names(policies: &BTreeMap<PolicyId, Written>, masks: &Masks, cases: &[Case], faults: &mut Faults) {
+fn check_names(
+    policies: &BTreeMap<PolicyId, Written>,
+    masks: &Masks,
+    cases: &[Case],
+    faults: &mut Faults,
+) {
     let classes = masks.known_classes();
     for Written { info, policy, .. } in policies.values() {
         for uid in policy.entity_literals() {
             let name = uid.id().unescaped();
             if uid.type_name().basename() == "DataClass" && !classes.contains(name) {
-                let message = format!("no label, detector or [classes] entry has the class {name:?}");
+                let message =
+                    format!("no label, detector or [classes] entry has the class {name:?}");
                 faults.add(&info.file, info.line, message);
             }
         }
@@ -329,7 +378,11 @@ fn check_names(policies: &BTreeMap<PolicyId, Written>, masks: &Masks, cases: &[C
     for case in cases {
         for id in case.policies() {
             if !policies.contains_key(id) && id.0.as_ref() != crate::reveal::UNLABELLED {
-                faults.add(case.file(), case.line(), format!("expects policy {:?}, which does not exist", id.0));
+                faults.add(
+                    case.file(),
+                    case.line(),
+                    format!("expects policy {:?}, which does not exist", id.0),
+                );
             }
         }
     }
@@ -340,13 +393,21 @@ fn canonical(
     masks: &Option<&str>,
     tests: &[(&str, &str)],
 ) -> Vec<(String, String)> {
-    let text = policies.values().map(|written| written.info.text.trim()).collect::<Vec<_>>().join("\n\n");
+    let text = policies
+        .values()
+        .map(|written| written.info.text.trim())
+        .collect::<Vec<_>>()
+        .join("\n\n");
     let mut files = Vec::new();
     if !text.is_empty() {
         files.push(("policies.cedar".to_owned(), text + "\n"));
     }
     files.extend(masks.map(|text| (masks::FILE.to_owned(), text.to_owned())));
-    files.extend(tests.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())));
+    files.extend(
+        tests
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned())),
+    );
     files
 }
 

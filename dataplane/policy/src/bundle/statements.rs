@@ -44,11 +44,17 @@ pub(super) fn split(file: &str) -> Vec<Statement<'_>> {
             (State::Comment { within }, _) => State::Comment { within },
         };
         if state == State::Between && *byte == b';' {
-            found.push(Statement { text: file.get(start..=at).unwrap_or_default(), offset: start });
+            found.push(Statement {
+                text: file.get(start..=at).unwrap_or_default(),
+                offset: start,
+            });
         }
     }
     if !matches!(state, State::Between | State::Comment { within: false }) {
-        found.push(Statement { text: file.get(start..).unwrap_or_default(), offset: start });
+        found.push(Statement {
+            text: file.get(start..).unwrap_or_default(),
+            offset: start,
+        });
     }
     found
 }
@@ -66,7 +72,10 @@ mod tests {
     use super::*;
 
     fn texts(file: &str) -> Vec<&str> {
-        split(file).into_iter().map(|statement| statement.text).collect()
+        split(file)
+            .into_iter()
+            .map(|statement| statement.text)
+            .collect()
     }
 
     #[test]
@@ -74,7 +83,10 @@ mod tests {
         let file = "// a; b\n@id(\"x;\\\";\") permit(principal, // ;\n action, resource);\n\npermit(a); // end";
         assert_eq!(
             texts(file),
-            ["@id(\"x;\\\";\") permit(principal, // ;\n action, resource);", "permit(a);"]
+            [
+                "@id(\"x;\\\";\") permit(principal, // ;\n action, resource);",
+                "permit(a);"
+            ]
         );
     }
 
