@@ -10,12 +10,12 @@
 //! error is meant to be refused on. Start with [`http::Reader`] and
 //! [`message::Message::read`].
 
-pub mod limits;
 pub mod http;
 pub mod json;
-pub mod message;
+pub mod limits;
 pub mod list;
-pub mod reveal;
-pub mod sse;
-pub mod session;
+pub mod message;
 pub mod refuse;
+pub mod reveal;
+pub mod session;
+pub mod sse;

@@ -39,14 +39,19 @@ pub const BATCH_MESSAGES_MAX: usize = 64;
 /// Bytes of a session id: what a header of our own can carry with room to spare.
 pub const SESSION_ID_BYTES_MAX: usize = 256;
 
-/// Bytes of an event's id, which comes back as `Last-Event-ID`.
+/// Bytes of an event's id as the server writes it.
 pub const EVENT_ID_BYTES_MAX: usize = 512;
 
-/// Requests of one session that may be unanswered at once, per direction.
-pub const PENDING_PER_SESSION_MAX: usize = 1024;
+/// Bytes of an event's id as the client sees it, which comes back as `Last-Event-ID` and
+/// must leave room for the rest of [`HEAD_BYTES_MAX`].
+pub const SEALED_EVENT_ID_BYTES_MAX: usize = 6 * 1024;
 
-/// Sessions that one table holds; the least recently used goes first.
-pub const SESSIONS_MAX: usize = 16 * 1024;
+/// Bytes of the id that a client sees for a server's request: the server's in
+/// hexadecimal, a dot, a tag. It must itself pass as an id.
+pub const SEALED_REQUEST_ID_BYTES_MAX: usize = ID_BYTES_MAX - 2;
+
+/// Requests of one stream that may be unanswered at once: those of one POST.
+pub const PENDING_PER_STREAM_MAX: usize = BATCH_MESSAGES_MAX;
 
 /// Digits of a chunk's size: 8 hexadecimal digits exceed every body that is accepted.
 pub const CHUNK_SIZE_DIGITS_MAX: usize = 8;

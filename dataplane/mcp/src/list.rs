@@ -78,7 +78,9 @@ impl List {
         let (action, resource) = match self {
             Self::Tools => (Action::McpListTool, Resource::Tool(name.into())),
             Self::Prompts => (Action::McpGetPrompt, Resource::Prompt(name.into())),
-            Self::Resources | Self::ResourceTemplates => (Action::McpReadResource, Resource::McpResource(name.into())),
+            Self::Resources | Self::ResourceTemplates => {
+                (Action::McpReadResource, Resource::McpResource(name.into()))
+            }
         };
         Access { action, resource }
     }
@@ -105,9 +107,18 @@ impl List {
     ///
     /// # Errors
     /// Where it cannot be told what a client would see.
-    pub fn filter(self, result: &Value<'_>, mut allowed: impl FnMut(&str) -> bool) -> Result<Filtered, ListError> {
-        result.unique_keys(KeyEquality::Folded).map_err(|_| ListError::Duplicate)?;
-        let array = result.get(self.member()).filter(|list| list.kind() == Kind::Array).ok_or(ListError::Missing)?;
+    pub fn filter(
+        self,
+        result: &Value<'_>,
+        mut allowed: impl FnMut(&str) -> bool,
+    ) -> Result<Filtered, ListError> {
+        result
+            .unique_keys(KeyEquality::Folded)
+            .map_err(|_| ListError::Duplicate)?;
+        let array = result
+            .get(self.member())
+            .filter(|list| list.kind() == Kind::Array)
+            .ok_or(ListError::Missing)?;
         let mut filtered = Filtered::default();
         let mut shorter = vec![b'['];
         for element in array.elements() {
@@ -131,10 +142,17 @@ impl List {
     }
 
     fn name_of(self, element: &Value<'_>) -> Result<String, ListError> {
-        element.unique_keys(KeyEquality::Folded).map_err(|_| ListError::Duplicate)?;
-        let name = element.get(self.name()).filter(|name| name.kind() == Kind::String);
-        let name = name.and_then(|name| name.text()).filter(|name| name.len() <= NAME_BYTES_MAX);
-        name.map(std::borrow::Cow::into_owned).ok_or(ListError::Element)
+        element
+            .unique_keys(KeyEquality::Folded)
+            .map_err(|_| ListError::Duplicate)?;
+        let name = element
+            .get(self.name())
+            .filter(|name| name.kind() == Kind::String);
+        let name = name
+            .and_then(|name| name.text())
+            .filter(|name| name.len() <= NAME_BYTES_MAX);
+        name.map(std::borrow::Cow::into_owned)
+            .ok_or(ListError::Element)
     }
 }
 

@@ -124,7 +124,9 @@ impl Refusal {
             Self::Session => "Session not found",
             Self::Path => "Not Found",
             Self::Method => "Method not allowed",
-            Self::Accept => "Not Acceptable: Client must accept both application/json and text/event-stream",
+            Self::Accept => {
+                "Not Acceptable: Client must accept both application/json and text/event-stream"
+            }
             Self::Length => "Length Required",
             Self::BodyTooLarge => "Request body too large",
             Self::HeadTooLarge => "Request header too large",
@@ -217,9 +219,16 @@ pub enum Close {
 }
 
 fn unsupported_revision() -> String {
-    let served: Vec<_> =
-        Revision::ALL.iter().rev().filter(|revision| revision.is_served()).map(|revision| revision.as_str()).collect();
-    format!("Bad Request: Unsupported protocol version (supported versions: {})", served.join(", "))
+    let served: Vec<_> = Revision::ALL
+        .iter()
+        .rev()
+        .filter(|revision| revision.is_served())
+        .map(|revision| revision.as_str())
+        .collect();
+    format!(
+        "Bad Request: Unsupported protocol version (supported versions: {})",
+        served.join(", ")
+    )
 }
 
 /// A JSON-RPC error; `null` for the id where the request could not be read.
@@ -251,7 +260,11 @@ pub fn unknown_prompt(id: &Id, name: &str) -> Vec<u8> {
 /// The answer for a resource that does not exist or that the caller may not read.
 #[must_use]
 pub fn unknown_resource(id: &Id, uri: &str) -> Vec<u8> {
-    error(Some(id), RESOURCE_NOT_FOUND, &format!("Resource not found: {uri}"))
+    error(
+        Some(id),
+        RESOURCE_NOT_FOUND,
+        &format!("Resource not found: {uri}"),
+    )
 }
 
 /// The answer for a method that does not exist or that the caller may not use.
@@ -277,7 +290,11 @@ pub fn tool_error(id: &Id, text: &str) -> Vec<u8> {
 /// What a caller is told whose call waits for approval.
 #[must_use]
 pub fn pending(id: &Id, approval: ApprovalId, reason: &str) -> Vec<u8> {
-    let because = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+    let because = if reason.is_empty() {
+        String::new()
+    } else {
+        format!(" ({reason})")
+    };
     tool_error(
         id,
         &format!(

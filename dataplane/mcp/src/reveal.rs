@@ -57,7 +57,9 @@ impl<'d> Offer<'d> {
         let mut pointer = String::new();
         let mut at = self.document.root();
         while at.index() != self.value.index() {
-            let Some((step, inner)) = step_towards(at, self.value.index()) else { break };
+            let Some((step, inner)) = step_towards(at, self.value.index()) else {
+                break;
+            };
             pointer.push('/');
             pointer.push_str(&step);
             at = inner;
@@ -69,10 +71,16 @@ impl<'d> Offer<'d> {
 /// The child of `from` that holds the value at `index`, and its reference token.
 fn step_towards(from: Value<'_>, index: usize) -> Option<(String, Value<'_>)> {
     let holds = |value: &Value<'_>| value.index() <= index && index < value.next_index();
-    if let Some((position, element)) = from.elements().enumerate().find(|(_, element)| holds(element)) {
+    if let Some((position, element)) = from
+        .elements()
+        .enumerate()
+        .find(|(_, element)| holds(element))
+    {
         return Some((position.to_string(), element));
     }
-    let (key, value) = from.members().find(|(key, value)| key.index() == index || holds(value))?;
+    let (key, value) = from
+        .members()
+        .find(|(key, value)| key.index() == index || holds(value))?;
     if key.index() == index {
         return Some(("*".to_owned(), key));
     }
@@ -96,7 +104,14 @@ pub fn reveal<'d>(document: &'d Document<'d>, mut show: impl FnMut(&Offer<'d>) -
         if fixed.binary_search(&value.index()).is_ok() {
             continue;
         }
-        let replacement = written(kind, show(&Offer { value, document, kind }));
+        let replacement = written(
+            kind,
+            show(&Offer {
+                value,
+                document,
+                kind,
+            }),
+        );
         if let Some(replacement) = replacement {
             // Values are walked from front to back and texts do not nest.
             let _ = edits.push(value.span(), replacement);
@@ -127,7 +142,9 @@ fn fixed(document: &Document<'_>) -> Vec<usize> {
     let root = document.root();
     let mut fixed = Vec::with_capacity(8);
     match root.kind() {
-        Kind::Array => root.elements().for_each(|message| fixed_of(&message, &mut fixed)),
+        Kind::Array => root
+            .elements()
+            .for_each(|message| fixed_of(&message, &mut fixed)),
         Kind::Object => fixed_of(&root, &mut fixed),
         Kind::Key | Kind::String | Kind::Number | Kind::True | Kind::False | Kind::Null => {}
     }

@@ -1,35 +1,26 @@
-//! Sessions, and which request an answer belongs to.
+//! Which request an answer belongs to, and to whom a session, a stream and a server's
+//! request belong.
 //!
-//! An answer may come on the stream of its POST, on a GET stream, or after a
-//! resumption; what it answers is found here by its typed id. An answer to nothing is
-//! dropped by the caller: it could carry what nobody was allowed to ask for.
+//! A session spreads over many connections, and those over many workers and restarts of
+//! Weir. So nothing is looked up in a table that all of them would have to share: what
+//! must be known later is sealed into the names that the client brings back. The session
+//! id, the ids of events and the ids of the server's requests carry a tag that only Weir
+//! can make, bound to connection, caller and session. What is only known while a stream
+//! is open, its unanswered requests, is in [`Pending`].
 
 use std::collections::HashMap;
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use thiserror::Error;
 use weir_facts::ConnectionName;
 
-use crate::limits::{PENDING_PER_SESSION_MAX, SESSION_ID_BYTES_MAX, SESSIONS_MAX};
-use crate::message::{Id, IdKey, Revision};
-
-/// Which session at which server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SessionKey {
-    /// The registered server.
-    pub connection: ConnectionName,
-    /// `Mcp-Session-Id`.
-    pub id: Box<str>,
-}
-
-impl SessionKey {
-    /// A key, if the id is visible ASCII of a bounded length (MCP transports, "Session
-    /// Management").
-    #[must_use]
-    pub fn new(connection: &ConnectionName, id: &str) -> Option<Self> {
-        let is_plain = !id.is_empty() && id.len() <= SESSION_ID_BYTES_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
-        is_plain.then(|| Self { connection: connection.clone(), id: id.into() })
-    }
-}
+use crate::json::{Document, quote};
+use crate::limits::{
+    ID_BYTES_MAX, PENDING_PER_STREAM_MAX, SEALED_EVENT_ID_BYTES_MAX, SEALED_REQUEST_ID_BYTES_MAX,
+    SESSION_ID_BYTES_MAX,
+};
+use crate::message::{Id, IdKey};
 
 /// Why a request cannot be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -42,15 +33,19 @@ pub enum PendingError {
     Full,
 }
 
-/// Requests of one direction that are unanswered, each with what the caller keeps of it.
+/// The unanswered requests of one stream, each with what the caller keeps of it. An
+/// answer to none of them is to be dropped: it could carry what nobody was allowed to
+/// ask for.
 #[derive(Debug)]
 pub struct Pending<P> {
-    asked: HashMap<IdKey, P>,
+    asked: HashMap<IdKey, (Id, P)>,
 }
 
 impl<P> Default for Pending<P> {
     fn default() -> Self {
-        Self { asked: HashMap::new() }
+        Self {
+            asked: HashMap::new(),
+        }
     }
 }
 
@@ -59,26 +54,36 @@ impl<P> Pending<P> {
     ///
     /// # Errors
     /// Where its id is in use, or too many are unanswered.
-    pub fn ask(&mut self, id: &Id, plan: P) -> Result<(), PendingError> {
+    pub fn ask(&mut self, id: Id, plan: P) -> Result<(), PendingError> {
         if self.asked.contains_key(id.key()) {
             return Err(PendingError::InUse);
         }
-        if self.asked.len() >= PENDING_PER_SESSION_MAX {
+        if self.asked.len() >= PENDING_PER_STREAM_MAX {
             return Err(PendingError::Full);
         }
-        self.asked.insert(id.key().clone(), plan);
+        self.asked.insert(id.key().clone(), (id, plan));
         Ok(())
     }
 
     /// Finds a request without ending it.
     #[must_use]
     pub fn get(&self, id: &Id) -> Option<&P> {
-        self.asked.get(id.key())
+        self.asked.get(id.key()).map(|(_, plan)| plan)
     }
 
     /// Ends a request; `None` where there was none.
     pub fn answer(&mut self, id: &Id) -> Option<P> {
-        self.asked.remove(id.key())
+        self.asked.remove(id.key()).map(|(_, plan)| plan)
+    }
+
+    /// What is unanswered, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Id, &P)> {
+        self.asked.values().map(|(id, plan)| (id, plan))
+    }
+
+    /// Takes everything that is unanswered.
+    pub fn drain(&mut self) -> impl Iterator<Item = (Id, P)> {
+        self.asked.drain().map(|(_, entry)| entry)
     }
 
     /// Whether nothing is unanswered.
@@ -94,93 +99,230 @@ impl<P> Pending<P> {
     }
 }
 
-/// One session.
-#[derive(Debug)]
-pub struct Session<O, P> {
-    /// Who opened it; nobody else may use it.
-    owner: O,
-    /// The revision that initialize agreed on.
-    pub revision: Revision,
-    /// The client's requests.
-    pub client: Pending<P>,
-    /// The server's requests.
-    pub server: Pending<()>,
-    used: u64,
+/// A request that a resumed stream may still answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumable {
+    /// Its method, as sent.
+    pub method: String,
+    /// Tool, prompt or resource; empty where it names none.
+    pub subject: String,
+    /// Its id.
+    pub id: Id,
 }
 
-/// All sessions of a data plane, bounded. `O` tells callers apart, `P` is what is kept
-/// of a request until its answer.
-#[derive(Debug)]
-pub struct Sessions<O, P> {
-    sessions: HashMap<SessionKey, Session<O, P>>,
-    /// Counts uses, so that the least recently used can be found without a clock.
-    uses: u64,
-    sessions_max: usize,
+/// Makes and checks sealed names. The key is secret and the same for every worker.
+#[derive(Clone)]
+pub struct Seal {
+    mac: Hmac<Sha256>,
 }
 
-impl<O: PartialEq, P> Default for Sessions<O, P> {
-    fn default() -> Self {
-        Self::new(SESSIONS_MAX)
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seal(…)")
     }
 }
 
-impl<O: PartialEq, P> Sessions<O, P> {
-    /// A table of at most `sessions_max` sessions.
+/// To whom a sealed name belongs. All of it is part of every tag.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder<'a> {
+    /// The registered server.
+    pub connection: &'a ConnectionName,
+    /// Tells callers apart: equal for the same caller only.
+    pub caller: &'a [u8],
+    /// The session at the server; empty where the server has none.
+    pub session: &'a str,
+}
+
+/// What a name is used for, so that none can stand in for another.
+#[derive(Clone, Copy)]
+enum Use {
+    Session,
+    Event,
+    Request,
+}
+
+/// Hexadecimal digits of a tag: 128 bits.
+const TAG_DIGITS: usize = 32;
+
+impl Seal {
+    /// A seal with this key.
     #[must_use]
-    pub fn new(sessions_max: usize) -> Self {
-        Self { sessions: HashMap::new(), uses: 0, sessions_max }
-    }
-
-    /// Enters a session that the server has just named. Returns whether it was: a server
-    /// that hands out an id that another caller holds is not believed.
-    #[must_use]
-    pub fn open(&mut self, key: SessionKey, owner: O, revision: Revision) -> bool {
-        if self.sessions.get(&key).is_some_and(|session| session.owner != owner) {
-            return false;
-        }
-        if self.sessions.len() >= self.sessions_max && !self.sessions.contains_key(&key) {
-            self.forget_oldest();
-        }
-        self.uses += 1;
-        let session =
-            Session { owner, revision, client: Pending::default(), server: Pending::default(), used: self.uses };
-        self.sessions.insert(key, session);
-        true
-    }
-
-    /// The caller's session; `None` where it does not exist or is another's, which the
-    /// caller cannot tell apart.
-    pub fn find(&mut self, key: &SessionKey, owner: &O) -> Option<&mut Session<O, P>> {
-        self.uses += 1;
-        let session = self.sessions.get_mut(key).filter(|session| session.owner == *owner)?;
-        session.used = self.uses;
-        Some(session)
-    }
-
-    /// Ends the caller's session.
-    pub fn close(&mut self, key: &SessionKey, owner: &O) -> Option<Session<O, P>> {
-        self.find(key, owner)?;
-        self.sessions.remove(key)
-    }
-
-    /// How many sessions there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
-    }
-
-    fn forget_oldest(&mut self) {
-        let oldest = self.sessions.iter().min_by_key(|(_, session)| session.used).map(|(key, _)| key.clone());
-        if let Some(key) = oldest {
-            self.sessions.remove(&key);
+    pub fn new(key: &[u8; 32]) -> Self {
+        // A key shorter than a block is taken as it is (RFC 2104 §2).
+        let mut block = [0; 64];
+        block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        Self {
+            mac: Hmac::new(&block.into()),
         }
     }
+
+    fn tag(&self, purpose: Use, holder: &Holder<'_>, name: &[u8]) -> String {
+        let mut mac = self.mac.clone();
+        let purpose: &[u8] = match purpose {
+            Use::Session => b"session",
+            Use::Event => b"event",
+            Use::Request => b"request",
+        };
+        let parts = [
+            purpose,
+            holder.connection.as_str().as_bytes(),
+            holder.caller,
+            holder.session.as_bytes(),
+            name,
+        ];
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        let mut tag = weir_facts::Digest(mac.finalize().into_bytes().into()).to_string();
+        tag.truncate(TAG_DIGITS);
+        tag
+    }
+
+    fn check(&self, purpose: Use, holder: &Holder<'_>, name: &[u8], tag: &str) -> bool {
+        let expected = self.tag(purpose, holder, name);
+        // No early exit: how long the comparison takes tells nothing of the tag.
+        let differences = expected
+            .bytes()
+            .zip(tag.bytes())
+            .fold(0, |all, (one, other)| all | (one ^ other));
+        expected.len() == tag.len() && differences == 0
+    }
+
+    /// The name that a client gets for the server's session `holder.session`. `None` for
+    /// one that is not visible ASCII or too long (MCP transports, "Session Management").
+    #[must_use]
+    pub fn session(&self, holder: &Holder<'_>) -> Option<String> {
+        let id = holder.session;
+        let is_plain = !id.is_empty()
+            && id.len() <= SESSION_ID_BYTES_MAX
+            && id.bytes().all(|byte| byte.is_ascii_graphic());
+        is_plain.then(|| format!("{id}.{}", self.tag(Use::Session, holder, b"")))
+    }
+
+    /// The server's session of a name that this caller was given; `None` for another's,
+    /// which cannot be told from one that never was.
+    #[must_use]
+    pub fn open_session<'s>(
+        &self,
+        connection: &ConnectionName,
+        caller: &[u8],
+        shown: &'s str,
+    ) -> Option<&'s str> {
+        let (session, tag) = shown.rsplit_once('.')?;
+        let holder = Holder {
+            connection,
+            caller,
+            session,
+        };
+        (session.len() <= SESSION_ID_BYTES_MAX && self.check(Use::Session, &holder, b"", tag))
+            .then_some(session)
+    }
+
+    /// The id that a client gets for the server's event `id`, on a stream that may still
+    /// answer `asked`. `None` where it would be too long for a header: that event cannot
+    /// be resumed from.
+    pub fn event<'r>(
+        &self,
+        holder: &Holder<'_>,
+        id: &str,
+        asked: impl IntoIterator<Item = &'r Resumable>,
+    ) -> Option<String> {
+        let mut context = Vec::with_capacity(64);
+        context.push(b'[');
+        quote(id, &mut context);
+        for request in asked {
+            context.extend_from_slice(b",[");
+            quote(&request.method, &mut context);
+            context.push(b',');
+            quote(&request.subject, &mut context);
+            context.push(b',');
+            context.extend_from_slice(request.id.raw());
+            context.push(b']');
+        }
+        context.push(b']');
+        let shown = format!(
+            "{}.{}",
+            hex(&context),
+            self.tag(Use::Event, holder, &context)
+        );
+        (shown.len() <= SEALED_EVENT_ID_BYTES_MAX).then_some(shown)
+    }
+
+    /// The server's event id, and what the stream may still answer, of an id that this
+    /// caller was given in this session.
+    #[must_use]
+    pub fn open_event(&self, holder: &Holder<'_>, shown: &str) -> Option<(String, Vec<Resumable>)> {
+        let (context, tag) = shown.rsplit_once('.')?;
+        let context = unhex(context).filter(|_| shown.len() <= SEALED_EVENT_ID_BYTES_MAX)?;
+        if !self.check(Use::Event, holder, &context, tag) {
+            return None;
+        }
+        let document = Document::parse(&context).ok()?;
+        let root = document.root();
+        let mut elements = root.elements();
+        let id = elements.next()?.text()?.into_owned();
+        let asked = elements.map(|request| {
+            let mut parts = request.elements();
+            let method = parts.next()?.text()?.into_owned();
+            let subject = parts.next()?.text()?.into_owned();
+            Some(Resumable {
+                method,
+                subject,
+                id: Id::read(&parts.next()?)?,
+            })
+        });
+        Some((id, asked.collect::<Option<_>>()?))
+    }
+
+    /// The id, as JSON, that a client gets for the server's request `id`. The same id
+    /// gives the same name, so that a later cancellation finds it.
+    #[must_use]
+    pub fn request(&self, holder: &Holder<'_>, id: &Id) -> Vec<u8> {
+        format!(
+            r#""{}.{}""#,
+            hex(id.raw()),
+            self.tag(Use::Request, holder, id.raw())
+        )
+        .into_bytes()
+    }
+
+    /// The server's id, as JSON, that a client's answer names.
+    #[must_use]
+    pub fn open_request(&self, holder: &Holder<'_>, shown: &Id) -> Option<Vec<u8>> {
+        let IdKey::String(text) = shown.key() else {
+            return None;
+        };
+        let (raw, tag) = text.rsplit_once('.')?;
+        let raw = unhex(raw).filter(|raw| raw.len() <= ID_BYTES_MAX)?;
+        (text.len() <= SEALED_REQUEST_ID_BYTES_MAX && self.check(Use::Request, holder, &raw, tag))
+            .then_some(raw)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let bytes = pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect::<Option<_>>()?;
+    rest.is_empty().then_some(bytes)
 }
 
 #[cfg(test)]

@@ -59,7 +59,14 @@ impl Parser {
     /// A parser at the start of a stream, which holds up to `bytes_max` of one event.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { line: Vec::new(), event: Event::default(), bytes: 0, bytes_max, after_cr: false, at_start: true }
+        Self {
+            line: Vec::new(),
+            event: Event::default(),
+            bytes: 0,
+            bytes_max,
+            after_cr: false,
+            at_start: true,
+        }
     }
 
     /// Takes bytes for at most one item. Returns how many were taken and the item; call
@@ -141,7 +148,9 @@ impl Parser {
     fn dispatch(&mut self) -> Option<Item> {
         self.bytes = 0;
         let mut event = std::mem::take(&mut self.event);
-        event.id = event.id.filter(|id| id.len() <= EVENT_ID_BYTES_MAX && id.bytes().all(|b| (0x20..0x7f).contains(&b)));
+        event.id = event.id.filter(|id| {
+            id.len() <= EVENT_ID_BYTES_MAX && id.bytes().all(|b| (0x20..0x7f).contains(&b))
+        });
         let is_empty = event == Event::default();
         (!is_empty).then_some(Item::Event(event))
     }
@@ -153,7 +162,13 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
     let mut line = |name: &str, value: &str| {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b": ");
-        out.extend(value.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
+        out.extend(value.bytes().map(|byte| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                byte
+            }
+        }));
         out.push(b'\n');
     };
     if let Some(name) = &event.event {

@@ -56,7 +56,10 @@ impl BodyReader {
             Framing::Chunked => State::Size { digits: 0, size: 0 },
             Framing::UntilClose => State::ToEnd,
         };
-        Ok(Self { state, room: bytes_max })
+        Ok(Self {
+            state,
+            room: bytes_max,
+        })
     }
 
     /// Whether the body is over.
@@ -81,15 +84,19 @@ impl BodyReader {
         while let Some(&byte) = input.get(at) {
             match self.state {
                 State::Done => break,
-                State::Counted { left } => return self.content(input, at, left, |left| match left {
-                    0 => State::Done,
-                    left => State::Counted { left },
-                }),
+                State::Counted { left } => {
+                    return self.content(input, at, left, |left| match left {
+                        0 => State::Done,
+                        left => State::Counted { left },
+                    });
+                }
                 State::ToEnd => return self.content(input, at, u64::MAX, |_| State::ToEnd),
-                State::Data { left } => return self.content(input, at, left, |left| match left {
-                    0 => State::DataCr,
-                    left => State::Data { left },
-                }),
+                State::Data { left } => {
+                    return self.content(input, at, left, |left| match left {
+                        0 => State::DataCr,
+                        left => State::Data { left },
+                    });
+                }
                 State::Size { .. }
                 | State::SizeEnd { .. }
                 | State::DataCr
@@ -111,7 +118,10 @@ impl BodyReader {
     ) -> Result<(usize, std::ops::Range<usize>), HttpError> {
         let here = (input.len() - at) as u64;
         let taken = here.min(left);
-        self.room = self.room.checked_sub(taken).ok_or(HttpError::BodyTooLarge)?;
+        self.room = self
+            .room
+            .checked_sub(taken)
+            .ok_or(HttpError::BodyTooLarge)?;
         self.state = next(left - taken);
         let end = at + usize::try_from(taken).unwrap_or(input.len() - at);
         Ok((end, at..end))
@@ -121,9 +131,14 @@ impl BodyReader {
     /// neither, and both are where two readers of one stream have disagreed.
     fn frame(&self, byte: u8) -> Result<State, HttpError> {
         match (self.state, byte) {
-            (State::Size { digits, size }, _) if byte.is_ascii_hexdigit() && digits < CHUNK_SIZE_DIGITS_MAX => {
+            (State::Size { digits, size }, _)
+                if byte.is_ascii_hexdigit() && digits < CHUNK_SIZE_DIGITS_MAX =>
+            {
                 let digit = u64::from(char::from(byte).to_digit(16).unwrap_or(0));
-                Ok(State::Size { digits: digits + 1, size: size * 16 + digit })
+                Ok(State::Size {
+                    digits: digits + 1,
+                    size: size * 16 + digit,
+                })
             }
             (State::Size { digits, size }, b'\r') if digits > 0 => Ok(State::SizeEnd { size }),
             (State::SizeEnd { size: 0 }, b'\n') => Ok(State::EndCr),

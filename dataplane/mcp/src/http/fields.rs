@@ -41,8 +41,22 @@ pub enum FieldError {
 /// Fields that may stand more than once: lists that this crate does not read, or reads
 /// as a list. Everything that anything here depends on has one value.
 const REPEATABLE: &[&str] = &[
-    "accept", "accept-encoding", "accept-language", "cache-control", "connection", "cookie", "forwarded", "link",
-    "server-timing", "set-cookie", "tracestate", "vary", "via", "warning", "www-authenticate", "x-forwarded-for",
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "connection",
+    "cookie",
+    "forwarded",
+    "link",
+    "server-timing",
+    "set-cookie",
+    "tracestate",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
+    "x-forwarded-for",
 ];
 
 #[derive(Clone, Debug)]
@@ -60,7 +74,10 @@ pub struct Fields {
 
 impl Fields {
     pub(super) fn read(headers: &[httparse::Header<'_>]) -> Result<Self, FieldError> {
-        let mut fields = Self { text: String::with_capacity(512), list: Vec::with_capacity(headers.len()) };
+        let mut fields = Self {
+            text: String::with_capacity(512),
+            list: Vec::with_capacity(headers.len()),
+        };
         for header in headers {
             fields.push(header.name, header.value)?;
         }
@@ -73,17 +90,28 @@ impl Fields {
         }
         // Bytes above 0x7F have no agreed meaning (RFC 9110 §5.5); the fields that carry
         // them in practice are not read here, so only those lose their value.
-        let value = std::str::from_utf8(value).ok().filter(|text| text.is_ascii());
+        let value = std::str::from_utf8(value)
+            .ok()
+            .filter(|text| text.is_ascii());
         let value = value.unwrap_or_default().trim_matches([' ', '\t']);
-        if value.bytes().any(|byte| byte != b'\t' && byte.is_ascii_control()) {
+        if value
+            .bytes()
+            .any(|byte| byte != b'\t' && byte.is_ascii_control())
+        {
             return Err(FieldError::Syntax);
         }
         let start = self.text.len();
         self.text.push_str(name);
-        self.text.get_mut(start..).map(str::make_ascii_lowercase).unwrap_or_default();
+        self.text
+            .get_mut(start..)
+            .map(str::make_ascii_lowercase)
+            .unwrap_or_default();
         let middle = self.text.len();
         self.text.push_str(value);
-        let field = Field { name: start..middle, value: middle..self.text.len() };
+        let field = Field {
+            name: start..middle,
+            value: middle..self.text.len(),
+        };
         let name = self.text.get(start..middle).unwrap_or_default();
         if !REPEATABLE.contains(&name) && self.get(name).is_some() {
             return Err(FieldError::Repeated);
@@ -100,37 +128,55 @@ impl Fields {
 
     /// Every value of a field; `name` in lower case.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.iter().filter(move |(field, _)| *field == name).map(|(_, value)| value)
+        self.iter()
+            .filter(move |(field, _)| *field == name)
+            .map(|(_, value)| value)
     }
 
     /// Every field, names in lower case.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.list.iter().filter_map(|field| {
-            Some((self.text.get(field.name.clone())?, self.text.get(field.value.clone())?))
+            Some((
+                self.text.get(field.name.clone())?,
+                self.text.get(field.value.clone())?,
+            ))
         })
     }
 
     /// Whether a list field has an element, ignoring parameters and letter case.
     #[must_use]
     pub fn lists(&self, name: &str, element: &str) -> bool {
-        self.all(name).flat_map(|value| value.split(',')).any(|item| {
-            let item = item.split(';').next().unwrap_or_default();
-            item.trim_matches([' ', '\t']).eq_ignore_ascii_case(element)
-        })
+        self.all(name)
+            .flat_map(|value| value.split(','))
+            .any(|item| {
+                let item = item.split(';').next().unwrap_or_default();
+                item.trim_matches([' ', '\t']).eq_ignore_ascii_case(element)
+            })
     }
 
     /// The media type of the content without parameters, in lower case.
     #[must_use]
     pub fn media_type(&self) -> Option<String> {
         let value = self.get("content-type")?;
-        Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        Some(
+            value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase(),
+        )
     }
 
     /// Content-Length, plain decimal digits only (RFC 9112 §6.3 allows lists of equal
     /// values; here they are refused).
     pub(super) fn content_length(&self) -> Result<Option<u64>, FieldError> {
-        let Some(value) = self.get("content-length") else { return Ok(None) };
-        let plain = !value.is_empty() && value.len() <= 18 && value.bytes().all(|byte| byte.is_ascii_digit());
+        let Some(value) = self.get("content-length") else {
+            return Ok(None);
+        };
+        let plain = !value.is_empty()
+            && value.len() <= 18
+            && value.bytes().all(|byte| byte.is_ascii_digit());
         let canonical = value == "0" || !value.starts_with('0');
         match value.parse() {
             Ok(length) if plain && canonical => Ok(Some(length)),
@@ -139,7 +185,9 @@ impl Fields {
     }
 
     pub(super) fn is_chunked(&self, version: super::Version) -> Result<bool, FieldError> {
-        let Some(value) = self.get("transfer-encoding") else { return Ok(false) };
+        let Some(value) = self.get("transfer-encoding") else {
+            return Ok(false);
+        };
         match version {
             super::Version::Http11 if value.eq_ignore_ascii_case("chunked") => Ok(true),
             super::Version::Http11 | super::Version::Http10 => Err(FieldError::TransferEncoding),

@@ -23,7 +23,8 @@ impl HeadBytes {
         self.bytes.extend_from_slice(offered);
         // The mark may have begun in an earlier chunk.
         let from = had.saturating_sub(3);
-        let end = memmem::find(self.bytes.get(from..).unwrap_or_default(), b"\r\n\r\n").map(|at| from + at + 4);
+        let end = memmem::find(self.bytes.get(from..).unwrap_or_default(), b"\r\n\r\n")
+            .map(|at| from + at + 4);
         if let Some(end) = end {
             self.bytes.truncate(end);
         }
@@ -52,11 +53,18 @@ impl HeadBytes {
     /// What cannot become a head is refused before its end is seen, so that a client of
     /// another protocol is not waited for.
     fn check(&mut self) -> Result<(), HttpError> {
-        if self.bytes.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
+        if self
+            .bytes
+            .first()
+            .is_some_and(|byte| !byte.is_ascii_uppercase())
+        {
             return Err(HttpError::FirstLine);
         }
         let mut at = self.checked;
-        let mut previous = at.checked_sub(1).and_then(|last| self.bytes.get(last)).copied();
+        let mut previous = at
+            .checked_sub(1)
+            .and_then(|last| self.bytes.get(last))
+            .copied();
         while let Some(&byte) = self.bytes.get(at) {
             match (previous, byte) {
                 (Some(b'\r'), b'\n') => {}
@@ -66,18 +74,29 @@ impl HeadBytes {
             previous = Some(byte);
             at += 1;
         }
-        let first_line_is_new = memchr(b'\n', self.bytes.get(..self.checked).unwrap_or_default()).is_none();
+        let first_line_is_new =
+            memchr(b'\n', self.bytes.get(..self.checked).unwrap_or_default()).is_none();
         self.checked = at;
-        if first_line_is_new { self.check_first_line() } else { Ok(()) }
+        if first_line_is_new {
+            self.check_first_line()
+        } else {
+            Ok(())
+        }
     }
 
     /// A line of HTTP/0.9 has no version and would never be followed by an empty line.
     fn check_first_line(&self) -> Result<(), HttpError> {
-        let Some(end) = memchr(b'\r', &self.bytes) else { return Ok(()) };
+        let Some(end) = memchr(b'\r', &self.bytes) else {
+            return Ok(());
+        };
         let line = self.bytes.get(..end).unwrap_or_default();
         let is_request = line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0");
         let is_status = line.starts_with(b"HTTP/1.1 ") || line.starts_with(b"HTTP/1.0 ");
-        if is_request || is_status { Ok(()) } else { Err(HttpError::FirstLine) }
+        if is_request || is_status {
+            Ok(())
+        } else {
+            Err(HttpError::FirstLine)
+        }
     }
 }
 
@@ -94,8 +113,12 @@ pub(super) fn version_of(version: Option<u8>) -> Result<super::Version, HttpErro
 pub(super) fn syntax(error: httparse::Error) -> HttpError {
     match error {
         httparse::Error::TooManyHeaders => HttpError::HeadTooLarge,
-        httparse::Error::HeaderName | httparse::Error::HeaderValue => super::FieldError::Syntax.into(),
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => {
+            super::FieldError::Syntax.into()
+        }
         httparse::Error::NewLine => HttpError::LineEnd,
-        httparse::Error::Status | httparse::Error::Token | httparse::Error::Version => HttpError::FirstLine,
+        httparse::Error::Status | httparse::Error::Token | httparse::Error::Version => {
+            HttpError::FirstLine
+        }
     }
 }

@@ -33,7 +33,10 @@ impl Authority {
             Some(rest) => {
                 let (address, after) = rest.split_once(']')?;
                 address.parse::<std::net::Ipv6Addr>().ok()?;
-                (format!("[{}]", address.to_ascii_lowercase()), after.strip_prefix(':').or(after.is_empty().then_some("")))
+                (
+                    format!("[{}]", address.to_ascii_lowercase()),
+                    after.strip_prefix(':').or(after.is_empty().then_some("")),
+                )
             }
             None => match text.split_once(':') {
                 Some((host, port)) => (host.to_ascii_lowercase(), Some(port)),
@@ -46,7 +49,9 @@ impl Authority {
         }
         let port = match port? {
             "" if !text.ends_with(':') => None,
-            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(digits.parse().ok()?)
+            }
             _ => return None,
         };
         Some(Self { host, port })
@@ -68,10 +73,18 @@ pub fn check_host(head: &RequestHead, allowed: &[Authority]) -> Result<(), HostE
     if !allowed.iter().any(|authority| authority.allows(&host)) {
         return Err(HostError::Host);
     }
-    let Some(origin) = head.fields.get("origin") else { return Ok(()) };
-    let site = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let Some(origin) = head.fields.get("origin") else {
+        return Ok(());
+    };
+    let site = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"));
     let site = site.and_then(Authority::parse).ok_or(HostError::Origin)?;
     // A page of the same host on another port is still another origin, but the port of a
     // development server is not known beforehand; the host is what rebinding forges.
-    if allowed.iter().any(|authority| authority.host == site.host) { Ok(()) } else { Err(HostError::Origin) }
+    if allowed.iter().any(|authority| authority.host == site.host) {
+        Ok(())
+    } else {
+        Err(HostError::Origin)
+    }
 }

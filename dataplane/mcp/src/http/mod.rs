@@ -5,13 +5,13 @@
 //! type has one possible reading. [`rewrite`] writes the heads that go on; nothing of a
 //! head is forwarded but what its allow-lists name.
 
+mod body;
 mod fields;
 mod head;
+mod host;
+mod reader;
 mod request;
 mod response;
-mod body;
-mod reader;
-mod host;
 pub mod rewrite;
 
 use thiserror::Error;
@@ -43,7 +43,11 @@ pub enum HttpError {
     #[error("a line does not end in CR LF")]
     LineEnd,
     /// The head exceeds its bounds.
-    #[error("head exceeds {} bytes or {} fields", crate::limits::HEAD_BYTES_MAX, crate::limits::FIELDS_MAX)]
+    #[error(
+        "head exceeds {} bytes or {} fields",
+        crate::limits::HEAD_BYTES_MAX,
+        crate::limits::FIELDS_MAX
+    )]
     HeadTooLarge,
     /// A field's syntax, or a rule about fields.
     #[error(transparent)]
@@ -70,3 +74,6 @@ pub enum HttpError {
     #[error("unexpected switch of protocols")]
     Upgrade,
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,11 @@ impl Reader {
     /// A reader at the start of a stream.
     #[must_use]
     pub fn new(body_bytes_max: u64) -> Self {
-        Self { state: State::Head, head: HeadBytes::default(), body_bytes_max }
+        Self {
+            state: State::Head,
+            head: HeadBytes::default(),
+            body_bytes_max,
+        }
     }
 
     /// Takes bytes for at most one part. Returns how many were taken and the part; call
@@ -105,7 +109,10 @@ impl Reader {
             }
             State::Body(body) => {
                 let (taken, content) = body.take(input)?;
-                Ok((taken, (!content.is_empty()).then_some(Part::Content(content))))
+                Ok((
+                    taken,
+                    (!content.is_empty()).then_some(Part::Content(content)),
+                ))
             }
         }
     }

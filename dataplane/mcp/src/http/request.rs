@@ -52,7 +52,9 @@ impl RequestHead {
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(head).map_err(syntax)? {
             httparse::Status::Complete(length) if length == head.len() => {}
-            httparse::Status::Complete(_) | httparse::Status::Partial => return Err(HttpError::FirstLine),
+            httparse::Status::Complete(_) | httparse::Status::Partial => {
+                return Err(HttpError::FirstLine);
+            }
         }
         let version = version_of(request.version)?;
         let method = request.method.ok_or(HttpError::FirstLine)?;
@@ -61,18 +63,38 @@ impl RequestHead {
         Self::check(method_of(method), target, version, fields)
     }
 
-    fn check(method: Method, target: &str, version: Version, fields: Fields) -> Result<Self, HttpError> {
-        let host = fields.get("host").filter(|host| !host.is_empty()).ok_or(FieldError::NoHost)?.to_owned();
+    fn check(
+        method: Method,
+        target: &str,
+        version: Version,
+        fields: Fields,
+    ) -> Result<Self, HttpError> {
+        let host = fields
+            .get("host")
+            .filter(|host| !host.is_empty())
+            .ok_or(FieldError::NoHost)?
+            .to_owned();
         fields.identity_content()?;
         let framing = framing(method, version, &fields)?;
         let closes = fields.closes(version)?;
         let expects_continue = match (fields.get("expect"), version) {
             (None, _) => false,
-            (Some(value), Version::Http11) if value.eq_ignore_ascii_case("100-continue") => framing != Framing::Empty,
+            (Some(value), Version::Http11) if value.eq_ignore_ascii_case("100-continue") => {
+                framing != Framing::Empty
+            }
             (Some(_), Version::Http11 | Version::Http10) => return Err(FieldError::Expect.into()),
         };
         let target = target.to_owned();
-        Ok(Self { method, target, version, host, framing, closes, expects_continue, fields })
+        Ok(Self {
+            method,
+            target,
+            version,
+            host,
+            framing,
+            closes,
+            expects_continue,
+            fields,
+        })
     }
 
     /// The path without its query.
@@ -109,9 +131,18 @@ fn plain_target(target: &str) -> Result<&str, HttpError> {
     let path = target.split('?').next().unwrap_or_default();
     let byte_is_plain = |byte: u8| byte.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&byte);
     let lower = path.to_ascii_lowercase();
-    let has_dots = path.split('/').any(|segment| segment == "." || segment == "..");
-    let hides = lower.contains("%2e") || lower.contains("%2f") || lower.contains("%5c") || lower.contains("%00");
-    if target.starts_with('/') && !target.starts_with("//") && target.bytes().all(byte_is_plain) && !has_dots && !hides
+    let has_dots = path
+        .split('/')
+        .any(|segment| segment == "." || segment == "..");
+    let hides = lower.contains("%2e")
+        || lower.contains("%2f")
+        || lower.contains("%5c")
+        || lower.contains("%00");
+    if target.starts_with('/')
+        && !target.starts_with("//")
+        && target.bytes().all(byte_is_plain)
+        && !has_dots
+        && !hides
     {
         Ok(target)
     } else {
@@ -127,10 +158,14 @@ fn framing(method: Method, version: Version, fields: &Fields) -> Result<Framing,
         (false, Some(length)) => Framing::Length(length),
     };
     match (method, framing) {
-        (Method::Post, Framing::Empty) if fields.get("content-length").is_none() => Err(HttpError::LengthRequired),
+        (Method::Post, Framing::Empty) if fields.get("content-length").is_none() => {
+            Err(HttpError::LengthRequired)
+        }
         (Method::Get | Method::Delete | Method::Options, Framing::Length(_) | Framing::Chunked) => {
             Err(HttpError::UnexpectedBody)
         }
-        (Method::Post | Method::Get | Method::Delete | Method::Options | Method::Other, _) => Ok(framing),
+        (Method::Post | Method::Get | Method::Delete | Method::Options | Method::Other, _) => {
+            Ok(framing)
+        }
     }
 }

@@ -31,10 +31,15 @@ impl ResponseHead {
         let mut response = httparse::Response::new(&mut headers);
         match response.parse(head).map_err(syntax)? {
             httparse::Status::Complete(length) if length == head.len() => {}
-            httparse::Status::Complete(_) | httparse::Status::Partial => return Err(HttpError::FirstLine),
+            httparse::Status::Complete(_) | httparse::Status::Partial => {
+                return Err(HttpError::FirstLine);
+            }
         }
         let version = version_of(response.version)?;
-        let status = response.code.filter(|code| (100..600).contains(code)).ok_or(HttpError::FirstLine)?;
+        let status = response
+            .code
+            .filter(|code| (100..600).contains(code))
+            .ok_or(HttpError::FirstLine)?;
         if status == 101 {
             return Err(HttpError::Upgrade);
         }
@@ -42,7 +47,13 @@ impl ResponseHead {
         fields.identity_content()?;
         let framing = framing(status, version, &fields)?;
         let closes = fields.closes(version)? || framing == Framing::UntilClose;
-        Ok(Self { status, version, framing, closes, fields })
+        Ok(Self {
+            status,
+            version,
+            framing,
+            closes,
+            fields,
+        })
     }
 
     /// Whether this is an interim answer (1xx), which another follows.

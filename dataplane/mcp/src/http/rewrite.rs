@@ -8,7 +8,13 @@ use super::{Method, RequestHead, ResponseHead};
 use crate::message::Revision;
 
 /// Fields of a request that go on as they came.
-const REQUEST_FIELDS: &[&str] = &["user-agent", "accept-language", "traceparent", "tracestate", "baggage"];
+const REQUEST_FIELDS: &[&str] = &[
+    "user-agent",
+    "accept-language",
+    "traceparent",
+    "tracestate",
+    "baggage",
+];
 
 /// Fields of an answer that go on as they came. `Set-Cookie`, `WWW-Authenticate` and
 /// everything about the connection or a cache belong to the server's leg alone.
@@ -111,7 +117,9 @@ pub struct Answer<'a> {
 #[must_use]
 pub fn answer(answer: &Answer<'_>, from: Option<&ResponseHead>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status)).as_bytes());
+    out.extend_from_slice(
+        format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status)).as_bytes(),
+    );
     if let Some(content_type) = answer.content_type {
         field(&mut out, "Content-Type", content_type);
     }
@@ -148,7 +156,11 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    out.extend(value.bytes().filter(|byte| *byte == b'\t' || !byte.is_ascii_control()));
+    out.extend(
+        value
+            .bytes()
+            .filter(|byte| *byte == b'\t' || !byte.is_ascii_control()),
+    );
     out.extend_from_slice(b"\r\n");
 }
 

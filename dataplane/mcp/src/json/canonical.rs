@@ -28,8 +28,10 @@ pub fn canonical(value: &Value<'_>, out: &mut Vec<u8>) {
 }
 
 fn object(value: &Value<'_>, out: &mut Vec<u8>) {
-    let mut members: Vec<(Cow<'_, str>, Value<'_>)> =
-        value.members().map(|(key, value)| (key.text().unwrap_or_default(), value)).collect();
+    let mut members: Vec<(Cow<'_, str>, Value<'_>)> = value
+        .members()
+        .map(|(key, value)| (key.text().unwrap_or_default(), value))
+        .collect();
     members.sort_by(|one, other| one.0.cmp(&other.0));
     out.push(b'{');
     for (index, (key, value)) in members.iter().enumerate() {

@@ -44,7 +44,11 @@ impl Edits {
     /// The body with everything replaced.
     #[must_use]
     pub fn apply(&self, body: &[u8]) -> Vec<u8> {
-        let grown: usize = self.list.iter().map(|(_, replacement)| replacement.len()).sum();
+        let grown: usize = self
+            .list
+            .iter()
+            .map(|(_, replacement)| replacement.len())
+            .sum();
         let mut out = Vec::with_capacity(body.len() + grown);
         let mut at = 0;
         for (span, replacement) in &self.list {

@@ -23,13 +23,20 @@ impl<'d> Value<'d> {
     /// [`JsonError::Duplicate`] with the place of one of the two.
     pub fn unique_keys(&self, equality: KeyEquality) -> Result<(), JsonError> {
         let count = self.members().count();
-        if count <= PAIRWISE_MAX { self.unique_pairwise(equality) } else { self.unique_sorted(equality) }
+        if count <= PAIRWISE_MAX {
+            self.unique_pairwise(equality)
+        } else {
+            self.unique_sorted(equality)
+        }
     }
 
     fn unique_pairwise(&self, equality: KeyEquality) -> Result<(), JsonError> {
         let mut rest = self.members();
         while let Some((key, _)) = rest.next() {
-            if rest.clone().any(|(other, _)| same_key(&key, &other, equality)) {
+            if rest
+                .clone()
+                .any(|(other, _)| same_key(&key, &other, equality))
+            {
                 return Err(JsonError::Duplicate(key.span().start));
             }
         }
@@ -44,7 +51,10 @@ impl<'d> Value<'d> {
                 KeyEquality::Folded => Cow::Owned(fold(&text)),
             }
         };
-        let mut keys: Vec<_> = self.members().map(|(key, _)| (spelled(key), key.span().start)).collect();
+        let mut keys: Vec<_> = self
+            .members()
+            .map(|(key, _)| (spelled(key), key.span().start))
+            .collect();
         keys.sort_unstable();
         for (one, other) in keys.iter().zip(keys.iter().skip(1)) {
             if one.0 == other.0 {
@@ -61,12 +71,16 @@ impl Document<'_> {
     /// # Errors
     /// [`JsonError::Duplicate`] with the place of one of the two.
     pub fn unique_keys_everywhere(&self, equality: KeyEquality) -> Result<(), JsonError> {
-        self.values().filter(|value| value.kind() == Kind::Object).try_for_each(|object| object.unique_keys(equality))
+        self.values()
+            .filter(|value| value.kind() == Kind::Object)
+            .try_for_each(|object| object.unique_keys(equality))
     }
 }
 
 fn same_key(one: &Value<'_>, other: &Value<'_>, equality: KeyEquality) -> bool {
-    let (Some(one), Some(other)) = (one.text(), other.text()) else { return false };
+    let (Some(one), Some(other)) = (one.text(), other.text()) else {
+        return false;
+    };
     match equality {
         KeyEquality::Exact => one == other,
         KeyEquality::Folded => same_folded(&one, &other),
@@ -90,5 +104,8 @@ pub fn fold(key: &str) -> String {
     if key.is_ascii() {
         return key.to_ascii_lowercase();
     }
-    key.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    key.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
 }

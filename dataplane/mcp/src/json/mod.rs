@@ -7,12 +7,12 @@
 //! [`Document::unique_keys_everywhere`] refuse them where policy reads. Values stay in
 //! the body; nothing is copied until a string with escapes is asked for.
 
-mod scan;
-mod parse;
-mod keys;
-mod text;
 mod canonical;
 mod edit;
+mod keys;
+mod parse;
+mod scan;
+mod text;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -86,7 +86,8 @@ impl<'b> Document<'b> {
     /// The outermost value.
     #[must_use]
     pub fn root(&self) -> Value<'_> {
-        self.value(0).expect("parse succeeds only after it pushed the outermost value")
+        self.value(0)
+            .expect("parse succeeds only after it pushed the outermost value")
     }
 
     /// Every value and key in the order of the body.
@@ -96,7 +97,12 @@ impl<'b> Document<'b> {
 
     fn value(&self, index: usize) -> Option<Value<'_>> {
         let node = *self.nodes.get(index)?;
-        Some(Value { bytes: self.bytes, nodes: &self.nodes, index, node })
+        Some(Value {
+            bytes: self.bytes,
+            nodes: &self.nodes,
+            index,
+            node,
+        })
     }
 }
 
@@ -145,7 +151,9 @@ impl<'d> Value<'d> {
     pub fn text(&self) -> Option<Cow<'d, str>> {
         match self.node.kind {
             Kind::String | Kind::Key => Some(text::unquote(self.raw(), self.node.escaped)),
-            Kind::Object | Kind::Array | Kind::Number | Kind::True | Kind::False | Kind::Null => None,
+            Kind::Object | Kind::Array | Kind::Number | Kind::True | Kind::False | Kind::Null => {
+                None
+            }
         }
     }
 
@@ -154,44 +162,71 @@ impl<'d> Value<'d> {
     pub fn number(&self) -> Option<&'d str> {
         match self.node.kind {
             Kind::Number => std::str::from_utf8(self.raw()).ok(),
-            Kind::Object | Kind::Array | Kind::Key | Kind::String | Kind::True | Kind::False | Kind::Null => None,
+            Kind::Object
+            | Kind::Array
+            | Kind::Key
+            | Kind::String
+            | Kind::True
+            | Kind::False
+            | Kind::Null => None,
         }
     }
 
     /// The members of an object as key and value; nothing for anything else.
     #[must_use]
     pub fn members(&self) -> Members<'d> {
-        Members { children: self.children(Kind::Object) }
+        Members {
+            children: self.children(Kind::Object),
+        }
     }
 
     /// The elements of an array; nothing for anything else.
     #[must_use]
     pub fn elements(&self) -> Elements<'d> {
-        Elements { children: self.children(Kind::Array) }
+        Elements {
+            children: self.children(Kind::Array),
+        }
     }
 
     /// The first member of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'d>> {
-        self.members().find(|(key, _)| key.is_text(name)).map(|(_, value)| value)
+        self.members()
+            .find(|(key, _)| key.is_text(name))
+            .map(|(_, value)| value)
     }
 
     /// Whether it is a string or key of exactly this text.
     #[must_use]
     pub fn is_text(&self, text: &str) -> bool {
-        if self.node.escaped { self.text().as_deref() == Some(text) } else { self.plain() == Some(text.as_bytes()) }
+        if self.node.escaped {
+            self.text().as_deref() == Some(text)
+        } else {
+            self.plain() == Some(text.as_bytes())
+        }
     }
 
     fn plain(&self) -> Option<&'d [u8]> {
         match self.node.kind {
             Kind::String | Kind::Key => self.raw().strip_prefix(b"\"")?.strip_suffix(b"\""),
-            Kind::Object | Kind::Array | Kind::Number | Kind::True | Kind::False | Kind::Null => None,
+            Kind::Object | Kind::Array | Kind::Number | Kind::True | Kind::False | Kind::Null => {
+                None
+            }
         }
     }
 
     fn children(&self, of: Kind) -> Children<'d> {
-        let end = if self.node.kind == of { self.next_index() } else { self.index + 1 };
-        Children { bytes: self.bytes, nodes: self.nodes, at: self.index + 1, end }
+        let end = if self.node.kind == of {
+            self.next_index()
+        } else {
+            self.index + 1
+        };
+        Children {
+            bytes: self.bytes,
+            nodes: self.nodes,
+            at: self.index + 1,
+            end,
+        }
     }
 }
 
@@ -213,7 +248,12 @@ impl<'d> Iterator for Children<'d> {
         let node = *self.nodes.get(self.at)?;
         let index = self.at;
         self.at = node.next as usize;
-        Some(Value { bytes: self.bytes, nodes: self.nodes, index, node })
+        Some(Value {
+            bytes: self.bytes,
+            nodes: self.nodes,
+            index,
+            node,
+        })
     }
 }
 

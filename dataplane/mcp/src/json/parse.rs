@@ -49,14 +49,23 @@ pub(super) fn parse(bytes: &[u8], nodes: &mut Vec<Node>) -> Result<(), JsonError
     if u32::try_from(bytes.len()).is_err() {
         return Err(JsonError::Large);
     }
-    let mut walker = Walker { bytes, at: 0, nodes, open: Vec::with_capacity(16) };
+    let mut walker = Walker {
+        bytes,
+        at: 0,
+        nodes,
+        open: Vec::with_capacity(16),
+    };
     walker.space();
     walker.value()?;
     while let Some(&open) = walker.open.last() {
         walker.step(open)?;
     }
     walker.space();
-    if walker.at == bytes.len() { Ok(()) } else { Err(JsonError::Trailing(walker.at)) }
+    if walker.at == bytes.len() {
+        Ok(())
+    } else {
+        Err(JsonError::Trailing(walker.at))
+    }
 }
 
 struct Walker<'a> {
@@ -69,7 +78,10 @@ struct Walker<'a> {
 
 impl Walker<'_> {
     fn peek(&self) -> Result<u8, JsonError> {
-        self.bytes.get(self.at).copied().ok_or(JsonError::Truncated(self.at))
+        self.bytes
+            .get(self.at)
+            .copied()
+            .ok_or(JsonError::Truncated(self.at))
     }
 
     fn space(&mut self) {
@@ -140,12 +152,24 @@ impl Walker<'_> {
         }
     }
 
-    fn push(&mut self, kind: Kind, start: usize, end: usize, escaped: bool) -> Result<(), JsonError> {
+    fn push(
+        &mut self,
+        kind: Kind,
+        start: usize,
+        end: usize,
+        escaped: bool,
+    ) -> Result<(), JsonError> {
         if self.nodes.len() >= JSON_NODES_MAX {
             return Err(JsonError::Large);
         }
         let next = offset(self.nodes.len() + 1);
-        self.nodes.push(Node { kind, escaped, start: offset(start), end: offset(end), next });
+        self.nodes.push(Node {
+            kind,
+            escaped,
+            start: offset(start),
+            end: offset(end),
+            next,
+        });
         Ok(())
     }
 
@@ -233,11 +257,16 @@ impl Walker<'_> {
     }
 
     fn hex4(&mut self, start: usize) -> Result<u32, JsonError> {
-        let digits = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<4>());
+        let digits = self
+            .bytes
+            .get(self.at..)
+            .and_then(|rest| rest.first_chunk::<4>());
         let digits = digits.ok_or(JsonError::Truncated(self.bytes.len()))?;
         self.at += 4;
         digits.iter().try_fold(0, |code, &digit| {
-            let digit = char::from(digit).to_digit(16).ok_or(JsonError::Escape(start))?;
+            let digit = char::from(digit)
+                .to_digit(16)
+                .ok_or(JsonError::Escape(start))?;
             Ok(code * 16 + digit)
         })
     }
@@ -283,7 +312,9 @@ impl Walker<'_> {
         if raw.len() <= 300 && memchr::memchr2(b'e', b'E', raw).is_none() {
             return Ok(());
         }
-        let value = std::str::from_utf8(raw).ok().and_then(|text| text.parse::<f64>().ok());
+        let value = std::str::from_utf8(raw)
+            .ok()
+            .and_then(|text| text.parse::<f64>().ok());
         match value {
             Some(value) if value.is_finite() && raw.len() <= JSON_NUMBER_BYTES_MAX => Ok(()),
             _ => Err(JsonError::Number(start)),

@@ -1,7 +1,10 @@
 //! Finds the end of a run of plain string bytes, 16 or 32 bytes at a step.
 #![cfg_attr(
     target_arch = "x86_64",
-    expect(unsafe_code, reason = "vector loads: text runs are most of a body, and a step of 32 bytes is 9 times a byte loop")
+    expect(
+        unsafe_code,
+        reason = "vector loads: text runs are most of a body, and a step of 32 bytes is 9 times a byte loop"
+    )
 )]
 
 /// A run of string bytes that need no look: no quote, no backslash, no control character.
@@ -90,7 +93,8 @@ mod swar {
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8,
     };
 
     use super::{Run, naive};
@@ -106,12 +110,18 @@ mod sse2 {
                 let quote = _mm_cmpeq_epi8(v, _mm_set1_epi8(b'"'.cast_signed()));
                 let backslash = _mm_cmpeq_epi8(v, _mm_set1_epi8(b'\\'.cast_signed()));
                 let stop = _mm_or_si128(control, _mm_or_si128(quote, backslash));
-                (_mm_movemask_epi8(stop).cast_unsigned(), _mm_movemask_epi8(v).cast_unsigned())
+                (
+                    _mm_movemask_epi8(stop).cast_unsigned(),
+                    _mm_movemask_epi8(v).cast_unsigned(),
+                )
             };
             if stop != 0 {
                 let count = stop.trailing_zeros();
                 let before = (1u32 << count) - 1;
-                return Run { end: at + count as usize, ascii: ascii && high & before == 0 };
+                return Run {
+                    end: at + count as usize,
+                    ascii: ascii && high & before == 0,
+                };
             }
             ascii &= high == 0;
             at += 16;
@@ -123,8 +133,8 @@ mod sse2 {
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_set1_epi8,
+        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
+        _mm256_or_si256, _mm256_set1_epi8,
     };
 
     use super::{Run, sse2};
@@ -146,7 +156,10 @@ mod avx2 {
             if stop != 0 {
                 let count = stop.trailing_zeros();
                 let before = (1u32 << count) - 1;
-                return Run { end: at + count as usize, ascii: ascii && high & before == 0 };
+                return Run {
+                    end: at + count as usize,
+                    ascii: ascii && high & before == 0,
+                };
             }
             ascii &= high == 0;
             at += 32;
@@ -164,14 +177,18 @@ mod tests {
     type Engine = fn(&[u8], usize, bool) -> Run;
 
     fn engines() -> Vec<(&'static str, Engine)> {
-        let mut engines: Vec<(&'static str, Engine)> =
-            vec![("swar", swar::run), ("dispatched", |bytes, from, _| plain_run(bytes, from))];
+        let mut engines: Vec<(&'static str, Engine)> = vec![
+            ("swar", swar::run),
+            ("dispatched", |bytes, from, _| plain_run(bytes, from)),
+        ];
         #[cfg(target_arch = "x86_64")]
         {
             engines.push(("sse2", sse2::run));
             if std::arch::is_x86_feature_detected!("avx2") {
                 // SAFETY: the processor has AVX2, as just detected.
-                engines.push(("avx2", |bytes, from, ascii| unsafe { avx2::run(bytes, from, ascii) }));
+                engines.push(("avx2", |bytes, from, ascii| unsafe {
+                    avx2::run(bytes, from, ascii)
+                }));
             }
         }
         engines
@@ -185,7 +202,11 @@ mod tests {
                 bytes[place] = byte;
                 bytes[90] = b'"';
                 for (name, run) in engines() {
-                    assert_eq!(run(&bytes, 0, true), naive::run(&bytes, 0, true), "{name} {byte:#x} at {place}");
+                    assert_eq!(
+                        run(&bytes, 0, true),
+                        naive::run(&bytes, 0, true),
+                        "{name} {byte:#x} at {place}"
+                    );
                 }
             }
         }

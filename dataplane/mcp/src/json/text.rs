@@ -4,10 +4,17 @@ use std::borrow::Cow;
 
 /// The text between the quotes of a string that the walker has accepted.
 pub(super) fn unquote(raw: &[u8], escaped: bool) -> Cow<'_, str> {
-    let inner = raw.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or_default();
+    let inner = raw
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+        .unwrap_or_default();
     // The walker has checked the encoding; this check is for the type, at memory speed.
     let inner = std::str::from_utf8(inner).unwrap_or_default();
-    if escaped { Cow::Owned(unescape(inner)) } else { Cow::Borrowed(inner) }
+    if escaped {
+        Cow::Owned(unescape(inner))
+    } else {
+        Cow::Borrowed(inner)
+    }
 }
 
 fn unescape(inner: &str) -> String {
@@ -39,15 +46,24 @@ fn unescape(inner: &str) -> String {
 
 /// The character of `XXXX` or `XXXX\uXXXX`, and what follows.
 fn unicode(digits: &str) -> (char, &str) {
-    let code = |text: &str| text.get(..4).and_then(|four| u32::from_str_radix(four, 16).ok());
+    let code = |text: &str| {
+        text.get(..4)
+            .and_then(|four| u32::from_str_radix(four, 16).ok())
+    };
     let high = code(digits).unwrap_or(0xFFFD);
     let after = digits.get(4..).unwrap_or_default();
     if !(0xD800..0xDC00).contains(&high) {
-        return (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), after);
+        return (
+            char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER),
+            after,
+        );
     }
     let low = after.get(2..).and_then(code).unwrap_or(0xDC00);
     let pair = 0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF);
-    (char::from_u32(pair).unwrap_or(char::REPLACEMENT_CHARACTER), after.get(6..).unwrap_or_default())
+    (
+        char::from_u32(pair).unwrap_or(char::REPLACEMENT_CHARACTER),
+        after.get(6..).unwrap_or_default(),
+    )
 }
 
 /// Appends `text` as a JSON string, quotes included.

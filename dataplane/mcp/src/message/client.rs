@@ -86,8 +86,25 @@ impl ClientMethod {
 
 /// The members of `params` that policy or Weir reads in any method.
 const PARAMS: &[&str] = &[
-    "name", "arguments", "uri", "ref", "argument", "context", "cursor", "_meta", "protocolVersion", "capabilities",
-    "clientInfo", "level", "requestId", "reason", "progressToken", "progress", "total", "message", "task",
+    "name",
+    "arguments",
+    "uri",
+    "ref",
+    "argument",
+    "context",
+    "cursor",
+    "_meta",
+    "protocolVersion",
+    "capabilities",
+    "clientInfo",
+    "level",
+    "requestId",
+    "reason",
+    "progressToken",
+    "progress",
+    "total",
+    "message",
+    "task",
 ];
 
 /// What a message asks.
@@ -195,9 +212,14 @@ fn access(method: ClientMethod, params: Option<Value<'_>>) -> Result<Access, Mes
 fn reference(params: Option<Value<'_>>) -> Result<Resource, MessageError> {
     const METHOD: ClientMethod = ClientMethod::CompletionComplete;
     let malformed = MessageError::Params(METHOD.as_str());
-    let reference = params.and_then(|params| params.get("ref")).ok_or_else(|| malformed.clone())?;
+    let reference = params
+        .and_then(|params| params.get("ref"))
+        .ok_or_else(|| malformed.clone())?;
     exact_names(&reference, &["type", "name", "uri", "title"])?;
-    let kind = reference.get("type").and_then(|kind| kind.text()).ok_or_else(|| malformed.clone())?;
+    let kind = reference
+        .get("type")
+        .and_then(|kind| kind.text())
+        .ok_or_else(|| malformed.clone())?;
     match &*kind {
         "ref/prompt" => Ok(Resource::Prompt(text(METHOD, Some(reference), "name")?)),
         "ref/resource" => Ok(Resource::McpResource(text(METHOD, Some(reference), "uri")?)),
@@ -205,13 +227,25 @@ fn reference(params: Option<Value<'_>>) -> Result<Resource, MessageError> {
     }
 }
 
-fn text(method: ClientMethod, object: Option<Value<'_>>, name: &str) -> Result<Box<str>, MessageError> {
-    let value = object.and_then(|object| object.get(name)).filter(|value| value.kind() == Kind::String);
-    let text = value.and_then(|value| value.text()).filter(|text| !text.is_empty() && text.len() <= NAME_BYTES_MAX);
-    text.map(Into::into).ok_or(MessageError::Params(method.as_str()))
+fn text(
+    method: ClientMethod,
+    object: Option<Value<'_>>,
+    name: &str,
+) -> Result<Box<str>, MessageError> {
+    let value = object
+        .and_then(|object| object.get(name))
+        .filter(|value| value.kind() == Kind::String);
+    let text = value
+        .and_then(|value| value.text())
+        .filter(|text| !text.is_empty() && text.len() <= NAME_BYTES_MAX);
+    text.map(Into::into)
+        .ok_or(MessageError::Params(method.as_str()))
 }
 
-fn arguments<'d>(method: ClientMethod, params: Option<Value<'d>>) -> Result<Option<Value<'d>>, MessageError> {
+fn arguments<'d>(
+    method: ClientMethod,
+    params: Option<Value<'d>>,
+) -> Result<Option<Value<'d>>, MessageError> {
     let arguments = params.and_then(|params| params.get("arguments"));
     match arguments {
         Some(value) if value.kind() != Kind::Object => Err(MessageError::Params(method.as_str())),
@@ -219,8 +253,13 @@ fn arguments<'d>(method: ClientMethod, params: Option<Value<'d>>) -> Result<Opti
     }
 }
 
-fn meta<'d>(method: ClientMethod, params: Option<Value<'d>>) -> Result<Option<Value<'d>>, MessageError> {
-    let Some(meta) = params.and_then(|params| params.get("_meta")) else { return Ok(None) };
+fn meta<'d>(
+    method: ClientMethod,
+    params: Option<Value<'d>>,
+) -> Result<Option<Value<'d>>, MessageError> {
+    let Some(meta) = params.and_then(|params| params.get("_meta")) else {
+        return Ok(None);
+    };
     if meta.kind() != Kind::Object {
         return Err(MessageError::Params(method.as_str()));
     }
@@ -228,9 +267,14 @@ fn meta<'d>(method: ClientMethod, params: Option<Value<'d>>) -> Result<Option<Va
     Ok(Some(meta))
 }
 
-fn progress_token(method: ClientMethod, meta: Option<Value<'_>>) -> Result<Option<Id>, MessageError> {
+fn progress_token(
+    method: ClientMethod,
+    meta: Option<Value<'_>>,
+) -> Result<Option<Id>, MessageError> {
     match meta.and_then(|meta| meta.get("progressToken")) {
         None => Ok(None),
-        Some(token) => Id::read(&token).map(Some).ok_or(MessageError::Params(method.as_str())),
+        Some(token) => Id::read(&token)
+            .map(Some)
+            .ok_or(MessageError::Params(method.as_str())),
     }
 }

@@ -34,9 +34,14 @@ impl Id {
         let key = match value.kind() {
             Kind::Number => IdKey::Integer(integer(value.number()?)?),
             Kind::String => IdKey::String(value.text()?.into()),
-            Kind::Object | Kind::Array | Kind::Key | Kind::True | Kind::False | Kind::Null => return None,
+            Kind::Object | Kind::Array | Kind::Key | Kind::True | Kind::False | Kind::Null => {
+                return None;
+            }
         };
-        Some(Self { key, raw: raw.into() })
+        Some(Self {
+            key,
+            raw: raw.into(),
+        })
     }
 
     /// What it is compared by.

@@ -106,7 +106,11 @@ impl<'d> Body<'d> {
     /// Whatever two receivers could take differently. Of a client's document every
     /// object must have unique keys, letter case aside; of a server's, the envelope:
     /// its results are data, and columns may well be named `id` and `ID`.
-    pub fn read(document: &'d Document<'_>, side: Side, revision: Revision) -> Result<Self, MessageError> {
+    pub fn read(
+        document: &'d Document<'_>,
+        side: Side,
+        revision: Revision,
+    ) -> Result<Self, MessageError> {
         match side {
             Side::Client => document.unique_keys_everywhere(KeyEquality::Folded)?,
             Side::Server => {}
@@ -118,13 +122,21 @@ impl<'d> Body<'d> {
                 let count = root.elements().count();
                 match count {
                     0 => Err(MessageError::Shape),
-                    1..=BATCH_MESSAGES_MAX => root.elements().map(Message::read).collect::<Result<_, _>>().map(Self::Batch),
+                    1..=BATCH_MESSAGES_MAX => root
+                        .elements()
+                        .map(Message::read)
+                        .collect::<Result<_, _>>()
+                        .map(Self::Batch),
                     _ => Err(MessageError::Batch),
                 }
             }
-            Kind::Array | Kind::Key | Kind::String | Kind::Number | Kind::True | Kind::False | Kind::Null => {
-                Err(MessageError::Shape)
-            }
+            Kind::Array
+            | Kind::Key
+            | Kind::String
+            | Kind::Number
+            | Kind::True
+            | Kind::False
+            | Kind::Null => Err(MessageError::Shape),
         }
     }
 
@@ -169,34 +181,53 @@ impl<'d> Message<'d> {
             };
             *place = Some(member);
         }
-        Ok(Self { shape: envelope.shape()?, value })
+        Ok(Self {
+            shape: envelope.shape()?,
+            value,
+        })
     }
 }
 
 impl<'d> Envelope<'d> {
     fn shape(self) -> Result<Shape<'d>, MessageError> {
-        if !self.jsonrpc.is_some_and(|version| version.kind() == Kind::String && version.is_text("2.0")) {
+        if !self
+            .jsonrpc
+            .is_some_and(|version| version.kind() == Kind::String && version.is_text("2.0"))
+        {
             return Err(MessageError::Envelope);
         }
         match (self.method, self.result, self.error) {
             (Some(method), None, None) => {
-                let method = if method.kind() == Kind::String { method.text() } else { None };
+                let method = if method.kind() == Kind::String {
+                    method.text()
+                } else {
+                    None
+                };
                 let method = method.ok_or(MessageError::Envelope)?;
                 let params = object(self.params)?;
                 Ok(match self.id {
-                    Some(id) => Shape::Request { id: Id::read(&id).ok_or(MessageError::Id)?, method, params },
+                    Some(id) => Shape::Request {
+                        id: Id::read(&id).ok_or(MessageError::Id)?,
+                        method,
+                        params,
+                    },
                     None => Shape::Notification { method, params },
                 })
             }
             (None, Some(result), None) if self.params.is_none() => {
-                let id = self.id.and_then(|id| Id::read(&id)).ok_or(MessageError::Id)?;
+                let id = self
+                    .id
+                    .and_then(|id| Id::read(&id))
+                    .ok_or(MessageError::Id)?;
                 let result = object(Some(result))?.ok_or(MessageError::Envelope)?;
                 Ok(Shape::Result { id, result })
             }
             (None, None, Some(error)) if self.params.is_none() => {
                 let error = object(Some(error))?.ok_or(MessageError::Envelope)?;
                 let id = match self.id {
-                    Some(id) if id.kind() != Kind::Null => Some(Id::read(&id).ok_or(MessageError::Id)?),
+                    Some(id) if id.kind() != Kind::Null => {
+                        Some(Id::read(&id).ok_or(MessageError::Id)?)
+                    }
                     Some(_) | None => None,
                 };
                 Ok(Shape::Error { id, error })

@@ -17,8 +17,13 @@ pub enum Revision {
 
 impl Revision {
     /// Every revision, oldest first.
-    pub const ALL: &[Self] =
-        &[Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
+    pub const ALL: &[Self] = &[
+        Self::V2024_11_05,
+        Self::V2025_03_26,
+        Self::V2025_06_18,
+        Self::V2025_11_25,
+        Self::V2026_07_28,
+    ];
 
     /// The date that names it.
     #[must_use]
@@ -35,7 +40,10 @@ impl Revision {
     /// Reads a date.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|revision| revision.as_str() == text)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|revision| revision.as_str() == text)
     }
 
     /// Whether this crate frames and classifies it: the revisions of Streamable HTTP

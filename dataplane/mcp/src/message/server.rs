@@ -69,7 +69,10 @@ impl ServerMethod {
     #[must_use]
     pub const fn is_request(self) -> bool {
         match self {
-            Self::Ping | Self::SamplingCreateMessage | Self::ElicitationCreate | Self::RootsList => true,
+            Self::Ping
+            | Self::SamplingCreateMessage
+            | Self::ElicitationCreate
+            | Self::RootsList => true,
             Self::NotificationsMessage
             | Self::NotificationsProgress
             | Self::NotificationsCancelled
@@ -97,7 +100,10 @@ impl ServerMethod {
             | Self::NotificationsResourcesUpdated
             | Self::NotificationsElicitationComplete => Passage::WithSession,
             Self::SamplingCreateMessage | Self::ElicitationCreate | Self::RootsList => {
-                Passage::Judged(Access { action: Action::McpUnknown, resource: Resource::Connection })
+                Passage::Judged(Access {
+                    action: Action::McpUnknown,
+                    resource: Resource::Connection,
+                })
             }
             Self::Unknown => Passage::Never,
         }

@@ -1,0 +1,100 @@
+use super::*;
+use crate::http::{Part, Reader, ResponseHead};
+use crate::json::Document;
+
+fn id(json: &str) -> Id {
+    Id::read(&Document::parse(json.as_bytes()).expect(json).root()).expect(json)
+}
+
+const ALL: &[Refusal] = &[
+    Refusal::Head,
+    Refusal::Json,
+    Refusal::Message,
+    Refusal::Revision,
+    Refusal::NoSession,
+    Refusal::Unauthorized,
+    Refusal::Session,
+    Refusal::Path,
+    Refusal::Method,
+    Refusal::Accept,
+    Refusal::Length,
+    Refusal::BodyTooLarge,
+    Refusal::HeadTooLarge,
+    Refusal::MediaType,
+    Refusal::Expectation,
+    Refusal::BadGateway,
+    Refusal::Unavailable,
+    Refusal::Timeout,
+];
+
+#[test]
+fn every_refusal_is_an_answer_that_our_own_reader_takes() {
+    let forbidden = [Refusal::Forbidden("a \"reason\"\r\nX-Injected: 1".into())];
+    for refusal in ALL.iter().chain(&forbidden) {
+        let bytes = refusal.answer(Close::No, "Bearer");
+        let mut reader = Reader::new(1 << 20);
+        let (taken, part) = reader.take::<ResponseHead>(&bytes).expect("a head");
+        let Some(Part::Head(head)) = part else {
+            panic!("{refusal:?}: no head")
+        };
+        assert_eq!(head.status, refusal.status());
+        assert_eq!(head.closes, refusal.closes(), "{refusal:?}");
+        assert_eq!(head.fields.get("x-injected"), None);
+        let body = Document::parse(&bytes[taken..]).expect("JSON");
+        let error = body.root().get("error").expect("an error");
+        assert!(
+            error
+                .get("code")
+                .and_then(|code| code.number())
+                .is_some_and(|code| code.starts_with("-32"))
+        );
+    }
+}
+
+#[test]
+fn a_refusal_without_credential_says_how_to_get_one() {
+    let bytes = Refusal::Unauthorized.answer(Close::No, "Bearer realm=\"weir\"");
+    assert!(
+        String::from_utf8(bytes)
+            .expect("ASCII")
+            .contains("\r\nWWW-Authenticate: Bearer realm=\"weir\"\r\n")
+    );
+}
+
+#[test]
+fn an_error_repeats_the_id_as_it_came() {
+    for raw in ["7", r#""a\u0062""#] {
+        let body = unknown_tool(&id(raw), "x\"y");
+        let text = String::from_utf8(body).expect("UTF-8");
+        assert_eq!(
+            text,
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{raw},"error":{{"code":-32602,"message":"Unknown tool: x\"y"}}}}"#
+            )
+        );
+    }
+}
+
+#[test]
+fn a_pending_call_is_told_its_approval_and_what_to_do() {
+    let body = pending(&id("7"), ApprovalId(0xabc), "drops need a second person");
+    let document = Document::parse(&body).expect("JSON");
+    let result = document.root().get("result").expect("a result");
+    assert!(
+        result
+            .get("isError")
+            .is_some_and(|value| value.raw() == b"true")
+    );
+    let text = result
+        .get("content")
+        .and_then(|list| list.elements().next())
+        .and_then(|first| first.get("text"));
+    let text = text
+        .and_then(|text| text.text())
+        .expect("text")
+        .into_owned();
+    assert!(
+        text.contains("00000000000000000000000000000abc") && text.contains("Retry the same call"),
+        "{text}"
+    );
+}

@@ -1,0 +1,181 @@
+use super::*;
+
+fn id(json: &str) -> Id {
+    Id::read(&Document::parse(json.as_bytes()).expect(json).root()).expect(json)
+}
+
+#[test]
+fn an_answer_finds_its_request_by_type_and_value_once() {
+    let mut pending = Pending::default();
+    pending.ask(id("1"), "number").expect("new");
+    pending.ask(id(r#""1""#), "string").expect("new");
+    pending.ask(id(r#""a""#), "letter").expect("new");
+    assert_eq!(pending.ask(id("1"), "again"), Err(PendingError::InUse));
+    assert_eq!(pending.answer(&id(r#""1""#)), Some("string"));
+    assert_eq!(pending.answer(&id(r#""1""#)), None);
+    assert_eq!(pending.answer(&id(r#""\u0061""#)), Some("letter"));
+    assert_eq!(pending.answer(&id("2")), None);
+    assert_eq!(pending.answer(&id("1")), Some("number"));
+    assert!(pending.is_empty());
+}
+
+#[test]
+fn unanswered_requests_are_bounded() {
+    let mut pending = Pending::default();
+    for n in 0..PENDING_PER_STREAM_MAX {
+        pending.ask(id(&n.to_string()), ()).expect("room");
+    }
+    assert_eq!(pending.ask(id(r#""more""#), ()), Err(PendingError::Full));
+}
+
+#[test]
+fn a_session_is_its_callers_alone() {
+    let seal = Seal::new(&[7; 32]);
+    let (tickets, wiki) = (ConnectionName::new("tickets"), ConnectionName::new("wiki"));
+    let holder = Holder {
+        connection: &tickets,
+        caller: b"ann",
+        session: "abc.def",
+    };
+    let shown = seal.session(&holder).expect("plain");
+    assert_eq!(seal.open_session(&tickets, b"ann", &shown), Some("abc.def"));
+    assert_eq!(seal.open_session(&tickets, b"bob", &shown), None);
+    assert_eq!(seal.open_session(&wiki, b"ann", &shown), None);
+    assert_eq!(seal.open_session(&tickets, b"ann", "abc.def"), None);
+    assert_eq!(seal.open_session(&tickets, b"ann", ""), None);
+    assert_eq!(
+        Seal::new(&[8; 32]).open_session(&tickets, b"ann", &shown),
+        None
+    );
+    for place in 0..shown.len() {
+        let mut forged = shown.clone().into_bytes();
+        forged[place] ^= 1;
+        let forged = String::from_utf8(forged).expect("ASCII");
+        assert_eq!(
+            seal.open_session(&tickets, b"ann", &forged),
+            None,
+            "{forged}"
+        );
+    }
+}
+
+#[test]
+fn a_session_id_that_a_header_cannot_carry_is_not_passed_on() {
+    let seal = Seal::new(&[7; 32]);
+    let connection = ConnectionName::new("tickets");
+    for session in [
+        "",
+        "a b",
+        "a\r\nX: y",
+        "é",
+        &"x".repeat(SESSION_ID_BYTES_MAX + 1),
+    ] {
+        assert_eq!(
+            seal.session(&Holder {
+                connection: &connection,
+                caller: b"",
+                session
+            }),
+            None,
+            "{session:?}"
+        );
+    }
+}
+
+#[test]
+fn a_resumed_stream_knows_what_it_may_still_answer() {
+    let seal = Seal::new(&[7; 32]);
+    let connection = ConnectionName::new("tickets");
+    let holder = Holder {
+        connection: &connection,
+        caller: b"ann",
+        session: "s1",
+    };
+    let asked = vec![
+        Resumable {
+            method: "tools/call".into(),
+            subject: "run \"x\"".into(),
+            id: id(r#""a-1""#),
+        },
+        Resumable {
+            method: "tools/list".into(),
+            subject: String::new(),
+            id: id("7"),
+        },
+    ];
+    let shown = seal.event(&holder, "e_1", &asked).expect("short");
+    assert!(shown.bytes().all(|byte| byte.is_ascii_graphic()), "{shown}");
+    assert_eq!(
+        seal.open_event(&holder, &shown),
+        Some(("e_1".into(), asked))
+    );
+    assert_eq!(
+        seal.open_event(
+            &Holder {
+                session: "s2",
+                ..holder
+            },
+            &shown
+        ),
+        None
+    );
+    assert_eq!(
+        seal.open_event(
+            &Holder {
+                caller: b"bob",
+                ..holder
+            },
+            &shown
+        ),
+        None
+    );
+    assert_eq!(seal.open_event(&holder, "e_1"), None);
+    assert_eq!(seal.open_event(&holder, &shown.replace("65", "66")), None);
+    let long = "x".repeat(SEALED_EVENT_ID_BYTES_MAX);
+    assert_eq!(seal.event(&holder, &long, []), None);
+}
+
+#[test]
+fn a_clients_answer_names_a_request_that_the_server_made() {
+    let seal = Seal::new(&[7; 32]);
+    let connection = ConnectionName::new("tickets");
+    let holder = Holder {
+        connection: &connection,
+        caller: b"ann",
+        session: "s1",
+    };
+    for raw in ["0", "12", r#""a\"b""#, r#""""#] {
+        let shown = seal.request(&holder, &id(raw));
+        let shown = id(std::str::from_utf8(&shown).expect("ASCII"));
+        assert_eq!(
+            seal.open_request(&holder, &shown).as_deref(),
+            Some(raw.as_bytes())
+        );
+        assert_eq!(
+            seal.open_request(
+                &Holder {
+                    session: "s2",
+                    ..holder
+                },
+                &shown
+            ),
+            None
+        );
+    }
+    assert_eq!(seal.open_request(&holder, &id("0")), None);
+    assert_eq!(seal.open_request(&holder, &id(r#""30.00""#)), None);
+}
+
+#[test]
+fn a_name_of_one_use_is_none_of_another() {
+    let seal = Seal::new(&[7; 32]);
+    let connection = ConnectionName::new("tickets");
+    let holder = Holder {
+        connection: &connection,
+        caller: b"ann",
+        session: "s1",
+    };
+    let event = seal.event(&holder, "1", []).expect("short");
+    let event = id(&format!("\"{event}\""));
+    assert_eq!(seal.open_request(&holder, &event), None);
+}
