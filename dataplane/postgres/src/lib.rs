@@ -10,9 +10,11 @@
 //!
 //! Start with [`frame::FrameReader`], then [`session::Session`].
 
+pub mod auth;
 pub mod frame;
 pub mod limits;
 pub mod message;
 pub mod refuse;
 pub mod rows;
 pub mod session;
+pub mod startup;

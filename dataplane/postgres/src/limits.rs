@@ -75,6 +75,9 @@ pub const CANCEL_KEY_BYTES_MIN: usize = 4;
 /// about 50 ms on the core that relays.
 pub const SCRAM_ITERATIONS_MAX: u32 = 100_000;
 
-/// Fewest iterations that we accept (RFC 7677 §4 says at least 4,096; PostgreSQL allows 1, and
-/// poolers are set so). Below this a server could harvest a cheap dictionary target.
-pub const SCRAM_ITERATIONS_MIN: u32 = 1_024;
+/// Fewest iterations that we accept (RFC 7677 §4): with fewer, whoever poses as the server gets a
+/// cheap target for a dictionary.
+pub const SCRAM_ITERATIONS_MIN: u32 = 4_096;
+
+/// A SCRAM message of a peer; PostgreSQL's have less than 200 bytes.
+pub const SCRAM_MESSAGE_BYTES_MAX: usize = 4_096;

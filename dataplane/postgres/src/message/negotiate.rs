@@ -4,8 +4,7 @@ use crate::frame::ServerTag;
 /// NegotiateProtocolVersion: what of the client's StartupMessage is not spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NegotiateProtocolVersion<'a> {
-    /// The newest version spoken, major in the high half: 3.2 is `0x0003_0002`. Servers before 18
-    /// send the minor alone.
+    /// The newest version spoken, major in the high half: 3.2 is `0x0003_0002`.
     pub version: u32,
     options: &'a [u8],
 }
