@@ -78,6 +78,13 @@ impl Document<'_> {
 }
 
 fn same_key(one: &Value<'_>, other: &Value<'_>, equality: KeyEquality) -> bool {
+    // Nearly all keys are plain ASCII: they are compared where they lie.
+    if let (Some(one), Some(other)) = (one.plain_ascii(), other.plain_ascii()) {
+        return match equality {
+            KeyEquality::Exact => one == other,
+            KeyEquality::Folded => one.eq_ignore_ascii_case(other),
+        };
+    }
     let (Some(one), Some(other)) = (one.text(), other.text()) else {
         return false;
     };

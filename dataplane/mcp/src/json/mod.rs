@@ -50,6 +50,8 @@ struct Node {
     kind: Kind,
     /// Whether a string has escapes.
     escaped: bool,
+    /// Whether every byte of it is below 0x80.
+    ascii: bool,
     start: u32,
     end: u32,
     next: u32,
@@ -206,6 +208,18 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// Whether it is a string or key of this text in another letter case, and not of
+    /// exactly this text. `text` is ASCII.
+    #[must_use]
+    pub fn is_text_but_for_case(&self, text: &str) -> bool {
+        match self.plain_ascii() {
+            Some(plain) => plain != text.as_bytes() && plain.eq_ignore_ascii_case(text.as_bytes()),
+            None => self
+                .text()
+                .is_some_and(|own| own != text && same_folded(&own, text)),
+        }
+    }
+
     fn plain(&self) -> Option<&'d [u8]> {
         match self.node.kind {
             Kind::String | Kind::Key => self.raw().strip_prefix(b"\"")?.strip_suffix(b"\""),
@@ -213,6 +227,14 @@ impl<'d> Value<'d> {
                 None
             }
         }
+    }
+
+    /// The bytes of a string or key that has neither escapes nor bytes above 0x7F.
+    fn plain_ascii(&self) -> Option<&'d [u8]> {
+        if self.node.escaped || !self.node.ascii {
+            return None;
+        }
+        self.plain()
     }
 
     fn children(&self, of: Kind) -> Children<'d> {

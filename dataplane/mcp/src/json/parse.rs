@@ -158,6 +158,7 @@ impl Walker<'_> {
         start: usize,
         end: usize,
         escaped: bool,
+        ascii: bool,
     ) -> Result<(), JsonError> {
         if self.nodes.len() >= JSON_NODES_MAX {
             return Err(JsonError::Large);
@@ -166,6 +167,7 @@ impl Walker<'_> {
         self.nodes.push(Node {
             kind,
             escaped,
+            ascii,
             start: offset(start),
             end: offset(end),
             next,
@@ -178,7 +180,7 @@ impl Walker<'_> {
             return Err(JsonError::Deep(self.at));
         }
         self.open.push(self.nodes.len());
-        self.push(kind, self.at, self.at, false)?;
+        self.push(kind, self.at, self.at, false, true)?;
         self.at += 1;
         Ok(())
     }
@@ -188,15 +190,16 @@ impl Walker<'_> {
         for &byte in word {
             self.expect(byte)?;
         }
-        self.push(kind, start, self.at, false)
+        self.push(kind, start, self.at, false, true)
     }
 
     fn string(&mut self, kind: Kind) -> Result<(), JsonError> {
         let start = self.at;
-        let mut escaped = false;
+        let (mut escaped, mut ascii) = (false, true);
         self.at += 1;
         loop {
             let run = plain_run(self.bytes, self.at);
+            ascii &= run.ascii;
             if !run.ascii {
                 self.utf8(run.end)?;
             }
@@ -211,7 +214,7 @@ impl Walker<'_> {
             }
         }
         self.at += 1;
-        self.push(kind, start, self.at, escaped)
+        self.push(kind, start, self.at, escaped, ascii)
     }
 
     /// A run ends at ASCII bytes only, so each can be checked alone.
@@ -303,7 +306,7 @@ impl Walker<'_> {
             self.digits()?;
         }
         self.in_range(start)?;
-        self.push(Kind::Number, start, self.at, false)
+        self.push(Kind::Number, start, self.at, false, true)
     }
 
     fn in_range(&self, start: usize) -> Result<(), JsonError> {

@@ -15,7 +15,7 @@ use thiserror::Error;
 pub use id::{Id, IdKey};
 pub use revision::Revision;
 
-use crate::json::{Document, JsonError, KeyEquality, Kind, Value, fold};
+use crate::json::{Document, JsonError, KeyEquality, Kind, Value};
 use crate::limits::BATCH_MESSAGES_MAX;
 use weir_facts::Side;
 
@@ -248,13 +248,10 @@ fn object(value: Option<Value<'_>>) -> Result<Option<Value<'_>>, MessageError> {
 /// matches without case would read it, and policy would not.
 fn exact_names(object: &Value<'_>, known: &[&str]) -> Result<(), MessageError> {
     for (key, _) in object.members() {
-        let key = key.text().unwrap_or_default();
-        if known.contains(&&*key) {
-            continue;
-        }
-        let folded = fold(&key);
-        if known.iter().any(|name| fold(name) == folded) {
-            return Err(MessageError::Name(key.into_owned()));
+        if known.iter().any(|name| key.is_text_but_for_case(name)) {
+            return Err(MessageError::Name(
+                key.text().unwrap_or_default().into_owned(),
+            ));
         }
     }
     Ok(())
