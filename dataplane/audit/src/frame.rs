@@ -109,6 +109,13 @@ pub const fn padded(frame_bytes: usize) -> usize {
     frame_bytes.next_multiple_of(ALIGN)
 }
 
+/// The sequence number in a frame's header; `None` if that is cut short. Checks nothing else.
+#[must_use]
+pub fn seq_of(frame: &[u8]) -> Option<RecordSeq> {
+    let seq = frame.get(8..16)?.first_chunk::<8>()?;
+    Some(RecordSeq(u64::from_le_bytes(*seq)))
+}
+
 /// Reads the frame at the beginning of `bytes`, and how many bytes it takes with its padding.
 ///
 /// # Errors

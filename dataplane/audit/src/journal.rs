@@ -176,6 +176,11 @@ impl<S: Store> Journal<S> {
     pub const fn store(&self) -> &S {
         &self.store
     }
+
+    /// The store, for whoever takes out of it what was kept.
+    pub const fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
 }
 
 impl<S: Store> Append for Journal<S> {

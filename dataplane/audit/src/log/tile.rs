@@ -46,7 +46,8 @@ impl Tile {
     }
 
     /// As much of the full tile's content as this one has; `None` if that is too short.
-    pub(crate) fn beginning(self, mut full: Vec<u8>) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn beginning(self, mut full: Vec<u8>) -> Option<Vec<u8>> {
         let mut bytes = self.width * HASH_BYTES;
         if self.level.is_none() {
             bytes = 0;

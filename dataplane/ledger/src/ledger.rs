@@ -1,0 +1,483 @@
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, bounded};
+use weir_audit::log::{CHECKPOINT_PATH, Checkpoint, SigningKey, Tree, VerifierKey, empty_root};
+use weir_audit::{CommitmentKey, Journal, Kind, Position, Record, RecordSeq, WorkerId};
+
+use crate::engine::{self, Setup};
+use crate::files::{replace, write_log};
+use crate::layout::Layout;
+use crate::limits::{self, CHECKPOINTS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WORKERS_MAX};
+use crate::marks::{Mark, Marks, Segments, State};
+use crate::recover::{self, Found};
+use crate::sequence::{Leaves, clock};
+use crate::worker::{Phase, Shared, SyncRequest};
+use crate::{CloseError, OpenError, SyncError, WorkerStore, keys};
+
+/// How a ledger is to be opened.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it lies; made if it is not there.
+    pub directory: PathBuf,
+    /// Names the log in its checkpoints: `<deployment>/<gateway>`. No white space, no plus.
+    pub origin: String,
+    /// How many workers write.
+    pub workers: u16,
+    /// Bytes of one segment, a multiple of 4096.
+    pub segment_bytes: u32,
+    /// Kept records are synced at least this often.
+    pub group_commit: Duration,
+    /// A checkpoint is signed at least this often while the log grows.
+    pub checkpoint_interval: Duration,
+    /// And after this many leaves.
+    pub checkpoint_leaves: u64,
+    /// An idle log says so this often.
+    pub heartbeat: Duration,
+}
+
+impl Config {
+    /// The usual sizes and times, for this directory, origin and number of workers.
+    #[must_use]
+    pub fn new(directory: &Path, origin: &str, workers: u16) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            origin: origin.to_owned(),
+            workers,
+            segment_bytes: limits::SEGMENT_BYTES,
+            group_commit: limits::GROUP_COMMIT,
+            checkpoint_interval: limits::CHECKPOINT_INTERVAL,
+            checkpoint_leaves: limits::CHECKPOINT_LEAVES,
+            heartbeat: limits::HEARTBEAT,
+        }
+    }
+
+    fn check(&self) -> Result<(), OpenError> {
+        let wrong = |what: &str| Err(OpenError::Config(what.to_owned()));
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
+            return wrong("segment_bytes is not between 1 MiB and 1 GiB");
+        }
+        if !self.segment_bytes.is_multiple_of(4096) {
+            return wrong("segment_bytes is not a multiple of 4096");
+        }
+        if self.workers == 0 || self.workers > WORKERS_MAX {
+            return wrong("workers is not between 1 and 1024");
+        }
+        if self.group_commit.is_zero()
+            || self.checkpoint_interval.is_zero()
+            || self.heartbeat.is_zero()
+        {
+            return wrong("an interval is zero");
+        }
+        Ok(())
+    }
+}
+
+/// A record that is durable: it and all before it of its worker survive the host's death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Synced {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The last durable record, at or after the one asked for.
+    pub seq: RecordSeq,
+}
+
+/// A checkpoint as it was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCheckpoint {
+    /// What it says.
+    pub checkpoint: Checkpoint,
+    /// The signed note.
+    pub note: String,
+}
+
+/// What was found at a start that follows an unclean end; also in the log, as a gap leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Records that were kept and not yet in the tree; they are now.
+    pub records: u64,
+    /// Bytes of torn tails that were cut. They had never been acknowledged as synced.
+    pub cut_bytes: u64,
+}
+
+/// How the ledger was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Counts starts, from 1.
+    pub epoch: u64,
+    /// Leaves in the log now.
+    pub size: u64,
+    /// What checkpoints verify against.
+    pub vkey: VerifierKey,
+    /// Set if the end before this start was not a clean one.
+    pub gap: Option<Gap>,
+}
+
+/// Whether the ledger keeps and acknowledges records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Running,
+    /// It is closing or closed.
+    Closed,
+    /// It does not, for this reason, until the process is started anew.
+    Failed(String),
+}
+
+/// Asks things of the ledger, from any thread.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Calls `wake` once record `seq` of `worker`, and all before it, are durable. Starts a
+    /// sync at once, together with all others that wait. `wake` runs on the ledger's thread
+    /// (where the ledger refuses at once, on the caller's): it must be short.
+    pub fn sync(
+        &self,
+        worker: WorkerId,
+        seq: RecordSeq,
+        wake: impl FnOnce(Result<Synced, SyncError>) + Send + 'static,
+    ) {
+        if usize::from(worker.0) >= self.shared.workers.len() {
+            wake(Err(SyncError::Worker(worker)));
+            return;
+        }
+        self.shared.ask_sync(SyncRequest {
+            worker,
+            seq,
+            wake: Box::new(wake),
+        });
+    }
+
+    /// Signs a checkpoint over everything that is kept now, and calls `wake` once it is durable.
+    pub fn checkpoint(
+        &self,
+        wake: impl FnOnce(Result<SignedCheckpoint, SyncError>) + Send + 'static,
+    ) {
+        self.shared.ask_checkpoint(Box::new(wake));
+    }
+
+    /// Whether the ledger works.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        match self.shared.phase() {
+            Phase::Running => Health::Running,
+            Phase::Closing | Phase::Closed => Health::Closed,
+            Phase::Failed => Health::Failed(self.shared.failure().unwrap_or_default()),
+        }
+    }
+}
+
+/// An open ledger. Dropping it without [`Ledger::close`] is an unclean end.
+pub struct Ledger {
+    handle: Handle,
+    key: CommitmentKey,
+    positions: BTreeMap<WorkerId, Position>,
+    stores: Mutex<BTreeMap<u16, WorkerStore>>,
+    checkpoints: Receiver<SignedCheckpoint>,
+    thread: Option<JoinHandle<Result<(), CloseError>>>,
+}
+
+impl Ledger {
+    /// Opens the ledger, making it if there is none: puts everything that was kept and not
+    /// sequenced into the tree, notes an unclean end with a gap leaf, makes this start's
+    /// commitment key, and starts the ledger's thread with a segment ready for each worker.
+    ///
+    /// # Errors
+    /// If anything that was durable is missing or changed, if another process has the
+    /// ledger, if keys are missing or open to others, or a system call fails.
+    pub fn open(config: Config) -> Result<(Self, Recovered), OpenError> {
+        config.check()?;
+        let layout = Layout::new(&config.directory);
+        make_directories(&layout)?;
+        let lock = lock(&layout)?;
+        let marked = layout.marks().exists();
+        if marked && !layout.keys().join("signing.key").exists() {
+            let what = "the key that signed this log is missing".to_owned();
+            return Err(OpenError::Key {
+                path: layout.keys().join("signing.key"),
+                what,
+            });
+        }
+        let signing = keys::signing_key(&layout.keys(), &config.origin)?;
+        let commitment = keys::commitment_key(&layout.keys())?;
+        let (found, gap) = take_up(&layout, &signing, &commitment)?;
+        let recovered = Recovered {
+            epoch: found.marks.epoch,
+            size: found.tree.size(),
+            vkey: signing.verifier(),
+            gap,
+        };
+        let positions = found
+            .marks
+            .workers
+            .iter()
+            .map(|(worker, mark)| (*worker, mark.position))
+            .collect();
+        let shared = Arc::new(Shared::new(config.workers));
+        let stores = (0..config.workers).map(|index| {
+            (
+                index,
+                WorkerStore::new(Arc::clone(&shared), WorkerId(index)),
+            )
+        });
+        let stores = Mutex::new(stores.collect());
+        let (published, checkpoints) = bounded(CHECKPOINTS_MAX);
+        let setup = Setup {
+            layout,
+            config,
+            signing,
+            commitment: commitment.clone(),
+            shared: Arc::clone(&shared),
+            tree: found.tree,
+            marks: found.marks,
+            published,
+            overtaken: checkpoints.clone(),
+            _lock: lock,
+        };
+        let thread = engine::start(setup)?;
+        let handle = Handle { shared };
+        Ok((
+            Self {
+                handle,
+                key: commitment,
+                positions,
+                stores,
+                checkpoints,
+                thread: Some(thread),
+            },
+            recovered,
+        ))
+    }
+
+    /// The store of one worker, once; `None` if it was given out, or there is no such worker.
+    pub fn worker(&self, index: u16) -> Option<WorkerStore> {
+        self.stores
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&index)
+    }
+
+    /// The journal of one worker, which continues its sequence; once, as [`Ledger::worker`].
+    pub fn journal(&self, index: u16) -> Option<Journal<WorkerStore>> {
+        let store = self.worker(index)?;
+        Some(Journal::new(
+            WorkerId(index),
+            self.position(index),
+            self.key.clone(),
+            store,
+        ))
+    }
+
+    /// Where a worker's sequence stood when the ledger was opened.
+    #[must_use]
+    pub fn position(&self, index: u16) -> Position {
+        self.positions
+            .get(&WorkerId(index))
+            .copied()
+            .unwrap_or(Position::START)
+    }
+
+    /// This start's commitment key.
+    #[must_use]
+    pub const fn commitment_key(&self) -> &CommitmentKey {
+        &self.key
+    }
+
+    /// Something to ask the ledger with, for any thread.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// See [`Handle::sync`].
+    pub fn sync(
+        &self,
+        worker: WorkerId,
+        seq: RecordSeq,
+        wake: impl FnOnce(Result<Synced, SyncError>) + Send + 'static,
+    ) {
+        self.handle.sync(worker, seq, wake);
+    }
+
+    /// See [`Handle::checkpoint`].
+    pub fn checkpoint(
+        &self,
+        wake: impl FnOnce(Result<SignedCheckpoint, SyncError>) + Send + 'static,
+    ) {
+        self.handle.checkpoint(wake);
+    }
+
+    /// Checkpoints as they become durable. A reader that is slow misses earlier ones, never the last.
+    #[must_use]
+    pub fn checkpoints(&self) -> Receiver<SignedCheckpoint> {
+        self.checkpoints.clone()
+    }
+
+    /// See [`Handle::health`].
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.handle.health()
+    }
+
+    /// Ends cleanly: everything that was kept goes into the tree, then a close leaf, then a
+    /// last checkpoint. The workers' stores must be dropped; this waits
+    /// [`limits::CLOSE_PATIENCE`] for that.
+    ///
+    /// # Errors
+    /// If the end is not a clean one. Nothing that was kept is lost by that.
+    pub fn close(mut self) -> Result<(), CloseError> {
+        self.stores
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        self.handle.shared.enter(Phase::Closing);
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(CloseError::Failed("the ledger's thread panicked".into())))
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.handle.shared.enter(Phase::Closed);
+            // The end is unclean whatever the thread says; the next start tells of it.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn make_directories(layout: &Layout) -> Result<(), OpenError> {
+    for path in [
+        layout.root().to_owned(),
+        layout.keys(),
+        layout.segments(),
+        layout.log(),
+    ] {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(OpenError::system("mkdir", &path))?;
+    }
+    crate::files::sync_directory(layout.root())
+}
+
+/// Takes the ledger for this process; the lock goes with the file's last descriptor.
+fn lock(layout: &Layout) -> Result<File, OpenError> {
+    let path = layout.lock();
+    let file = File::create(&path).map_err(OpenError::system("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(OpenError::Locked(path)),
+        Err(fs::TryLockError::Error(error)) => Err(OpenError::system("flock", &path)(error)),
+    }
+}
+
+/// Finds or makes the log, notes an unclean end, and makes all of it durable under this
+/// start's epoch.
+fn take_up(
+    layout: &Layout,
+    signing: &SigningKey,
+    commitment: &CommitmentKey,
+) -> Result<(Found, Option<Gap>), OpenError> {
+    let Some(mut found) = recover::find(layout, signing)? else {
+        let marks = Marks {
+            epoch: 1,
+            state: State::Open,
+            size: 0,
+            root: empty_root(),
+            workers: BTreeMap::new(),
+        };
+        publish(layout, signing, &marks)?;
+        let found = Found {
+            tree: Tree::new(),
+            marks,
+            files: Vec::new(),
+            obsolete: Vec::new(),
+            records: 0,
+            cut_bytes: 0,
+        };
+        return Ok((found, None));
+    };
+    let gap = (!found.was_clean()).then_some(Gap {
+        records: found.records,
+        cut_bytes: found.cut_bytes,
+    });
+    found.marks.epoch += 1;
+    found.marks.state = State::Open;
+    if let Some(gap) = gap {
+        note_gap(&mut found, gap, commitment)?;
+    }
+    let mut files = std::mem::take(&mut found.files);
+    files.extend(found.tree.partials());
+    write_log(&layout.log(), &files)?;
+    found.marks.size = found.tree.size();
+    found.marks.root = found.tree.root();
+    publish(layout, signing, &found.marks)?;
+    for path in &found.obsolete {
+        fs::remove_file(path).map_err(OpenError::system("unlink", path))?;
+    }
+    Ok((found, gap))
+}
+
+fn note_gap(found: &mut Found, gap: Gap, commitment: &CommitmentKey) -> Result<(), OpenError> {
+    let start = Mark {
+        position: Position::START,
+        segments: Segments { first: 0, end: 0 },
+    };
+    let mark = found.marks.workers.entry(WorkerId::LEDGER).or_insert(start);
+    let mut journal = Journal::new(
+        WorkerId::LEDGER,
+        mark.position,
+        commitment.clone(),
+        Leaves::default(),
+    );
+    let reason = format!(
+        "unclean end before start {}: {} records recovered, {} bytes of torn tails cut",
+        found.marks.epoch, gap.records, gap.cut_bytes
+    );
+    let _receipt = journal
+        .append(
+            None,
+            &Record {
+                reason: &reason,
+                ..Record::new(Kind::Gap, clock())
+            },
+        )
+        .map_err(|_| OpenError::SequenceEnd(WorkerId::LEDGER))?;
+    mark.position = journal.position();
+    for leaf in journal.store_mut().take() {
+        found
+            .tree
+            .append(&leaf, &mut found.files)
+            .map_err(|error| OpenError::Thread(error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Writes marks, then the checkpoint that they tell of.
+fn publish(layout: &Layout, signing: &SigningKey, marks: &Marks) -> Result<(), OpenError> {
+    replace(&layout.marks(), marks.sign(signing).as_bytes())?;
+    let origin = signing.verifier().name().to_owned();
+    let checkpoint = Checkpoint {
+        origin,
+        size: marks.size,
+        root: marks.root,
+    };
+    replace(
+        &layout.log().join(CHECKPOINT_PATH),
+        checkpoint.sign(signing).as_bytes(),
+    )
+}
