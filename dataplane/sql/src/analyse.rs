@@ -1,5 +1,13 @@
 //! Text to statements.
 
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pg_raw_parse::Node;
+use pg_raw_parse::nodes::RawStmt;
+
+use crate::normalise::normalise;
+use crate::walk::Walk;
 use crate::{Catalog, Limits, Refusal, Sensitive, SessionFacts, Statement};
 
 /// Splits `text` and turns each statement into facts. An empty text has no statements.
@@ -13,6 +21,103 @@ pub fn analyse(
     session: &SessionFacts,
     limits: &Limits,
 ) -> Result<Vec<Statement>, Refusal> {
-    let _ = (text, catalog, sensitive, session, limits);
-    Err(Refusal::Tree)
+    if text.len() > limits.text_bytes_max {
+        return Err(Refusal::TooLong {
+            bytes: text.len(),
+            bytes_max: limits.text_bytes_max,
+        });
+    }
+    if text.contains('\0') {
+        return Err(Refusal::Nul);
+    }
+    // The binding panics where a tree is not as its types say, for one on a string constant
+    // that is not UTF-8 (`E'\xff'`). That is a refusal, not the end of a worker.
+    catch_unwind(AssertUnwindSafe(|| {
+        statements(text, catalog, sensitive, session, limits)
+    }))
+    .unwrap_or(Err(Refusal::Tree))
+}
+
+fn statements(
+    text: &str,
+    catalog: &Catalog,
+    sensitive: &Sensitive,
+    session: &SessionFacts,
+    limits: &Limits,
+) -> Result<Vec<Statement>, Refusal> {
+    let tree = pg_raw_parse::parse(text).map_err(|error| Refusal::Syntax {
+        message: syntax_message(&error),
+    })?;
+    let list = tree.into_inner();
+    if list.len() > limits.statements_max {
+        return Err(Refusal::TooMany { what: "statements" });
+    }
+    let mut statements = Vec::with_capacity(list.len());
+    for raw in list.iter() {
+        statements.push(statement(
+            text,
+            raw,
+            Walk::new(catalog, sensitive, session, limits),
+            limits,
+        )?);
+    }
+    Ok(statements)
+}
+
+fn statement(
+    text: &str,
+    raw: &RawStmt,
+    walk: Walk<'_>,
+    limits: &Limits,
+) -> Result<Statement, Refusal> {
+    if matches!(raw.stmt(), Node::None) {
+        return Err(Refusal::Tree);
+    }
+    let span = span(text, raw).ok_or(Refusal::Tree)?;
+    let gathered = walk.statement(raw.stmt())?;
+    if gathered.accesses.len() > limits.accesses_max {
+        return Err(Refusal::TooMany { what: "accesses" });
+    }
+    let normalised = text
+        .get(span.clone())
+        .map(|text| normalise(text, limits.normalised_bytes_max));
+    Ok(Statement {
+        span,
+        kind: gathered.facts.kind,
+        accesses: gathered.accesses,
+        normalised: normalised.ok_or(Refusal::Tree)?,
+        has_where: gathered.facts.has_where,
+        sensitive: gathered.is_sensitive,
+        columns: gathered.facts.columns,
+        changes_catalog: gathered.facts.changes_catalog,
+        transaction: gathered.facts.transaction,
+        is_plain_read: gathered.is_plain_read,
+    })
+}
+
+/// The bytes of a statement, without white space around it. A length of 0 is the rest.
+fn span(text: &str, raw: &RawStmt) -> Option<Range<usize>> {
+    let start = usize::try_from(raw.stmt_location).ok()?;
+    let length = usize::try_from(raw.stmt_len).ok()?;
+    let whole = if length == 0 {
+        text.get(start..)?
+    } else {
+        text.get(start..start.checked_add(length)?)?
+    };
+    let trimmed = whole.trim_start();
+    let start = start + (whole.len() - trimmed.len());
+    let end = start
+        + trimmed
+            .trim_end_matches(|c: char| c.is_ascii_whitespace() || c == ';')
+            .len();
+    Some(start..end)
+}
+
+fn syntax_message(error: &pg_raw_parse::Error) -> String {
+    match error {
+        pg_raw_parse::Error::Parse(error) => error.to_string(),
+        pg_raw_parse::Error::PgError(_) | pg_raw_parse::Error::StatementContainedNul(_) => {
+            "syntax error".to_owned()
+        }
+    }
 }

@@ -22,9 +22,12 @@ pub mod limits;
 
 mod analyse;
 mod catalog;
+mod normalise;
 mod refusal;
 mod sensitive;
 mod statement;
+mod trust;
+mod walk;
 
 pub use analyse::analyse;
 pub use catalog::{Catalog, CatalogError, Column, Epoch, Generated, Relation, RelationKind};

@@ -1,0 +1,205 @@
+//! Function calls: which are known, which act on something else, which are asked about.
+
+use pg_raw_parse::nodes::FuncCall;
+use pg_raw_parse::{ConstValue, Node};
+use weir_facts::{Action, RelationName, Resource};
+
+use super::scope::Scope;
+use super::{Walk, Walked, qualified, strings};
+use crate::trust::{is_harmless_function, is_harmless_setting};
+
+impl Walk<'_> {
+    pub(super) fn function(&mut self, call: &FuncCall, scope: &Scope<'_>) -> Walked<()> {
+        self.function_called(call);
+        self.expressions(call.args(), scope)?;
+        for sort in call.agg_order() {
+            self.operators(sort.use_op());
+            self.expression(sort.node(), scope)?;
+        }
+        self.expression(call.agg_filter(), scope)?;
+        match call.over() {
+            Some(window) => self.window(window, scope),
+            None => Ok(()),
+        }
+    }
+
+    fn function_called(&mut self, call: &FuncCall) {
+        let names = strings(call.funcname());
+        let Some((schema, name)) = names.as_deref().and_then(qualified) else {
+            self.unknown(Resource::Connection);
+            return;
+        };
+        if self.means_built_in(schema, name) && self.acts(name, call) {
+            return;
+        }
+        self.function_name(schema, name);
+    }
+
+    /// Asks about a function by name, unless it is a known one that nothing shadows.
+    pub(super) fn function_name(&mut self, schema: Option<&str>, name: &str) {
+        if self.means_built_in(schema, name) && is_harmless_function(name) {
+            return;
+        }
+        let catalog = self.catalog;
+        let overloads = catalog.functions.get(name).into_iter().flatten();
+        let fits =
+            |function: &&RelationName| schema.is_none_or(|schema| &*function.schema == schema);
+        let mut asked = false;
+        for function in overloads.filter(fits) {
+            self.call(&function.schema, &function.name);
+            asked = true;
+        }
+        let built_in_too =
+            schema.is_none_or(|schema| schema == "pg_catalog") && !is_harmless_function(name);
+        if !asked || built_in_too {
+            self.call(schema.unwrap_or("pg_catalog"), name);
+        }
+    }
+
+    fn means_built_in(&self, schema: Option<&str>, name: &str) -> bool {
+        match schema {
+            Some("pg_catalog") => true,
+            Some("information_schema") => false,
+            Some(_) => false,
+            None => !self.catalog.shadowed.contains(name),
+        }
+    }
+
+    /// Functions that are accesses of another kind. Whether this call is one; its arguments
+    /// are walked by the caller.
+    fn acts(&mut self, name: &str, call: &FuncCall) -> bool {
+        let args: Vec<Node<'_>> = call.args().iter().collect();
+        match (name, args.as_slice()) {
+            ("nextval", [sequence]) => self.sequence(*sequence, Action::PgUpdate),
+            ("setval", [sequence, value, ..]) if is_fixed(*value) => {
+                self.sequence(*sequence, Action::PgUpdate)
+            }
+            ("currval", [sequence]) => self.sequence(*sequence, Action::PgSelect),
+            ("pg_notify", [_, _]) => {
+                self.writes = true;
+                self.ask(Action::PgNotify, Resource::Connection);
+                true
+            }
+            ("set_config", [setting, value, local]) if is_fixed(*local) => {
+                self.set_config(*setting, *value)
+            }
+            ("current_setting", [setting] | [setting, _]) => match text_of(*setting) {
+                Some(setting) if setting.contains('.') => {
+                    self.read_settings();
+                    true
+                }
+                Some(_) => true,
+                None => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// A sequence that a constant names; `false` where it is not a constant.
+    fn sequence(&mut self, name: Node<'_>, action: Action) -> bool {
+        let Some(text) = text_of(name) else {
+            return false;
+        };
+        let Some((schema, name)) = parse_name(&text) else {
+            return false;
+        };
+        let Ok(candidates) = self.candidates_named(schema.as_deref(), &name) else {
+            return false;
+        };
+        for sequence in candidates {
+            self.writes |= action != Action::PgSelect;
+            self.ask(action, Resource::Table(sequence.name.clone()));
+        }
+        true
+    }
+
+    /// `set_config('name', value, …)`: as SET, but a value that is computed can carry anything
+    /// to where every session can read it.
+    fn set_config(&mut self, setting: Node<'_>, value: Node<'_>) -> bool {
+        let Some(setting) = text_of(setting).map(|name| name.to_ascii_lowercase()) else {
+            return false;
+        };
+        let fixed = text_of(value);
+        if fixed.is_none() || !is_harmless_setting(&setting, fixed.as_deref()) {
+            self.ask(Action::PgSet, Resource::Parameter(setting.into()));
+        }
+        true
+    }
+
+    /// Settings beyond the server's own can hold anything that a session put there.
+    pub(super) fn read_settings(&mut self) {
+        let name = RelationName {
+            schema: "pg_catalog".into(),
+            name: "pg_settings".into(),
+        };
+        self.ask(Action::PgReadStatistics, Resource::Table(name));
+    }
+}
+
+/// A constant's text, through casts: `'x'`, `'x'::regclass`.
+pub(super) fn text_of(node: Node<'_>) -> Option<String> {
+    let mut node = node;
+    while let Node::TypeCast(cast) = node {
+        node = cast.arg();
+    }
+    match node {
+        Node::A_Const(constant) => match constant.val()? {
+            ConstValue::String(text) | ConstValue::Float(text) => Some(text.to_owned()),
+            ConstValue::Integer(number) => Some(number.to_string()),
+            ConstValue::Boolean(truth) => Some(if truth { "on" } else { "off" }.to_owned()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A constant or a parameter, through casts and a sign.
+fn is_fixed(node: Node<'_>) -> bool {
+    match node {
+        Node::A_Const(_) | Node::ParamRef(_) => true,
+        Node::TypeCast(cast) => matches!(cast.arg(), Node::A_Const(_) | Node::ParamRef(_)),
+        _ => false,
+    }
+}
+
+/// `schema.name` as regclass reads it: folded unless quoted. `None` for anything unusual.
+fn parse_name(text: &str) -> Option<(Option<String>, String)> {
+    let part = |part: &str| -> Option<String> {
+        if let Some(quoted) = part
+            .strip_prefix('"')
+            .and_then(|part| part.strip_suffix('"'))
+        {
+            return (!quoted.contains('"') && !quoted.is_empty()).then(|| quoted.to_owned());
+        }
+        let plain = !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_alphanumeric() || c == '_' || c == '$');
+        plain.then(|| part.to_ascii_lowercase())
+    };
+    match text.trim().split('.').collect::<Vec<_>>().as_slice() {
+        [name] => Some((None, part(name)?)),
+        [schema, name] => Some((Some(part(schema)?), part(name)?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_strings_are_read_as_regclass_reads_them() {
+        assert_eq!(
+            parse_name("Orders_id_seq"),
+            Some((None, "orders_id_seq".into()))
+        );
+        assert_eq!(
+            parse_name("public.\"Orders_id_seq\""),
+            Some((Some("public".into()), "Orders_id_seq".into()))
+        );
+        for text in ["", "a.b.c", "a b", "\"a\"\"b\"", "a.", "'"] {
+            assert_eq!(parse_name(text), None, "{text:?}");
+        }
+    }
+}

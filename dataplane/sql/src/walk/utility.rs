@@ -1,0 +1,289 @@
+//! Every kind of statement, by an allow-list: what is not named here is unknown.
+
+use pg_raw_parse::nodes::{CallStmt, CopyStmt, SelectStmt, TruncateStmt};
+use pg_raw_parse::raw::DiscardMode;
+use pg_raw_parse::raw::SetOperation;
+use pg_raw_parse::{Node, list};
+use weir_facts::{Action, RelationName, RelationOid, Resource};
+
+use super::scope::{Col, From, Scope};
+use super::{Facts, Walk, Walked, qualified, shared, strings};
+use crate::{CopyDirection, StatementKind};
+
+impl<'a> Walk<'a> {
+    pub(super) fn any_statement(&mut self, node: Node<'_>) -> Walked<Facts> {
+        match node {
+            Node::SelectStmt(_)
+            | Node::InsertStmt(_)
+            | Node::UpdateStmt(_)
+            | Node::DeleteStmt(_)
+            | Node::MergeStmt(_) => self.rows_statement(node),
+            Node::TransactionStmt(statement) => Ok(self.transaction(statement)),
+            Node::VariableSetStmt(statement) => Ok(self.set(statement)),
+            Node::VariableShowStmt(statement) => Ok(self.show(statement)),
+            Node::PrepareStmt(statement) => self.prepare(statement),
+            Node::ExecuteStmt(statement) => {
+                let nothing = Scope {
+                    from: From::default(),
+                    parent: None,
+                };
+                self.expressions(statement.params(), &nothing)?;
+                Ok(Facts::of(StatementKind::Execute {
+                    name: shared(statement.name()),
+                }))
+            }
+            Node::DeallocateStmt(statement) => Ok(Facts::of(StatementKind::Deallocate {
+                name: statement.name().map(Into::into),
+            })),
+            Node::DeclareCursorStmt(statement) => self.declare(statement),
+            Node::FetchStmt(statement) => {
+                let name = shared(statement.portalname());
+                Ok(Facts::of(StatementKind::Fetch {
+                    name,
+                    is_move: statement.ismove,
+                }))
+            }
+            Node::ClosePortalStmt(statement) => Ok(Facts::of(StatementKind::CloseCursor {
+                name: statement.portalname().map(Into::into),
+            })),
+            Node::DiscardStmt(statement) => Ok(Facts::of(StatementKind::Discard {
+                all: statement.target == DiscardMode::DISCARD_ALL,
+            })),
+            Node::ConstraintsSetStmt(_) => {
+                self.is_sensitive |= !self.sensitive.is_empty();
+                Ok(Facts::of(StatementKind::Constraints))
+            }
+            Node::ExplainStmt(statement) => self.explain(statement),
+            Node::CopyStmt(statement) => self.copy(statement),
+            Node::DoStmt(_) => {
+                self.execute_code(Resource::Connection);
+                Ok(Facts {
+                    changes_catalog: true,
+                    ..Facts::of(StatementKind::Do)
+                })
+            }
+            Node::CallStmt(statement) => self.call_procedure(statement),
+            Node::LockStmt(statement) => {
+                self.on_each(statement.relations(), Action::PgLock)?;
+                Ok(Facts::of(StatementKind::Lock))
+            }
+            Node::TruncateStmt(statement) => self.truncate(statement),
+            Node::ListenStmt(_) => Ok(self.notifies(StatementKind::Listen)),
+            Node::NotifyStmt(_) => Ok(self.notifies(StatementKind::Notify)),
+            Node::UnlistenStmt(_) => Ok(Facts::of(StatementKind::Unlisten)),
+            other => self.define_statement(other),
+        }
+    }
+
+    fn rows_statement(&mut self, node: Node<'_>) -> Walked<Facts> {
+        let columns = self.query(node, None)?;
+        let (kind, has_where, answers) = match node {
+            Node::InsertStmt(insert) => (
+                StatementKind::Insert,
+                false,
+                insert.returning_clause().is_some(),
+            ),
+            Node::UpdateStmt(update) => (
+                StatementKind::Update,
+                is_some(update.where_clause()),
+                update.returning_clause().is_some(),
+            ),
+            Node::DeleteStmt(delete) => (
+                StatementKind::Delete,
+                is_some(delete.where_clause()),
+                delete.returning_clause().is_some(),
+            ),
+            Node::MergeStmt(merge) => (
+                StatementKind::Merge,
+                true,
+                merge.returning_clause().is_some(),
+            ),
+            Node::SelectStmt(select) if self.creates_table => (
+                StatementKind::CreateTableAs,
+                is_some(select.where_clause()),
+                false,
+            ),
+            Node::SelectStmt(select) => (StatementKind::Select, has_where(select), true),
+            _ => (StatementKind::Unknown("query"), false, true),
+        };
+        let columns = if answers {
+            self.describe(columns)
+        } else {
+            None
+        };
+        Ok(Facts {
+            columns,
+            has_where,
+            changes_catalog: self.creates_table,
+            ..Facts::of(kind)
+        })
+    }
+
+    fn notifies(&mut self, kind: StatementKind) -> Facts {
+        self.ask(Action::PgNotify, Resource::Connection);
+        Facts::of(kind)
+    }
+
+    pub(super) fn execute_code(&mut self, resource: Resource) {
+        self.ask(Action::PgExecuteCode, resource);
+        self.is_sensitive |= !self.sensitive.is_empty();
+    }
+
+    fn call_procedure(&mut self, statement: &CallStmt) -> Walked<Facts> {
+        let nothing = Scope {
+            from: From::default(),
+            parent: None,
+        };
+        let names = statement
+            .funccall()
+            .and_then(|call| strings(call.funcname()));
+        match names.as_deref().and_then(qualified) {
+            Some((schema, name)) => {
+                let name = RelationName {
+                    schema: schema.unwrap_or_default().into(),
+                    name: name.into(),
+                };
+                self.execute_code(Resource::Function(name));
+            }
+            None => self.execute_code(Resource::Connection),
+        }
+        if let Some(call) = statement.funccall() {
+            self.expressions(call.args(), &nothing)?;
+        }
+        Ok(Facts {
+            changes_catalog: true,
+            ..Facts::of(StatementKind::Call)
+        })
+    }
+
+    /// Names of relations, each asked for.
+    pub(super) fn on_each(
+        &mut self,
+        relations: &list::NodeList,
+        action: Action,
+    ) -> Walked<Vec<RelationOid>> {
+        let mut oids = Vec::new();
+        for node in relations {
+            let Node::RangeVar(range) = node else {
+                self.unknown(Resource::Connection);
+                continue;
+            };
+            for relation in self.candidates(range)? {
+                match action {
+                    Action::PgLock => self.define(relation, action),
+                    _ => self.write(relation, action),
+                }
+                oids.push(relation.oid);
+            }
+        }
+        Ok(oids)
+    }
+
+    /// TRUNCATE … CASCADE also empties whatever refers to it.
+    fn truncate(&mut self, statement: &TruncateStmt) -> Walked<Facts> {
+        let mut emptied = self.on_each(statement.relations(), Action::PgTruncate)?;
+        let catalog = self.catalog;
+        let mut at = 0;
+        while let Some(oid) = emptied.get(at).copied().filter(|_| statement.behavior != 0) {
+            at += 1;
+            let referring = catalog
+                .foreign_keys
+                .iter()
+                .filter(|key| key.to == oid)
+                .map(|key| key.from);
+            for relation in referring.filter_map(|oid| catalog.relation(oid)) {
+                if !emptied.contains(&relation.oid) {
+                    emptied.push(relation.oid);
+                    self.write(relation, Action::PgTruncate);
+                }
+            }
+        }
+        Ok(Facts::of(StatementKind::Truncate))
+    }
+
+    fn copy(&mut self, statement: &CopyStmt) -> Walked<Facts> {
+        let server = statement.is_program || statement.filename().is_some();
+        if server {
+            // A file or a program of the server's host: nothing of it passes here.
+            self.unknown(Resource::Connection);
+        }
+        if statement.is_program {
+            self.execute_code(Resource::Connection);
+        }
+        let direction = match (server, statement.is_from) {
+            (true, _) => CopyDirection::Server,
+            (false, true) => CopyDirection::FromClient,
+            (false, false) => CopyDirection::ToClient,
+        };
+        if statement.is_from {
+            self.copy_from(statement)?;
+        } else {
+            self.copy_to(statement)?;
+        }
+        Ok(Facts::of(StatementKind::Copy { direction }))
+    }
+
+    fn copy_from(&mut self, statement: &CopyStmt) -> Walked<()> {
+        let Some(range) = statement.relation() else {
+            self.unknown(Resource::Connection);
+            return Ok(());
+        };
+        let candidates = self.candidates(range)?;
+        for relation in &candidates {
+            self.write(relation, Action::PgCopyFrom);
+        }
+        let rte = self.rte(range, &candidates)?;
+        self.expression(
+            statement.where_clause(),
+            &Scope {
+                from: From::one(rte),
+                parent: None,
+            },
+        )
+    }
+
+    /// COPY sends rows without a description: no column of it can be masked.
+    fn copy_to(&mut self, statement: &CopyStmt) -> Walked<()> {
+        let Some(range) = statement.relation() else {
+            let before = self.accesses.clone();
+            let columns = self.query(statement.query(), None)?;
+            self.infer_all(&columns);
+            let read = self
+                .accesses
+                .difference(&before)
+                .filter(|access| access.action == Action::PgSelect);
+            let copied: Vec<Resource> = read.map(|access| access.resource.clone()).collect();
+            self.ask(Action::PgCopyTo, Resource::Connection);
+            copied
+                .into_iter()
+                .for_each(|table| self.ask(Action::PgCopyTo, table));
+            return Ok(());
+        };
+        let candidates = self.candidates(range)?;
+        for relation in &candidates {
+            self.read(relation);
+            self.ask(Action::PgCopyTo, Resource::Table(relation.name.clone()));
+        }
+        let rte = self.rte(range, &candidates)?;
+        let listed: Vec<&str> = statement
+            .attlist()
+            .iter()
+            .filter_map(Node::as_str)
+            .collect();
+        let copied: Vec<Col> = rte
+            .columns
+            .into_iter()
+            .filter(|c| listed.is_empty() || listed.contains(&&*c.name))
+            .collect();
+        self.infer_all(&copied);
+        Ok(())
+    }
+}
+
+fn is_some(node: Node<'_>) -> bool {
+    !matches!(node, Node::None)
+}
+
+fn has_where(select: &SelectStmt) -> bool {
+    select.op == SetOperation::SETOP_NONE && is_some(select.where_clause())
+}
