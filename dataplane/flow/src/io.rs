@@ -13,7 +13,7 @@ use weir_facts::{
 };
 use weir_sql::{Catalog, Epoch};
 
-use crate::plans::PlanCache;
+use crate::postgres::PlanCache;
 use crate::world::World;
 
 /// Everything that a flow is born with.
@@ -116,8 +116,8 @@ pub enum Effect {
         connection: ConnectionName,
         /// `pg_database.datname`.
         database: Arc<str>,
-        /// Read it again unless it is newer than this.
-        newer_than: Option<Epoch>,
+        /// Read it again if this is the epoch at hand.
+        stale: Option<Epoch>,
     },
     /// Ask people; answered by [`Event::Approval`], at once where the same request was decided before.
     RequestApproval(Box<ApprovalRequest>),

@@ -13,7 +13,6 @@
 
 mod io;
 mod mcp;
-mod plans;
 mod postgres;
 mod release;
 mod world;
@@ -24,7 +23,7 @@ use weir_facts::Side;
 pub use io::{
     ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece, Start,
 };
-pub use plans::PlanCache;
+pub use postgres::PlanCache;
 pub use world::{
     Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, McpTarget, PostgresTarget, Process,
     Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World, canonical, source_ip,

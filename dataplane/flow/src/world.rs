@@ -23,6 +23,10 @@ pub struct World {
     pub tokens: HashMap<Digest, Token>,
     /// Rules that name workloads, the first that matches wins.
     pub workloads: Vec<WorkloadRule>,
+    /// Makes the challenges of unknown users, so that they look like those of known ones.
+    pub mock_key: [u8; 32],
+    /// The policy bundle's id in hexadecimal, for records.
+    pub bundle: Arc<str>,
     /// Whether the wall clock may decide anything.
     pub clock: ClockTrust,
     /// What is the same for every connection.

@@ -1,0 +1,102 @@
+//! Judged texts, kept per worker. A text is found again only within its scope: the same
+//! world, catalogue, principal, database and role.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use weir_facts::{ConnectionName, Principal};
+use weir_sql::{Epoch, Sensitive};
+
+use super::plan::Plan;
+
+/// Bytes of text that one worker keeps plans for: some ten thousand statements of an ORM.
+const TEXT_BYTES_MAX: usize = 8 << 20;
+
+/// Texts longer than this are not kept: they are rarely sent twice.
+const TEXT_BYTES_KEPT: usize = 16 << 10;
+
+/// Scopes that one worker keeps: principals times databases.
+const SCOPES_MAX: usize = 4096;
+
+/// What a judged text hangs on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ScopeKey {
+    pub(crate) world: u64,
+    pub(crate) epoch: Epoch,
+    pub(crate) connection: ConnectionName,
+    pub(crate) principal: Principal,
+    pub(crate) database: Arc<str>,
+    pub(crate) role: Arc<str>,
+}
+
+/// Names a scope of this worker; never used for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ScopeId(u64);
+
+struct Scope {
+    id: ScopeId,
+    sensitive: Arc<Sensitive>,
+}
+
+/// A worker's judged texts.
+#[derive(Default)]
+pub struct PlanCache {
+    scopes: HashMap<ScopeKey, Scope>,
+    plans: HashMap<ScopeId, HashMap<Arc<str>, Arc<Plan>>>,
+    text_bytes: usize,
+    next: u64,
+}
+
+impl PlanCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The scope of that key, made if it is new.
+    pub(crate) fn scope(&mut self, key: ScopeKey, sensitive: impl FnOnce() -> Sensitive) -> (ScopeId, Arc<Sensitive>) {
+        if let Some(scope) = self.scopes.get(&key) {
+            return (scope.id, scope.sensitive.clone());
+        }
+        if self.scopes.len() >= SCOPES_MAX {
+            self.clear();
+        }
+        let id = ScopeId(self.next);
+        self.next += 1;
+        let sensitive = Arc::new(sensitive());
+        self.scopes.insert(key, Scope { id, sensitive: sensitive.clone() });
+        (id, sensitive)
+    }
+
+    /// The plan of a text in a scope.
+    pub(crate) fn find(&self, scope: ScopeId, text: &str) -> Option<&Arc<Plan>> {
+        self.plans.get(&scope)?.get(text)
+    }
+
+    /// Keeps a plan.
+    pub(crate) fn keep(&mut self, scope: ScopeId, plan: &Arc<Plan>) {
+        let bytes = plan.text.len();
+        if bytes > TEXT_BYTES_KEPT {
+            return;
+        }
+        if self.text_bytes + bytes > TEXT_BYTES_MAX {
+            self.plans.clear();
+            self.text_bytes = 0;
+        }
+        self.text_bytes += bytes;
+        self.plans.entry(scope).or_default().insert(plan.text.clone(), plan.clone());
+    }
+
+    fn clear(&mut self) {
+        self.scopes.clear();
+        self.plans.clear();
+        self.text_bytes = 0;
+    }
+}
+
+impl std::fmt::Debug for PlanCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlanCache").field("scopes", &self.scopes.len()).field("text_bytes", &self.text_bytes).finish()
+    }
+}

@@ -1,0 +1,123 @@
+//! What stays the same for one Postgres session: who, where from, to which server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use weir_audit::{JournalError, Kind, Protocol, Receipt, Record};
+use weir_facts::{FlowId, OperationRef, Principal};
+use weir_policy::JudgeContext;
+
+use super::plan::Plan;
+use crate::io::Env;
+use crate::release::Counter;
+use crate::world::{Connection, PostgresTarget, Target, World, source_ip};
+
+/// One session's facts.
+pub(crate) struct Context {
+    pub(crate) id: FlowId,
+    pub(crate) source: SocketAddr,
+    pub(crate) target: SocketAddr,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) principal: Principal,
+    pub(crate) database: Arc<str>,
+    /// The role at the server.
+    pub(crate) role: Arc<str>,
+    pub(crate) counter: Counter,
+}
+
+/// What became of a running operation, for its record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ending<'a> {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) duration_us: u64,
+    pub(crate) outcome: &'a str,
+}
+
+impl Context {
+    /// The server's credentials.
+    pub(crate) fn postgres(&self) -> Option<&PostgresTarget> {
+        match &self.connection.target {
+            Target::Postgres(target) => Some(target),
+            Target::Mcp(_) => None,
+        }
+    }
+
+    /// A judging context in which nothing was approved.
+    pub(crate) fn judging<'a>(&'a self, env: &Env<'_>, world: &World) -> JudgeContext<'a> {
+        JudgeContext {
+            now: env.now,
+            clock: world.clock,
+            source: source_ip(self.source),
+            approvals: &[],
+            in_transaction: false,
+            has_where: false,
+            database: &self.database,
+            role: &self.role,
+            arguments: None,
+        }
+    }
+
+    /// A record of this session, to be filled in.
+    pub(crate) fn record(&self, kind: Kind, env: &Env<'_>) -> Record<'_> {
+        Record {
+            flow: Some(self.id),
+            principal: Some(&self.principal),
+            source: Some(self.source),
+            target: Some(self.target),
+            connection: Some(&self.connection.name),
+            database: &self.database,
+            role: &self.role,
+            ..Record::new(kind, Protocol::Postgres, env.now)
+        }
+    }
+
+    /// Keeps a record of an operation with its plan.
+    pub(crate) fn keep_planned(
+        &self,
+        env: &mut Env<'_>,
+        kind: Kind,
+        operation: OperationRef,
+        plan: &Plan,
+        fill: impl for<'r> FnOnce(Record<'r>) -> Record<'r>,
+    ) -> Result<Receipt, JournalError> {
+        let accesses: Vec<_> = plan.access_ids.iter().map(|(action, id)| (*action, id.as_str())).collect();
+        let masked: Vec<_> = plan.masked.iter().map(|(column, rule)| (column.as_str(), rule.as_str())).collect();
+        let bundle = env.world.bundle.clone();
+        let record = fill(Record {
+            operation: Some(operation.seq),
+            summary: &plan.summary,
+            accesses: &accesses,
+            verdict: plan.verdict_word(),
+            policies: &plan.judgement.policies,
+            bundle: &bundle,
+            masked: &masked,
+            ..self.record(kind, env)
+        });
+        env.journal.append(Some(operation), &record)
+    }
+
+    /// Keeps the outcome of an operation. It names the intent by flow and operation.
+    pub(crate) fn keep_outcome(
+        &self,
+        env: &mut Env<'_>,
+        operation: OperationRef,
+        ending: Ending<'_>,
+    ) -> Result<Receipt, JournalError> {
+        let record = Record {
+            operation: Some(operation.seq),
+            rows: ending.rows,
+            response_bytes: ending.bytes,
+            duration_us: ending.duration_us,
+            outcome: ending.outcome,
+            ..Record::new(Kind::Outcome, Protocol::Postgres, env.now)
+        };
+        env.journal.append(Some(operation), &Record { flow: Some(self.id), ..record })
+    }
+
+    /// Keeps a refusal. The operation is refused whether or not this was kept.
+    pub(crate) fn keep_refusal(&self, env: &mut Env<'_>, summary: &str, reason: &str, bytes: &[u8]) {
+        let record = Record { summary, reason, bytes, verdict: "deny", ..self.record(Kind::Refusal, env) };
+        let _ = env.journal.append(None, &record);
+    }
+}

@@ -1,0 +1,320 @@
+//! A running session: what it believes, what it waits for, and what runs.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_facts::{ApprovalId, Digest, Group, OperationRef, Verdict};
+use weir_policy::{Judgement, Permit};
+use weir_audit::{Receipt, RecordSeq};
+use weir_postgres::message::TransactionStatus;
+use weir_postgres::frame::ClientTag;
+use weir_postgres::session::{self, Admission, Session, Ticket};
+use weir_sql::{Catalog, Epoch, Sensitive, Statement, StatementKind};
+
+use super::cache::{ScopeId, ScopeKey};
+use super::context::Context;
+use super::end::End;
+use super::opening;
+use super::layout::Layout;
+use super::plan::{self, Plan, Question};
+use super::refusal::Refusal;
+use crate::io::{CatalogCell, Effect, Env};
+use crate::world::{Stale, source_ip};
+
+/// A statement's plan within a session. It is replaced when the world has changed.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    plan: RefCell<Arc<Plan>>,
+    step: usize,
+    /// How many PREPAREs and DECLAREs are around it.
+    nesting: u8,
+}
+
+impl Judged {
+    pub(crate) fn new(plan: &Arc<Plan>, step: usize, nesting: u8) -> Self {
+        Self { plan: RefCell::new(plan.clone()), step, nesting }
+    }
+
+    /// The statement within a plan of its text.
+    pub(crate) fn statement<'p>(&self, plan: &'p Plan) -> Option<&'p Statement> {
+        let mut statement = plan.steps.get(self.step)?;
+        for _ in 0..self.nesting {
+            statement = match &statement.kind {
+                StatementKind::Prepare { inner, .. } | StatementKind::DeclareCursor { inner, .. } => inner,
+                _ => return None,
+            };
+        }
+        Some(statement)
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        self.plan.borrow().clone()
+    }
+}
+
+pub(crate) type JudgedStatement = Arc<session::Statement<Judged>>;
+
+/// What judging hangs on now.
+pub(crate) struct Scope {
+    pub(crate) id: ScopeId,
+    world: u64,
+    epoch: Epoch,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) sensitive: Arc<Sensitive>,
+}
+
+/// Where the catalogue stands with respect to what this session did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// As far as we know, what is at hand is what is there.
+    Fresh,
+    /// This session changed it and has committed: read it before judging again.
+    Stale,
+    /// It was read again for the message at hand.
+    Reread,
+}
+
+/// An operation that runs, until its outcome is recorded.
+pub(crate) struct Running {
+    pub(crate) ticket: Ticket,
+    pub(crate) operation: OperationRef,
+    pub(crate) begun_ns: u64,
+    pub(crate) is_query: bool,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) outcome: String,
+}
+
+impl Running {
+    pub(crate) const fn new(ticket: Ticket, operation: OperationRef, begun_ns: u64, is_query: bool) -> Self {
+        Self { ticket, operation, begun_ns, is_query, rows: 0, bytes: 0, outcome: String::new() }
+    }
+}
+
+/// Why nothing is taken from the client.
+pub(crate) enum Waiting {
+    /// The catalogue is being read.
+    Catalog,
+    /// The intent is being made durable.
+    Durable { seq: RecordSeq, operation: OperationRef, permit: Permit, receipt: Receipt, act: Deferred },
+    /// People are being asked.
+    Approval { request: ApprovalId, digest: Digest, plan: Arc<Plan>, act: Deferred, deadline_ns: u64 },
+    /// The approval is being spent.
+    Redeem { approval: ApprovalId, judgement: Judgement, grant: Grant, plan: Arc<Plan>, act: Deferred },
+}
+
+/// What people gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    pub(crate) approval: ApprovalId,
+    pub(crate) approvers: Vec<Arc<str>>,
+    pub(crate) groups: Vec<Group>,
+}
+
+/// A client's message, or a pipeline of them, that waits for its release.
+pub(crate) enum Deferred {
+    /// A Query.
+    Query { statements: Vec<JudgedStatement>, frame: Bytes },
+    /// An Execute, with the messages of its pipeline that were kept back for it.
+    Execute { stash: Vec<Bytes>, frame: Bytes },
+}
+
+/// A running session, without its readers.
+pub(crate) struct Desk {
+    pub(crate) context: Context,
+    pub(crate) session: Session<Judged, Layout>,
+    pub(crate) cell: Arc<CatalogCell>,
+    pub(crate) scope: Scope,
+    pub(crate) freshness: Freshness,
+    /// The open transaction changed the catalogue in ways that only it can see.
+    pub(crate) uncommitted_ddl: bool,
+    pub(crate) waiting: Option<Waiting>,
+    pub(crate) running: VecDeque<Running>,
+    /// Digest of the Bind behind each portal that is not yet executed.
+    pub(crate) binds: HashMap<Box<str>, Digest>,
+    /// Messages of a pipeline that wait for the Execute that is held.
+    pub(crate) stash: Vec<Bytes>,
+    /// The server's CancelRequest for this session.
+    pub(crate) cancel: Option<Bytes>,
+    pub(crate) is_draining: bool,
+}
+
+/// Why a text has no verdict yet, or never will.
+pub(crate) enum Trouble {
+    /// The catalogue is being read: offer the message again.
+    Wait,
+    /// It is refused.
+    Refused(Box<Refusal>),
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+impl Desk {
+    /// A session whose server is about to say ReadyForQuery.
+    pub(crate) fn new(context: Context, cell: Arc<CatalogCell>, env: &mut Env<'_>) -> Self {
+        let scope = enter(&context, cell.load(), env);
+        Self {
+            context,
+            session: Session::new(),
+            cell,
+            scope,
+            freshness: Freshness::Fresh,
+            uncommitted_ddl: false,
+            waiting: None,
+            running: VecDeque::new(),
+            binds: HashMap::new(),
+            stash: Vec::new(),
+            cancel: None,
+            is_draining: false,
+        }
+    }
+
+    /// Judges by the world and the catalogue of this moment.
+    pub(crate) fn refresh(&mut self, env: &mut Env<'_>) -> Result<(), Trouble> {
+        if self.freshness == Freshness::Stale {
+            self.request_catalog(env);
+            return Err(Trouble::Wait);
+        }
+        super::check_fresh(env.world, env, Stale::DenyAll)?;
+        if self.scope.world != env.world.version || self.scope.epoch != self.cell.epoch() {
+            self.scope = enter(&self.context, self.cell.load(), env);
+        }
+        Ok(())
+    }
+
+    /// Asks for a newer catalogue; nothing is taken from the client until it is there.
+    pub(crate) fn request_catalog(&mut self, env: &mut Env<'_>) {
+        let connection = self.context.connection.name.clone();
+        let database = self.context.database.clone();
+        env.out.effects.push(Effect::Catalog { connection, database, stale: Some(self.cell.epoch()) });
+        self.waiting = Some(Waiting::Catalog);
+    }
+
+    /// The plan of a text, judged now or found.
+    pub(crate) fn plan(&mut self, env: &mut Env<'_>, text: &str) -> Result<Arc<Plan>, Trouble> {
+        self.refresh(env)?;
+        if !self.uncommitted_ddl
+            && let Some(plan) = env.plans.find(self.scope.id, text)
+        {
+            return Ok(plan.clone());
+        }
+        let made = Plan::make(text, self.scope.id, &self.question(env));
+        match made {
+            Ok(plan) => {
+                let plan = Arc::new(plan);
+                if !self.uncommitted_ddl && plan::is_cacheable(&plan.judgement) {
+                    env.plans.keep(self.scope.id, &plan);
+                }
+                Ok(plan)
+            }
+            Err(weir_sql::Refusal::UnknownRelation(_)) if self.freshness == Freshness::Fresh && !self.uncommitted_ddl => {
+                self.request_catalog(env);
+                Err(Trouble::Wait)
+            }
+            Err(refusal) => Err(Refusal::from(refusal).into()),
+        }
+    }
+
+    /// A statement's plan as it stands now: judged again if anything it hangs on has changed.
+    pub(crate) fn current(&mut self, env: &mut Env<'_>, judged: &Judged) -> Result<Arc<Plan>, Trouble> {
+        self.refresh(env)?;
+        let plan = judged.plan();
+        if plan.scope == self.scope.id && !self.uncommitted_ddl && plan::is_cacheable(&plan.judgement) {
+            return Ok(plan);
+        }
+        let fresh = self.plan(env, &plan.text)?;
+        judged.plan.replace(fresh.clone());
+        Ok(fresh)
+    }
+
+    /// What judging hangs on, for a text of this session.
+    pub(crate) fn question<'a>(&'a self, env: &'a Env<'_>) -> Question<'a> {
+        Question {
+            world: env.world,
+            connection: &self.context.connection.name,
+            principal: &self.context.principal,
+            source: source_ip(self.context.source),
+            database: &self.context.database,
+            role: &self.context.role,
+            catalog: &self.scope.catalog,
+            sensitive: &self.scope.sensitive,
+            now: env.now,
+            in_transaction: self.session.status() != TransactionStatus::Idle,
+            uncommitted_ddl: self.uncommitted_ddl,
+        }
+    }
+
+    /// Whether a plan may run as it stands.
+    ///
+    /// # Errors
+    /// The refusal, if policy denies it.
+    pub(crate) fn allowed(plan: &Plan) -> Result<Allowance, Trouble> {
+        match &plan.judgement.verdict {
+            Verdict::Allow => Ok(Allowance::Run),
+            Verdict::Hold(_) => Ok(Allowance::Ask),
+            Verdict::Deny(denial) => Err(Refusal::denied(denial, &plan.judgement).into()),
+        }
+    }
+
+    /// When a wait for people ends.
+    pub(crate) const fn deadline(&self) -> Option<u64> {
+        match &self.waiting {
+            Some(Waiting::Approval { deadline_ns, .. }) => Some(*deadline_ns),
+            Some(Waiting::Catalog | Waiting::Durable { .. } | Waiting::Redeem { .. }) | None => None,
+        }
+    }
+
+    /// Whether CopyData may go on now. It belongs to a COPY that was judged.
+    pub(crate) fn admit_copy_data(&self) -> Result<bool, End> {
+        match self.session.admit(ClientTag::CopyData)? {
+            Admission::Proceed => Ok(true),
+            Admission::Drop => Ok(false),
+            Admission::Wait => Err(End::client("CopyData before the server asked for it")),
+        }
+    }
+
+    /// The world changed: is this session still allowed to be open?
+    pub(crate) fn check_connect(&self, env: &Env<'_>) -> Result<(), End> {
+        opening::judge_connect(&self.context, env, env.world).map_err(End::from)
+    }
+
+    /// A transaction ended or goes on, as ReadyForQuery says.
+    pub(crate) fn settle_transaction(&mut self, status: TransactionStatus) {
+        if status == TransactionStatus::Idle && self.uncommitted_ddl {
+            self.uncommitted_ddl = false;
+            self.freshness = Freshness::Stale;
+        }
+    }
+}
+
+/// What an allowed plan still needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Allowance {
+    /// Nothing.
+    Run,
+    /// People.
+    Ask,
+}
+
+fn enter(context: &Context, catalog: Arc<Catalog>, env: &mut Env<'_>) -> Scope {
+    let world = env.world.clone();
+    let key = ScopeKey {
+        world: world.version,
+        epoch: catalog.epoch(),
+        connection: context.connection.name.clone(),
+        principal: context.principal.clone(),
+        database: context.database.clone(),
+        role: context.role.clone(),
+    };
+    let judging = context.judging(env, &world);
+    let sensitive =
+        || plan::sensitive(&world, &context.connection.name, &context.principal, &judging, &catalog);
+    let (id, sensitive) = env.plans.scope(key, sensitive);
+    Scope { id, world: world.version, epoch: catalog.epoch(), catalog, sensitive }
+}

@@ -1,0 +1,273 @@
+//! Operations that wait for people.
+//!
+//! ```text
+//!   ask ─▶ Approval ─ approved ─▶ Redeem ─ granted ─▶ recorded and released
+//!             │ denied, expired, unavailable,   │ not granted
+//!             │ cancelled, deadline             │
+//!             ▼                                 ▼
+//!          refused                           refused
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_facts::{Access, ApprovalId, Digest, HoldTerms, Verdict};
+use weir_postgres::frame::ClientTag;
+use weir_postgres::message::TransactionStatus;
+use weir_postgres::refuse::SqlState;
+
+use super::client::{Act, Stop, sha256};
+use super::desk::{Deferred, Desk, Grant, Waiting};
+use super::end::End;
+use super::notice;
+use super::plan::{self, Plan};
+use super::refusal::Refusal;
+use crate::io::{ApprovalRequest, Decision, Effect, Env, Piece};
+
+impl Desk {
+    /// Asks people for an operation. Where it may wait, nothing is taken from the client until
+    /// they have decided; where it may not, it is refused with the approval's name.
+    pub(crate) fn ask(
+        &mut self,
+        env: &mut Env<'_>,
+        plan: &Arc<Plan>,
+        act: Deferred,
+        may_wait: bool,
+    ) -> Result<Act, Stop> {
+        let Some(terms) = plan::hold_terms(&plan.judgement).cloned() else {
+            return Err(Stop::End(End::Broken("an operation that needs nobody's approval was held")));
+        };
+        let mut random = [0; 16];
+        (env.random)(&mut random);
+        let request = ApprovalId(u128::from_be_bytes(random));
+        let digest = self.approval_digest(plan, &act);
+        let quiet = self.session.is_quiet() && self.session.status() == TransactionStatus::Idle;
+        env.out.effects.push(self.request(request, digest, plan, &terms));
+        if !(may_wait && quiet) {
+            return Err(Refusal::unapproved(
+                "this needs approval, and cannot wait inside a transaction or pipeline",
+                request,
+            )
+            .into());
+        }
+        let asked = format!("weir: held for approval by {} ({}); approval {request}", groups(&terms), terms.reason);
+        env.out.to_client.push(Piece::Bytes(notice::notice(&asked).into()));
+        let deadline_ns = env.now.mono_ns.saturating_add(env.world.settings.postgres_hold_ns);
+        self.waiting = Some(Waiting::Approval { request, digest, plan: plan.clone(), act, deadline_ns });
+        Ok(Act::Done)
+    }
+
+    fn request(&self, id: ApprovalId, digest: Digest, plan: &Plan, terms: &HoldTerms) -> Effect {
+        Effect::RequestApproval(Box::new(ApprovalRequest {
+            id,
+            digest,
+            flow: self.context.id,
+            connection: self.context.connection.name.clone(),
+            principal: self.context.principal.clone(),
+            source: self.context.source,
+            operation: plan.text.to_string(),
+            accesses: plan.accesses.iter().map(Access::clone).collect(),
+            terms: terms.clone(),
+        }))
+    }
+
+    /// Binds an approval to who asks, where, and the text with its parameters. Not to the
+    /// flow: the same operation may be asked again on another one.
+    fn approval_digest(&self, plan: &Plan, act: &Deferred) -> Digest {
+        let principal = format!("{:?}", ApprovalSubject::of(&self.context.principal));
+        let mut parts: Vec<&[u8]> = vec![
+            b"weir.postgres.approval.1",
+            principal.as_bytes(),
+            self.context.connection.name.as_str().as_bytes(),
+            self.context.database.as_bytes(),
+            self.context.role.as_bytes(),
+            plan.text.as_bytes(),
+        ];
+        if let Deferred::Execute { stash, .. } = act {
+            let bind = weir_postgres::frame::Tag::byte(ClientTag::Bind);
+            parts.extend(stash.iter().filter(|frame| frame.first() == Some(&bind)).map(|frame| &frame[..]));
+        }
+        sha256(&parts)
+    }
+
+    /// People decided.
+    pub(crate) fn on_decision(
+        &mut self,
+        env: &mut Env<'_>,
+        about: ApprovalId,
+        approval: ApprovalId,
+        decision: Decision,
+    ) -> Result<(), End> {
+        let Some(Waiting::Approval { request, digest, plan, act, deadline_ns }) = self.waiting.take() else {
+            return Ok(());
+        };
+        if request != about {
+            self.waiting = Some(Waiting::Approval { request, digest, plan, act, deadline_ns });
+            return Ok(());
+        }
+        match decision {
+            Decision::Approved { approvers, groups } => {
+                let grant = Grant { approval, approvers, groups };
+                self.redeem(env, digest, &plan, act, grant)
+            }
+            Decision::Denied { reason } => {
+                self.refuse_deferred(env, &act, &Refusal::new(
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    &format!("weir: approval {approval} was denied: {reason}"),
+                ));
+                Ok(())
+            }
+            Decision::Expired => {
+                self.refuse_deferred(env, &act, &Refusal::new(
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    &format!("weir: approval {approval} expired"),
+                ));
+                Ok(())
+            }
+            Decision::Unavailable => {
+                let refusal = Refusal::new(
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    "weir: this needs approval, and nobody can be asked now",
+                )
+                .hint("the control plane cannot be reached; try again later");
+                self.refuse_deferred(env, &act, &refusal);
+                Ok(())
+            }
+        }
+    }
+
+    /// Judges again, with what people gave, before it is spent.
+    fn redeem(
+        &mut self,
+        env: &mut Env<'_>,
+        digest: Digest,
+        plan: &Arc<Plan>,
+        act: Deferred,
+        grant: Grant,
+    ) -> Result<(), End> {
+        let fresh = match self.plan(env, &plan.text) {
+            Ok(fresh) => fresh,
+            Err(super::desk::Trouble::Refused(refusal)) => {
+                self.refuse_deferred(env, &act, &refusal);
+                return Ok(());
+            }
+            Err(super::desk::Trouble::Wait) => {
+                // The catalogue changed meanwhile: what was approved may mean something else now.
+                self.refuse_deferred(env, &act, &Refusal::unapproved(
+                    "the catalogue changed while people decided; run the statement again",
+                    grant.approval,
+                ));
+                self.waiting = Some(Waiting::Catalog);
+                return Ok(());
+            }
+        };
+        let judgement = fresh.judge_approved(&self.question(env), &grant.groups);
+        match &judgement.verdict {
+            Verdict::Allow => {
+                env.out.effects.push(Effect::RedeemApproval { id: grant.approval, digest });
+                self.waiting = Some(Waiting::Redeem { approval: grant.approval, judgement, grant, plan: fresh, act });
+                Ok(())
+            }
+            Verdict::Hold(_) => {
+                let why = "the approval does not cover what policy asks for now";
+                self.refuse_deferred(env, &act, &Refusal::unapproved(why, grant.approval));
+                Ok(())
+            }
+            Verdict::Deny(denial) => {
+                let refusal = Refusal::denied(denial, &judgement);
+                self.refuse_deferred(env, &act, &refusal);
+                Ok(())
+            }
+        }
+    }
+
+    /// The approval was spent for us, or was not there.
+    pub(crate) fn on_redeemed(&mut self, env: &mut Env<'_>, id: ApprovalId, granted: bool) -> Result<(), End> {
+        let Some(Waiting::Redeem { approval, judgement, grant, plan, act }) = self.waiting.take() else {
+            return Ok(());
+        };
+        if approval != id {
+            self.waiting = Some(Waiting::Redeem { approval, judgement, grant, plan, act });
+            return Ok(());
+        }
+        if !granted {
+            let refusal = Refusal::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                &format!("weir: approval {approval} was used before, or can no longer be used"),
+            );
+            self.refuse_deferred(env, &act, &refusal);
+            return Ok(());
+        }
+        self.run_deferred(env, act, &plan, &judgement, &grant)
+    }
+
+    /// The client asks to cancel. What waits for people is withdrawn; what runs is the server's to cancel.
+    pub(crate) fn on_cancel(&mut self, env: &mut Env<'_>) {
+        match self.waiting.take() {
+            Some(Waiting::Approval { request, act, .. }) => {
+                env.out.effects.push(Effect::WithdrawApproval(request));
+                let refusal =
+                    Refusal::new(SqlState::QUERY_CANCELED, "canceling statement due to user request");
+                self.refuse_deferred(env, &act, &refusal);
+            }
+            other => {
+                self.waiting = other;
+                if let Some(request) = &self.cancel {
+                    env.out.effects.push(Effect::SendCancel { target: self.context.target, request: request.clone() });
+                }
+            }
+        }
+    }
+
+    /// Nobody decided while the client could wait. The request stays open.
+    pub(crate) fn on_deadline(&mut self, env: &mut Env<'_>) {
+        let now = env.now.mono_ns;
+        match self.waiting.take() {
+            Some(Waiting::Approval { request, act, deadline_ns, .. }) if deadline_ns <= now => {
+                self.refuse_deferred(env, &act, &Refusal::unapproved("nobody has decided yet", request));
+            }
+            other => self.waiting = other,
+        }
+    }
+
+    /// The client went away, or the session is ended: nobody waits any more.
+    pub(crate) fn withdraw(&mut self, env: &mut Env<'_>) {
+        if let Some(Waiting::Approval { request, .. }) = &self.waiting {
+            env.out.effects.push(Effect::WithdrawApproval(*request));
+        }
+        self.waiting = None;
+    }
+
+    pub(crate) fn refuse_deferred(&mut self, env: &mut Env<'_>, act: &Deferred, refusal: &Refusal) {
+        let (tag, frame): (ClientTag, &Bytes) = match act {
+            Deferred::Query { frame, .. } => (ClientTag::Query, frame),
+            Deferred::Execute { frame, .. } => (ClientTag::Execute, frame),
+        };
+        let frame = frame.clone();
+        self.refuse(env, tag, &frame, refusal);
+    }
+}
+
+fn groups(terms: &HoldTerms) -> String {
+    terms.approvers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+/// The parts of a principal that an approval is bound to: not the process, which may be
+/// another one when the operation is asked again.
+#[derive(Debug)]
+#[expect(dead_code, reason = "read through Debug, which names each field")]
+struct ApprovalSubject<'a> {
+    workload: Option<(&'a str, u32)>,
+    identity: Option<(&'a str, &'a str)>,
+    agent: Option<&'a str>,
+}
+
+impl<'a> ApprovalSubject<'a> {
+    fn of(principal: &'a weir_facts::Principal) -> Self {
+        Self {
+            workload: principal.workload.as_ref().map(|workload| (&*workload.name, workload.uid)),
+            identity: principal.identity.as_ref().map(|identity| (&*identity.issuer, &*identity.subject)),
+            agent: principal.agent.as_ref().map(|agent| &*agent.name),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A text of SQL as it was analysed and judged for one scope: who asks, in which database,
+//! under which catalogue and policy.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use weir_facts::{Access, Action, ConnectionName, Denial, Group, HoldTerms, Now, Principal, Reveal, Verdict};
+use weir_policy::{JudgeContext, Judgement, Reads};
+use weir_sql::{Catalog, CopyDirection, Limits, Refusal, Sensitive, SessionFacts, Statement, StatementKind, Unlabelled};
+
+use super::cache::ScopeId;
+use crate::world::World;
+
+/// What judging hangs on, beside the text.
+pub(crate) struct Question<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) connection: &'a ConnectionName,
+    pub(crate) principal: &'a Principal,
+    pub(crate) source: IpAddr,
+    pub(crate) database: &'a str,
+    pub(crate) role: &'a str,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) sensitive: &'a Sensitive,
+    pub(crate) now: Now,
+    pub(crate) in_transaction: bool,
+    pub(crate) uncommitted_ddl: bool,
+}
+
+/// An analysed and judged text. What a session does with it hangs on [`Plan::judgement`].
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Where it was judged.
+    pub(crate) scope: ScopeId,
+    /// The text itself, to be judged again when the world has changed.
+    pub(crate) text: Arc<str>,
+    /// Its statements, in order.
+    pub(crate) steps: Vec<Statement>,
+    /// What policy says of all of them together.
+    pub(crate) judgement: Judgement,
+    /// Everything asked, as policy saw it.
+    pub(crate) accesses: Vec<Access>,
+    /// The same for records: action and resource id.
+    pub(crate) access_ids: Vec<(Action, String)>,
+    /// Column and mask rule, for records.
+    pub(crate) masked: Vec<(String, String)>,
+    /// The text with constants replaced, for records.
+    pub(crate) summary: String,
+}
+
+impl Plan {
+    /// Analyses and judges a text.
+    ///
+    /// # Errors
+    /// [`Refusal`] where the text was not understood; nothing of it may be sent.
+    pub(crate) fn make(text: &str, scope: ScopeId, question: &Question<'_>) -> Result<Self, Refusal> {
+        let session = SessionFacts { uncommitted_ddl: question.uncommitted_ddl };
+        let steps = weir_sql::analyse(text, question.catalog, question.sensitive, &session, &Limits::default())?;
+        let summary = summary(steps.iter().map(|statement| statement.normalised.as_str()));
+        let mut accesses: Vec<_> = steps.iter().flat_map(|step| step.accesses.iter().cloned()).collect();
+        accesses.sort();
+        accesses.dedup();
+        let access_ids =
+            accesses.iter().map(|access| (access.action, access.resource_id(question.connection))).collect();
+        let judgement = judge(&steps, question, &[]);
+        Ok(Self { scope, text: text.into(), masked: masked(&steps, question.catalog), steps, judgement, accesses, access_ids, summary })
+    }
+
+    /// Judges it again, with approvals that people have given.
+    pub(crate) fn judge_approved(&self, question: &Question<'_>, approvals: &[Group]) -> Judgement {
+        judge(&self.steps, question, approvals)
+    }
+
+    /// Whether it only reads, so that its record needs no disk before it runs.
+    pub(crate) fn is_plain_read(&self) -> bool {
+        self.steps.iter().all(|step| step.is_plain_read || matches!(step.kind, StatementKind::Begin | StatementKind::Commit | StatementKind::Rollback | StatementKind::Show { .. }))
+    }
+
+    /// Whether any of its statements touches relations with sensitive columns.
+    pub(crate) fn is_sensitive(&self) -> bool {
+        self.steps.iter().any(|step| step.sensitive)
+    }
+
+    /// The word for records.
+    pub(crate) fn verdict_word(&self) -> &'static str {
+        match self.judgement.verdict {
+            Verdict::Allow if self.masked.is_empty() => "allow",
+            Verdict::Allow => "mask",
+            Verdict::Hold(_) => "hold",
+            Verdict::Deny(_) => "deny",
+        }
+    }
+}
+
+/// The columns that are not clear to a principal, closed over the catalogue.
+pub(crate) fn sensitive(
+    world: &World,
+    connection: &ConnectionName,
+    principal: &Principal,
+    context: &JudgeContext<'_>,
+    catalog: &Catalog,
+) -> Sensitive {
+    let snapshot = &world.snapshot;
+    let labelled = snapshot.labels(connection).map(|(column, _)| {
+        let reveal = snapshot.reveal(principal, connection, column, context);
+        (column.clone(), reveal)
+    });
+    let unlabelled = match snapshot.unlabelled(connection) {
+        weir_policy::Unlabelled::Clear => Unlabelled::Clear,
+        weir_policy::Unlabelled::Mask(rule) => {
+            Unlabelled::Hidden(Reveal::Mask(rule.clone(), weir_facts::PolicyId("masks.toml:unlabelled".into())))
+        }
+    };
+    Sensitive::close(catalog, labelled, &unlabelled)
+}
+
+fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> Judgement {
+    let one = |step: &Statement| {
+        if let Some(denial) = shape(step) {
+            return Judgement::refused(denial);
+        }
+        let context = JudgeContext {
+            now: question.now,
+            clock: question.world.clock,
+            source: question.source,
+            approvals,
+            in_transaction: question.in_transaction,
+            has_where: step.has_where,
+            database: question.database,
+            role: question.role,
+            arguments: None,
+        };
+        question.world.snapshot.judge(question.principal, question.connection, &step.accesses, &context)
+    };
+    Judgement::all(steps.iter().map(one))
+}
+
+/// What Weir refuses whatever policy says, because it could not keep its promise for it.
+fn shape(step: &Statement) -> Option<Denial> {
+    let columns = step.columns.iter().flatten();
+    if let Some(denial) = columns.into_iter().find_map(|column| match &column.reveal {
+        Reveal::Deny(denial) => Some(denial.clone()),
+        Reveal::Clear | Reveal::Mask(..) => None,
+    }) {
+        return Some(denial);
+    }
+    let copies = matches!(step.kind, StatementKind::Copy { direction: CopyDirection::ToClient });
+    (step.sensitive && copies).then(|| Denial {
+        outside: "COPY of a relation with masked columns is refused; SELECT the columns instead".into(),
+        inside: "COPY TO of a relation with sensitive columns".into(),
+        policies: Vec::new(),
+    })
+}
+
+fn summary<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    texts.collect::<Vec<_>>().join("; ")
+}
+
+fn masked(steps: &[Statement], catalog: &Catalog) -> Vec<(String, String)> {
+    let columns = steps.iter().flat_map(|step| step.columns.iter().flatten());
+    let mut masked: Vec<_> = columns
+        .filter_map(|column| match &column.reveal {
+            Reveal::Mask(rule, _) => {
+                let origin = column.origins.first().and_then(|id| catalog.column_name(*id));
+                Some((origin.map_or_else(|| column.name.to_string(), |name| name.to_string()), rule.to_string()))
+            }
+            Reveal::Clear | Reveal::Deny(_) => None,
+        })
+        .collect();
+    masked.sort();
+    masked.dedup();
+    masked
+}
+
+/// Whether a judgement may be kept and used again for the same text.
+pub(crate) fn is_cacheable(judgement: &Judgement) -> bool {
+    judgement.cacheable && !judgement.reads.any(Reads::CLOCK)
+}
+
+/// What an approval needs, if the verdict is to hold.
+pub(crate) const fn hold_terms(judgement: &Judgement) -> Option<&HoldTerms> {
+    match &judgement.verdict {
+        Verdict::Hold(terms) => Some(terms),
+        Verdict::Allow | Verdict::Deny(_) => None,
+    }
+}

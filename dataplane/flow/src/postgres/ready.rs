@@ -1,0 +1,163 @@
+//! A running session's two streams: frames in, frames out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_facts::Side;
+use weir_postgres::frame::{ClientReader, ClientTag, Place, ServerReader, ServerTag, Step, Streamed};
+use weir_postgres::message::TransactionStatus;
+use weir_postgres::refuse::SqlState;
+
+use super::client::Act;
+use super::context::Context;
+use super::desk::{Desk, Waiting};
+use super::end::{End, unreadable};
+use super::refusal::Refusal;
+use super::server::deliver;
+use crate::io::{CatalogCell, Env, Event, Piece};
+use crate::release::Released;
+
+/// A running session.
+pub(crate) struct Ready {
+    client: ClientReader,
+    server: ServerReader,
+    pub(crate) desk: Desk,
+}
+
+impl Ready {
+    /// A session whose server has accepted Weir's login; `server` has read up to there.
+    pub(crate) fn new(context: Context, cell: Arc<CatalogCell>, server: ServerReader, env: &mut Env<'_>) -> Self {
+        Self { client: ClientReader::new(), server, desk: Desk::new(context, cell, env) }
+    }
+
+    /// Reads what a side sent. Returns how much was taken.
+    pub(crate) fn handle_bytes(&mut self, env: &mut Env<'_>, side: Side, input: &mut [u8]) -> Result<usize, End> {
+        match side {
+            Side::Client => self.client_bytes(env, input),
+            Side::Server => self.server_bytes(env, input),
+        }
+    }
+
+    fn client_bytes(&mut self, env: &mut Env<'_>, input: &mut [u8]) -> Result<usize, End> {
+        let mut at = 0;
+        while self.desk.waiting.is_none() {
+            let streamed = Streamed::only(ClientTag::CopyData);
+            let step = self.client.next(input, &mut at, streamed).map_err(|error| unreadable(Side::Client, error))?;
+            match step {
+                None => break,
+                Some(Step::Piece(piece)) => {
+                    if self.desk.admit_copy_data()? {
+                        let header = piece.header.map(|header| Piece::Bytes(Bytes::copy_from_slice(&header)));
+                        env.out.to_server.extend(header);
+                        env.out.to_server.push(Piece::Span(piece.range));
+                    }
+                }
+                Some(Step::Frame(frame)) => {
+                    let place = frame.place.clone();
+                    match self.desk.on_client(env, frame.tag, frame.bytes())? {
+                        Act::Forward | Act::Release(_) => {
+                            let piece = match place {
+                                Place::Span(span) => Piece::Span(span),
+                                Place::Assembled => Piece::Bytes(self.client.take_assembled().into()),
+                            };
+                            env.out.to_server.push(piece);
+                        }
+                        Act::Done => {}
+                        Act::PutBack => {
+                            self.client.put_back(&place, &mut at);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    fn server_bytes(&mut self, env: &mut Env<'_>, input: &mut [u8]) -> Result<usize, End> {
+        let mut at = 0;
+        loop {
+            let streamed = if self.desk.edits_rows() {
+                Streamed::NONE
+            } else {
+                Streamed::both(ServerTag::DataRow, ServerTag::CopyData)
+            };
+            let step = self.server.next(input, &mut at, streamed).map_err(|error| unreadable(Side::Server, error))?;
+            match step {
+                None => break,
+                Some(Step::Piece(piece)) => {
+                    self.desk.session.on_bulk(piece.tag, piece.frames, piece.bytes())?;
+                    let header = piece.header.map(|header| Piece::Bytes(Bytes::copy_from_slice(&header)));
+                    env.out.to_client.extend(header);
+                    env.out.to_client.push(Piece::Span(piece.range));
+                }
+                Some(Step::Frame(mut frame)) => {
+                    let place = frame.place.clone();
+                    let answer = self.desk.on_server(env, frame.tag, frame.body_mut())?;
+                    deliver(env, answer, place, || self.server.take_assembled());
+                }
+            }
+        }
+        self.leave_if_drained()?;
+        Ok(at)
+    }
+
+    /// Something that was asked for happened.
+    pub(crate) fn handle_event(&mut self, env: &mut Env<'_>, event: Event) -> Result<(), End> {
+        match event {
+            Event::Catalog(Ok(cell)) => {
+                self.desk.on_catalog(cell);
+                Ok(())
+            }
+            Event::Catalog(Err(reason)) => Err(Refusal::new(
+                SqlState::CONNECTION_FAILURE,
+                "weir: the catalogue cannot be read, so nothing can be judged",
+            )
+            .inside(reason)
+            .into()),
+            Event::Synced(synced) => self.on_synced(env, synced),
+            Event::SyncFailed => Err(Refusal::unrecorded().into()),
+            Event::Approval { request, approval, decision } => self.desk.on_decision(env, request, approval, decision),
+            Event::Redeemed { id, granted } => self.desk.on_redeemed(env, id, granted),
+            Event::CancelRequested => {
+                self.desk.on_cancel(env);
+                Ok(())
+            }
+            Event::WorldChanged => self.desk.check_connect(env),
+            Event::Locked { reason } => {
+                let message = format!("weir: this session was ended by an operator: {reason}");
+                Err(Refusal::new(SqlState::ADMIN_SHUTDOWN, &message).into())
+            }
+            Event::Drain => {
+                self.desk.is_draining = true;
+                self.leave_if_drained()
+            }
+            Event::Dialed | Event::DialFailed { .. } | Event::TlsUp { .. } | Event::TlsFailed { .. } => {
+                Err(End::Broken("a connection event in a running session"))
+            }
+        }
+    }
+
+    fn on_synced(&mut self, env: &mut Env<'_>, synced: weir_audit::RecordSeq) -> Result<(), End> {
+        match self.desk.waiting.take() {
+            Some(Waiting::Durable { seq, operation, permit, receipt, act }) if seq <= synced => {
+                let released = Released::new(operation, permit, receipt)?;
+                self.desk.send_deferred(env, act, released)
+            }
+            other => {
+                self.desk.waiting = other;
+                Ok(())
+            }
+        }
+    }
+
+    /// A draining flow ends where no transaction is open and nothing runs.
+    fn leave_if_drained(&self) -> Result<(), End> {
+        let idle = self.desk.session.is_quiet() && self.desk.session.status() == TransactionStatus::Idle;
+        if self.desk.is_draining && idle && self.desk.waiting.is_none() {
+            let message = "weir: this host's guard is restarting; connect again";
+            return Err(Refusal::new(SqlState::ADMIN_SHUTDOWN, message).into());
+        }
+        Ok(())
+    }
+}

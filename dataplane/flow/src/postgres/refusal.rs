@@ -1,0 +1,98 @@
+//! What a client is told when it may not, in PostgreSQL's words, and what the record says.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use weir_facts::{ApprovalId, Denial, PolicyId};
+use weir_policy::Judgement;
+use weir_postgres::refuse::{self, Severity, SqlState};
+
+/// A refusal: the outside message, and the inside reason, which does not leave.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: SqlState,
+    pub(crate) message: Arc<str>,
+    pub(crate) hint: Option<String>,
+    pub(crate) inside: String,
+    pub(crate) policies: Vec<PolicyId>,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: SqlState, message: &str) -> Self {
+        Self { code, message: message.into(), hint: None, inside: message.to_owned(), policies: Vec::new() }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn inside(mut self, inside: impl Into<String>) -> Self {
+        self.inside = inside.into();
+        self
+    }
+
+    /// Policy said no.
+    pub(crate) fn denied(denial: &Denial, judgement: &Judgement) -> Self {
+        let mut policies: Vec<_> = denial.policies.iter().chain(&judgement.policies).cloned().collect();
+        policies.sort();
+        policies.dedup();
+        let hint = if policies.is_empty() {
+            "no policy permits this; ask whoever keeps the policies of this connection".to_owned()
+        } else {
+            format!("refused by policy {}", names(&policies))
+        };
+        Self {
+            code: SqlState::INSUFFICIENT_PRIVILEGE,
+            message: format!("weir: {}", denial.outside).into(),
+            hint: Some(hint),
+            inside: denial.inside.to_string(),
+            policies,
+        }
+    }
+
+    /// People were asked and have not agreed, or not yet.
+    pub(crate) fn unapproved(why: &str, approval: ApprovalId) -> Self {
+        Self::new(SqlState::INSUFFICIENT_PRIVILEGE, &format!("weir: {why}"))
+            .hint(format!("approval {approval}: run the same statement again once it is granted, outside a transaction"))
+            .inside(format!("{why}; approval {approval}"))
+    }
+
+    /// The record could not be kept.
+    pub(crate) fn unrecorded() -> Self {
+        Self::new(SqlState::DISK_FULL, "weir: the operation could not be recorded and was not run")
+            .hint("the audit ledger takes no more records; its host's operator must make room")
+    }
+
+    /// The ErrorResponse.
+    pub(crate) fn to_frame(&self, severity: Severity) -> Vec<u8> {
+        let (message, hint) = (&*self.message, self.hint.as_deref());
+        refuse::Refusal { severity, code: self.code, message, detail: None, hint }.to_frame()
+    }
+}
+
+impl From<weir_sql::Refusal> for Refusal {
+    fn from(refusal: weir_sql::Refusal) -> Self {
+        use weir_sql::Refusal as R;
+        let inside = refusal.to_string();
+        match refusal {
+            R::Syntax { message } => Self::new(SqlState::SYNTAX_ERROR, &message).inside(inside),
+            R::TooLong { .. } | R::TooDeep { .. } | R::TooMany { .. } => {
+                Self::new(SqlState::LIMIT_EXCEEDED, &format!("weir: {inside}"))
+            }
+            R::UnknownRelation(name) => {
+                Self::new(SqlState::INSUFFICIENT_PRIVILEGE, &format!("weir: relation \"{name}\" is not in the catalogue"))
+                    .hint("it does not exist, or was made by another session a moment ago: try again")
+                    .inside(inside)
+            }
+            _ => Self::new(SqlState::INSUFFICIENT_PRIVILEGE, "weir: the statement was not understood and was not run").inside(inside),
+        }
+    }
+}
+
+fn names(policies: &[PolicyId]) -> String {
+    policies.iter().enumerate().fold(String::new(), |mut text, (index, policy)| {
+        let _ = write!(text, "{}{}", if index == 0 { "" } else { ", " }, policy.0);
+        text
+    })
+}

@@ -1,0 +1,335 @@
+//! A running session's answers from the server: matched to what was asked, checked against
+//! what was predicted, edited, recorded.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_postgres::frame::{Place, ServerTag};
+use weir_postgres::message::{BackendKeyData, RowDescription, TransactionStatus};
+use weir_postgres::refuse;
+use weir_postgres::rows;
+use weir_postgres::startup::encode_cancel;
+use weir_postgres::session::{Described, Disposal, Origin, Ticket, What};
+
+use super::context::Ending;
+use super::desk::{Desk, Freshness, JudgedStatement, Running};
+use super::end::End;
+use super::layout::Layout;
+use super::opening::cancel_key;
+use crate::io::{Effect, Env, Piece};
+
+/// What becomes of a server's frame.
+pub(crate) enum Answer {
+    /// It goes to the client as it is now: cells may have been masked where they lie.
+    Forward,
+    /// These bytes go instead.
+    Instead(Bytes),
+    /// Nothing goes.
+    Swallow,
+}
+
+/// A server's frame, understood, without borrowing the session.
+struct Understood {
+    disposal: Disposal,
+    what: Meaning,
+    ticket: Option<Ticket>,
+    origin: Origin,
+    statement: Option<JudgedStatement>,
+}
+
+/// The part of [`What`] that matters here.
+enum Meaning {
+    Columns { of: Described, has_columns: bool },
+    Row,
+    Ended { outcome: String, rows: u64, bytes: u64, kind: Ended },
+    Ready(TransactionStatus),
+    Text,
+    Parameter,
+    Notification,
+    CancelKey,
+    Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Completed,
+    Failed,
+    Refused,
+}
+
+impl Desk {
+    /// Whether the rows that come next are edited, so that each must be seen whole.
+    pub(crate) fn edits_rows(&self) -> bool {
+        let Some(head) = self.session.head() else { return true };
+        match (head.layout, head.statement) {
+            (Some(layout), _) => !layout.is_clear(),
+            // Not described yet: the description, or a refusal, comes first.
+            (None, Some(statement)) => {
+                let plan = statement.plan.plan();
+                statement.plan.statement(&plan).is_none_or(|statement| statement.sensitive)
+            }
+            (None, None) => true,
+        }
+    }
+
+    /// Deals with a whole frame of the server's. Cells are masked in `body` where they lie.
+    pub(crate) fn on_server(&mut self, env: &mut Env<'_>, tag: ServerTag, body: &mut [u8]) -> Result<Answer, End> {
+        let understood = self.understand(tag, body)?;
+        let answer = self.meaning(env, &understood, tag, body)?;
+        Ok(match (understood.disposal, answer) {
+            (Disposal::Replace(bytes), _) => Answer::Instead(bytes.into()),
+            (Disposal::Swallow, _) => Answer::Swallow,
+            (Disposal::Forward, answer) => answer,
+        })
+    }
+
+    fn understand(&mut self, tag: ServerTag, body: &[u8]) -> Result<Understood, End> {
+        let event = self.session.on_server(tag, body)?;
+        let what = match event.what {
+            What::Columns { of, has_columns } => Meaning::Columns { of, has_columns },
+            What::Row => Meaning::Row,
+            What::Completed { tag, tally } => Meaning::Ended {
+                outcome: tag.to_owned(),
+                rows: tally.rows,
+                bytes: tally.bytes,
+                kind: Ended::Completed,
+            },
+            What::Empty => Meaning::Ended { outcome: String::new(), rows: 0, bytes: 0, kind: Ended::Completed },
+            What::Suspended { tally } => Meaning::Ended {
+                outcome: "PortalSuspended".to_owned(),
+                rows: tally.rows,
+                bytes: tally.bytes,
+                kind: Ended::Completed,
+            },
+            What::Failed { code, tally, .. } => {
+                Meaning::Ended { outcome: code.to_owned(), rows: tally.rows, bytes: tally.bytes, kind: Ended::Failed }
+            }
+            What::Refused { .. } => {
+                Meaning::Ended { outcome: "refused".to_owned(), rows: 0, bytes: 0, kind: Ended::Refused }
+            }
+            What::Ready(status) => Meaning::Ready(status),
+            What::Notice => Meaning::Text,
+            What::Parameter { .. } => Meaning::Parameter,
+            What::Notification => Meaning::Notification,
+            What::CancelKey => Meaning::CancelKey,
+            What::Parsed | What::Bound | What::Closed | What::Parameters | What::CopyOut | What::CopyIn
+            | What::CopyData | What::CopyDone => Meaning::Other,
+        };
+        Ok(Understood {
+            disposal: event.disposal,
+            what,
+            ticket: event.ticket,
+            origin: event.origin,
+            statement: event.statement.cloned(),
+        })
+    }
+
+    fn meaning(&mut self, env: &mut Env<'_>, seen: &Understood, tag: ServerTag, body: &mut [u8]) -> Result<Answer, End> {
+        match &seen.what {
+            Meaning::Columns { of, has_columns } => {
+                self.on_columns(*of, *has_columns, seen.statement.as_ref(), body)?;
+                Ok(Answer::Forward)
+            }
+            Meaning::Row => self.on_row(body),
+            Meaning::Ended { outcome, rows, bytes, kind } => {
+                self.on_ended(env, seen, outcome, *rows, *bytes, *kind)?;
+                if *kind == Ended::Failed { self.scrubbed(seen, tag, body) } else { Ok(Answer::Forward) }
+            }
+            Meaning::Ready(status) => {
+                self.on_ready(env, *status)?;
+                Ok(Answer::Forward)
+            }
+            Meaning::Text => self.scrubbed(seen, tag, body),
+            // A payload can carry any value of the database: it goes on only where none is hidden.
+            Meaning::Notification if !self.scope.sensitive.is_empty() => Ok(Answer::Swallow),
+            Meaning::Notification | Meaning::Parameter | Meaning::Other => Ok(Answer::Forward),
+            Meaning::CancelKey => self.on_cancel_key(env, body),
+        }
+    }
+
+    /// The server's key stays here; the client gets one of Weir's.
+    fn on_cancel_key(&mut self, env: &mut Env<'_>, body: &[u8]) -> Result<Answer, End> {
+        let BackendKeyData { process, key } = BackendKeyData::parse(body).map_err(End::server)?;
+        let mut request = Vec::new();
+        encode_cancel(process, key, &mut request).map_err(End::server)?;
+        self.cancel = Some(request.into());
+        // Of the length that the client's protocol version has.
+        let mut random = vec![0; 4 + key.len()];
+        (env.random)(&mut random);
+        let (process, own) = random.split_first_chunk().ok_or(End::Broken("a key of no bytes"))?;
+        let process = u32::from_be_bytes(*process);
+        env.out.effects.push(Effect::OfferCancelKey(cancel_key(process, own)));
+        let mut out = Vec::new();
+        BackendKeyData { process, key: own }.encode(&mut out);
+        Ok(Answer::Instead(out.into()))
+    }
+
+    fn on_columns(
+        &mut self,
+        of: Described,
+        has_columns: bool,
+        statement: Option<&JudgedStatement>,
+        body: &[u8],
+    ) -> Result<(), End> {
+        let statement = statement.ok_or(End::Broken("a description of no statement"))?;
+        let plan = statement.plan.plan();
+        let facts = statement.plan.statement(&plan).ok_or(End::Broken("a plan without its statement"))?;
+        if !has_columns {
+            return Ok(());
+        }
+        let description = RowDescription::parse(body).map_err(End::server)?;
+        let described = (description.len(), description.fields());
+        let layout = match (&facts.columns, facts.sensitive) {
+            (Some(predicted), true) => Layout::predicted(predicted, described)?,
+            (None, true) => return Err(End::Broken("a sensitive statement answers with rows that were not predicted")),
+            (Some(_) | None, false) => Layout::clear(&self.scope.sensitive, described)?,
+        };
+        match of {
+            Described::Statement => {}
+            Described::Portal | Described::Query => {
+                // A portal that is gone by now has no rows to lay out.
+                let _ = self.session.lay_out(layout);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_row(&mut self, body: &mut [u8]) -> Result<Answer, End> {
+        let Some(layout) = self.session.head().and_then(|head| head.layout) else {
+            return Err(End::Broken("a row without a description"));
+        };
+        let key = &self.context.connection.mask_key;
+        let mut out = Vec::new();
+        let change = |column: usize, value: &mut [u8]| layout.edit(column, key, value);
+        match rows::edit(body, layout.count, layout.columns(), change, &mut out).map_err(End::server)? {
+            rows::Edited::InPlace => Ok(Answer::Forward),
+            rows::Edited::Rewritten => Ok(Answer::Instead(out.into())),
+        }
+    }
+
+    /// Errors and notices quote values: where a sensitive column is near, or nobody knows what
+    /// the text is about, only its kind passes.
+    fn scrubbed(&self, seen: &Understood, tag: ServerTag, body: &[u8]) -> Result<Answer, End> {
+        let near = match &seen.statement {
+            Some(statement) => {
+                let plan = statement.plan.plan();
+                plan.is_sensitive()
+            }
+            None => !self.scope.sensitive.is_empty() && self.session.outstanding() > 0,
+        };
+        if !near {
+            return Ok(Answer::Forward);
+        }
+        let mut out = Vec::new();
+        refuse::scrub(tag, body, &mut out).map_err(End::server)?;
+        Ok(Answer::Instead(out.into()))
+    }
+
+    fn on_ended(
+        &mut self,
+        env: &mut Env<'_>,
+        seen: &Understood,
+        outcome: &str,
+        rows: u64,
+        bytes: u64,
+        kind: Ended,
+    ) -> Result<(), End> {
+        if kind == Ended::Completed
+            && let Some(statement) = &seen.statement
+        {
+            self.note_effects(statement);
+        }
+        let Some(ticket) = seen.ticket.filter(|_| seen.origin == Origin::Client) else { return Ok(()) };
+        self.forget_skipped(env, ticket)?;
+        let Some(running) = self.running.front_mut().filter(|running| running.ticket == ticket) else { return Ok(()) };
+        running.rows += rows;
+        running.bytes += bytes;
+        if !running.outcome.is_empty() {
+            running.outcome.push_str("; ");
+        }
+        running.outcome.push_str(outcome);
+        // A Query's outcome is whole at ReadyForQuery.
+        if running.is_query { Ok(()) } else { self.close_front(env) }
+    }
+
+    /// A statement that changes the catalogue has run.
+    fn note_effects(&mut self, statement: &JudgedStatement) {
+        let plan = statement.plan.plan();
+        if statement.plan.statement(&plan).is_some_and(|statement| statement.changes_catalog) {
+            self.uncommitted_ddl = true;
+        }
+    }
+
+    /// Operations before this one were skipped by the server after an error.
+    fn forget_skipped(&mut self, env: &mut Env<'_>, ticket: Ticket) -> Result<(), End> {
+        while self.running.front().is_some_and(|running| running.ticket < ticket) {
+            if let Some(running) = self.running.front_mut()
+                && running.outcome.is_empty()
+            {
+                running.outcome.push_str("skipped");
+            }
+            self.close_front(env)?;
+        }
+        Ok(())
+    }
+
+    fn close_front(&mut self, env: &mut Env<'_>) -> Result<(), End> {
+        let Some(running) = self.running.pop_front() else { return Ok(()) };
+        let Running { operation, begun_ns, rows, bytes, outcome, .. } = running;
+        let duration_us = env.now.mono_ns.saturating_sub(begun_ns) / 1_000;
+        let ending = Ending { rows, bytes, duration_us, outcome: &outcome };
+        let _ = self.context.keep_outcome(env, operation, ending)?;
+        Ok(())
+    }
+
+    fn on_ready(&mut self, env: &mut Env<'_>, status: TransactionStatus) -> Result<(), End> {
+        // Everything sent before this ReadyForQuery's Sync or Query has ended.
+        let open = self.session.outstanding();
+        while !self.running.is_empty() && (open == 0 || self.is_front_over()) {
+            if let Some(running) = self.running.front_mut()
+                && running.outcome.is_empty()
+                && !running.is_query
+            {
+                running.outcome.push_str("skipped");
+            }
+            self.close_front(env)?;
+        }
+        self.settle_transaction(status);
+        Ok(())
+    }
+
+    fn is_front_over(&self) -> bool {
+        let next = self.session.head().map(|head| head.ticket);
+        self.running.front().is_some_and(|running| next.is_none_or(|next| running.ticket < next))
+    }
+
+    /// What is known of the session is recorded when it ends with operations under way.
+    pub(crate) fn abandon(&mut self, env: &mut Env<'_>, why: &str) {
+        while let Some(running) = self.running.front_mut() {
+            if running.outcome.is_empty() {
+                running.outcome.push_str(why);
+            }
+            if self.close_front(env).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The catalogue that was asked for is there.
+    pub(crate) fn on_catalog(&mut self, cell: Arc<crate::io::CatalogCell>) {
+        self.cell = cell;
+        self.freshness = Freshness::Reread;
+        self.waiting = None;
+    }
+}
+
+/// Queues a server's frame for the client.
+pub(crate) fn deliver(env: &mut Env<'_>, answer: Answer, place: Place, assembled: impl FnOnce() -> Vec<u8>) {
+    let piece = match (answer, place) {
+        (Answer::Swallow, _) => return,
+        (Answer::Instead(bytes), _) => Piece::Bytes(bytes),
+        (Answer::Forward, Place::Span(span)) => Piece::Span(span),
+        (Answer::Forward, Place::Assembled) => Piece::Bytes(assembled().into()),
+    };
+    env.out.to_client.push(piece);
+}

@@ -1,0 +1,48 @@
+//! Keys of CancelRequests, across workers: which flow offered a key, so that a request
+//! that arrives on another worker finds it.
+
+use std::collections::HashMap;
+
+use weir_facts::FlowId;
+use weir_flow::CancelKey;
+
+use super::workers::WorkerIndex;
+
+/// Where a flow lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The worker that owns it.
+    pub worker: WorkerIndex,
+    /// The flow.
+    pub flow: FlowId,
+}
+
+/// All keys on offer.
+#[derive(Debug, Default)]
+pub struct CancelKeys {
+    places: HashMap<CancelKey, Place>,
+    keys: HashMap<FlowId, CancelKey>,
+}
+
+impl CancelKeys {
+    /// A flow offers its key; it has one.
+    pub fn offer(&mut self, key: CancelKey, place: Place) {
+        if let Some(old) = self.keys.insert(place.flow, key.clone()) {
+            self.places.remove(&old);
+        }
+        self.places.insert(key, place);
+    }
+
+    /// Where a request with this key belongs.
+    #[must_use]
+    pub fn place(&self, key: &CancelKey) -> Option<Place> {
+        self.places.get(key).copied()
+    }
+
+    /// A flow is over.
+    pub fn forget(&mut self, flow: FlowId) {
+        if let Some(key) = self.keys.remove(&flow) {
+            self.places.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Catalogues of the registered databases, read over Weir's own connections and kept
+//! fresh: re-read when a flow asks for a newer one, and polled for changes by others.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::sync::Mutex;
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
+use weir_facts::ConnectionName;
+use weir_flow::{CatalogCell, Connection, Target};
+use weir_sql::{Catalog, Epoch};
+
+use super::server_tls::ServerTls;
+
+/// How often a database is asked whether its catalogue changed. A change by others is
+/// believed late by at most this much; SECURITY.md says so.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How long one catalogue query may take before the flow that waits for it is refused.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The name under which these sessions appear in the server's log and pg_stat_activity.
+const APPLICATION_NAME: &str = "weir-catalog";
+
+type Key = (ConnectionName, Arc<str>);
+
+/// All catalogues of this process. Lives on the control thread.
+pub struct Catalogs {
+    databases: Mutex<HashMap<Key, Rc<Database>>>,
+    tls: ServerTls,
+}
+
+/// One database: its session and its newest catalogue.
+struct Database {
+    session: Mutex<Option<Client>>,
+    cell: Mutex<Option<Arc<CatalogCell>>>,
+}
+
+impl Catalogs {
+    /// No catalogue yet.
+    pub fn new(tls: ServerTls) -> Rc<Self> {
+        Rc::new(Self { databases: Mutex::new(HashMap::new()), tls })
+    }
+
+    /// The catalogue of a database, read now unless one is at hand whose epoch is not `stale`.
+    pub async fn cell(
+        self: &Rc<Self>,
+        connection: &Arc<Connection>,
+        database: &Arc<str>,
+        stale: Option<Epoch>,
+    ) -> Result<Arc<CatalogCell>> {
+        let entry = self.entry(connection, database).await;
+        let mut cell = entry.cell.lock().await;
+        if let Some(cell) = &*cell
+            && stale.is_none_or(|stale| cell.epoch() != stale)
+        {
+            return Ok(cell.clone());
+        }
+        let catalog = Arc::new(self.read(&entry, connection, database).await?);
+        if let Some(cell) = &*cell {
+            cell.store(catalog);
+            return Ok(cell.clone());
+        }
+        let first = Arc::new(CatalogCell::new(catalog));
+        *cell = Some(first.clone());
+        drop(cell);
+        self.poll(entry, connection.clone(), database.clone());
+        Ok(first)
+    }
+
+    async fn entry(&self, connection: &Arc<Connection>, database: &Arc<str>) -> Rc<Database> {
+        let key = (connection.name.clone(), database.clone());
+        let mut databases = self.databases.lock().await;
+        let fresh = || Rc::new(Database { session: Mutex::new(None), cell: Mutex::new(None) });
+        databases.entry(key).or_insert_with(fresh).clone()
+    }
+
+    /// Reads everything again, over the session at hand or a new one.
+    async fn read(&self, entry: &Database, connection: &Connection, database: &str) -> Result<Catalog> {
+        let mut session = entry.session.lock().await;
+        if session.as_ref().is_none_or(Client::is_closed) {
+            *session = Some(self.connect(connection, database).await?);
+        }
+        let client = session.as_ref().ok_or_else(|| anyhow!("no session"))?;
+        match tokio::time::timeout(QUERY_TIMEOUT, read_all(client)).await {
+            Ok(Ok(catalog)) => Ok(catalog),
+            Ok(Err(error)) => {
+                *session = None;
+                Err(error)
+            }
+            Err(_) => {
+                *session = None;
+                Err(anyhow!("the catalogue of {database} did not answer within {} s", QUERY_TIMEOUT.as_secs()))
+            }
+        }
+    }
+
+    async fn connect(&self, connection: &Connection, database: &str) -> Result<Client> {
+        let Target::Postgres(target) = &connection.target else {
+            return Err(anyhow!("{} is not a Postgres server", connection.name));
+        };
+        let credential =
+            target.catalog_credential().with_context(|| format!("{} has no credential", connection.name))?;
+        let address = connection.addresses.first().with_context(|| format!("{} has no address", connection.name))?;
+        let mut config = Config::new();
+        config
+            .host(address.ip().to_string())
+            .port(address.port())
+            .user(&*credential.role)
+            .password(credential.password.as_bytes())
+            .dbname(database)
+            .application_name(APPLICATION_NAME)
+            .options("-c search_path=pg_catalog -c default_transaction_read_only=on")
+            .connect_timeout(QUERY_TIMEOUT);
+        self.tls.connect(connection, &mut config).await
+    }
+
+    /// Watches for changes that did not come through Weir.
+    fn poll(self: &Rc<Self>, entry: Rc<Database>, connection: Arc<Connection>, database: Arc<str>) {
+        let catalogs = self.clone();
+        tokio::task::spawn_local(async move {
+            let mut seen = None;
+            loop {
+                tokio::time::sleep(POLL).await;
+                let now = catalogs.fingerprint(&entry).await;
+                if now.is_some() && now == seen {
+                    continue;
+                }
+                match catalogs.read(&entry, &connection, &database).await {
+                    Ok(catalog) => {
+                        if let Some(cell) = &*entry.cell.lock().await {
+                            cell.store(Arc::new(catalog));
+                        }
+                        seen = now;
+                    }
+                    Err(error) => tracing::warn!(connection = %connection.name, %database, %error, "catalogue not read"),
+                }
+            }
+        });
+    }
+
+    async fn fingerprint(&self, entry: &Database) -> Option<String> {
+        let session = entry.session.lock().await;
+        let client = session.as_ref()?;
+        let answer = tokio::time::timeout(QUERY_TIMEOUT, client.simple_query(Catalog::EPOCH_QUERY)).await.ok()?.ok()?;
+        answer.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+    }
+}
+
+async fn read_all(client: &Client) -> Result<Catalog> {
+    let mut tables = Vec::with_capacity(Catalog::QUERIES.len());
+    for (name, query) in Catalog::QUERIES {
+        let answer = client.simple_query(query).await.with_context(|| format!("catalogue query {name}"))?;
+        tables.push(rows(&answer));
+    }
+    Ok(Catalog::from_rows(&tables)?)
+}
+
+fn rows(answer: &[SimpleQueryMessage]) -> Vec<Vec<Option<String>>> {
+    answer
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect()),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,229 @@
+//! A pushed world, checked and compiled: the boundary where protobuf ends.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use weir_api::v1;
+use weir_facts::{ConnectionName, Digest, Group, Identity};
+use weir_flow::{
+    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, McpTarget, PostgresTarget, Settings,
+    Stale, Target, Tls, TlsMode, Token, WorkloadRule, World,
+};
+use weir_mask::MaskKey;
+use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
+use zeroize::Zeroizing;
+
+/// A Postgres statement waits this long for people where the control plane says nothing.
+const POSTGRES_HOLD_S: u32 = 300;
+/// Several MCP clients give up at 60 s; the answer must be there before.
+const MCP_HOLD_S: u32 = 50;
+
+/// What of an update is not in its payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope {
+    /// The version's number.
+    pub version: u64,
+    /// Unix seconds after which the world is stale.
+    pub not_after: u64,
+}
+
+/// Compiles a world, or says what is wrong with it.
+///
+/// # Errors
+/// The first thing in it that cannot be put in force, in words for the operator.
+pub fn compile(envelope: Envelope, world: v1::World) -> Result<World> {
+    let files: Vec<_> = world.bundle.into_iter().map(|file| (file.path, file.content)).collect();
+    let bundle = Bundle::parse(&files).context("policy bundle")?;
+    let facts = world.connections.iter().map(connection_facts).collect::<Result<Vec<_>>>()?;
+    let directory = directory(&world.accounts, &world.workload_rules);
+    let snapshot = Snapshot::compile(Arc::new(bundle), &facts, &directory);
+    let mut credentials = credentials(world.credentials)?;
+    let connections = world
+        .connections
+        .into_iter()
+        .map(|connection| {
+            let name = connection.name.clone();
+            let own = credentials.remove(&name).unwrap_or_default();
+            self::connection(connection, own).with_context(|| format!("connection {name}"))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let (accounts, tokens) = accounts(world.accounts)?;
+    Ok(World {
+        version: envelope.version,
+        snapshot: Arc::new(snapshot),
+        connections: Connections::new(connections),
+        accounts,
+        tokens,
+        workloads: world.workload_rules.into_iter().map(workload_rule).collect::<Result<_>>()?,
+        clock: ClockTrust::Trusted,
+        settings: settings(envelope, world.settings)?,
+    })
+}
+
+fn settings(envelope: Envelope, settings: Option<v1::Settings>) -> Result<Settings> {
+    let settings = settings.unwrap_or_default();
+    let or = |value: u32, default: u32| u64::from(if value == 0 { default } else { value }) * 1_000_000_000;
+    Ok(Settings {
+        durability: Durability::SyncedExceptPlainReads,
+        attribution: Attribution::ApplicationName,
+        postgres_hold_ns: or(settings.postgres_hold_s, POSTGRES_HOLD_S),
+        mcp_hold_ns: or(settings.mcp_hold_s, MCP_HOLD_S),
+        not_after_us: envelope.not_after.saturating_mul(1_000_000),
+        stale: match settings.stale() {
+            v1::Stale::Unspecified | v1::Stale::DenyNew => Stale::DenyNew,
+            v1::Stale::Continue => Stale::Continue,
+            v1::Stale::DenyAll => Stale::DenyAll,
+        },
+    })
+}
+
+fn connection_facts(connection: &v1::Connection) -> Result<ConnectionFacts> {
+    let kind = match connection.kind() {
+        v1::ConnectionKind::Postgres => ConnectionKind::Postgres,
+        v1::ConnectionKind::Mcp => ConnectionKind::Mcp,
+        v1::ConnectionKind::Unspecified => bail!("connection {}: it has no kind", connection.name),
+    };
+    let zone = (!connection.zone.is_empty()).then_some(connection.zone.as_str());
+    Ok(ConnectionFacts::new(ConnectionName::new(&connection.name), kind, &connection.env, zone)?)
+}
+
+fn connection(connection: v1::Connection, credentials: Vec<v1::Credential>) -> Result<Connection> {
+    let key: [u8; 32] =
+        connection.mask_key.as_slice().try_into().map_err(|_| anyhow!("its mask key is not 32 bytes long"))?;
+    let kind = connection.kind();
+    let tls = match connection.tls() {
+        v1::TlsMode::Disable => TlsMode::Disable,
+        v1::TlsMode::Prefer | v1::TlsMode::Unspecified => TlsMode::Prefer,
+        v1::TlsMode::Require => TlsMode::Require,
+        v1::TlsMode::VerifyFull => TlsMode::VerifyFull,
+    };
+    let addresses = connection
+        .addresses
+        .iter()
+        .map(|text| text.parse::<SocketAddr>().with_context(|| format!("{text:?} is not an address and a port")))
+        .collect::<Result<Vec<_>>>()?;
+    let target = match kind {
+        v1::ConnectionKind::Mcp => Target::Mcp(mcp_target(credentials)),
+        v1::ConnectionKind::Postgres | v1::ConnectionKind::Unspecified => {
+            Target::Postgres(postgres_target(&connection, credentials))
+        }
+    };
+    Ok(Connection {
+        name: ConnectionName::new(&connection.name),
+        addresses,
+        tls: Tls {
+            mode: tls,
+            ca_pem: connection.ca_pem.into(),
+            server_name: (!connection.server_name.is_empty()).then(|| connection.server_name.into()),
+        },
+        client_tls: if connection.client_tls_required { ClientTls::Required } else { ClientTls::Optional },
+        mask_key: MaskKey::new(key),
+        target,
+    })
+}
+
+fn postgres_target(connection: &v1::Connection, credentials: Vec<v1::Credential>) -> PostgresTarget {
+    let text = |text: &str| (!text.is_empty()).then(|| Arc::<str>::from(text));
+    PostgresTarget {
+        default_role: text(&connection.default_role),
+        catalog_role: credentials.iter().find(|credential| credential.catalogue).and_then(|found| text(&found.role)),
+        database: text(&connection.database).unwrap_or_else(|| "postgres".into()),
+        credentials: credentials
+            .into_iter()
+            .map(|found| Credential { role: found.role.into(), password: Zeroizing::new(found.password) })
+            .collect(),
+    }
+}
+
+fn mcp_target(credentials: Vec<v1::Credential>) -> McpTarget {
+    let bearer = credentials.into_iter().map(|found| found.bearer).find(|bearer| !bearer.is_empty());
+    McpTarget { authorization: bearer.map(|bearer| Zeroizing::new(format!("Bearer {bearer}"))) }
+}
+
+fn credentials(all: Vec<v1::Credential>) -> Result<HashMap<String, Vec<v1::Credential>>> {
+    let mut by_connection: HashMap<String, Vec<v1::Credential>> = HashMap::new();
+    for credential in all {
+        ensure!(!credential.connection.is_empty(), "a credential names no connection");
+        by_connection.entry(credential.connection.clone()).or_default().push(credential);
+    }
+    Ok(by_connection)
+}
+
+type Accounts = (HashMap<Arc<str>, Arc<Account>>, HashMap<Digest, Token>);
+
+fn accounts(all: Vec<v1::Account>) -> Result<Accounts> {
+    let (mut accounts, mut tokens) = Accounts::default();
+    for account in all {
+        let identity = account.identity.ok_or_else(|| anyhow!("an account has no identity"))?;
+        let identity = Arc::new(self::identity(identity));
+        for token in &account.tokens {
+            let sha256: [u8; 32] = token
+                .sha256
+                .as_slice()
+                .try_into()
+                .map_err(|_| anyhow!("a token of {} is not a SHA-256", identity.subject))?;
+            let expires_us = token.expires.saturating_mul(1_000_000);
+            tokens.insert(Digest(sha256), Token { identity: identity.clone(), expires_us });
+        }
+        let has_token = !account.tokens.is_empty();
+        let scram_verifier = (!account.scram_verifier.is_empty()).then(|| account.scram_verifier.into());
+        accounts.insert(identity.subject.clone(), Arc::new(Account { identity, scram_verifier, has_token }));
+    }
+    Ok((accounts, tokens))
+}
+
+fn identity(identity: v1::Identity) -> Identity {
+    Identity {
+        issuer: identity.issuer.into(),
+        subject: identity.subject.into(),
+        is_service: identity.is_service,
+        groups: groups(identity.groups),
+    }
+}
+
+fn groups(names: Vec<String>) -> Vec<Group> {
+    let mut groups: Vec<_> = names.into_iter().map(|name| Group(name.into())).collect();
+    groups.sort();
+    groups.dedup();
+    groups
+}
+
+fn workload_rule(rule: v1::WorkloadRule) -> Result<WorkloadRule> {
+    let text = |text: String| (!text.is_empty()).then(|| Arc::<str>::from(text));
+    let rule = WorkloadRule {
+        uid: rule.uid,
+        cgroup: text(rule.cgroup),
+        executable: text(rule.executable),
+        name: rule.name.into(),
+        groups: groups(rule.groups),
+        owner: text(rule.owner),
+    };
+    ensure!(
+        rule.uid.is_some() || rule.cgroup.is_some() || rule.executable.is_some(),
+        "workload rule {} has no condition and would match every process",
+        rule.name
+    );
+    Ok(rule)
+}
+
+fn directory(accounts: &[v1::Account], rules: &[v1::WorkloadRule]) -> Directory {
+    let identities = || accounts.iter().filter_map(|account| account.identity.as_ref());
+    let named = |services: bool| {
+        identities().filter(|who| who.is_service == services).map(|who| who.subject.as_str().into()).collect()
+    };
+    let mut groups: Vec<Group> = identities()
+        .flat_map(|who| &who.groups)
+        .chain(rules.iter().flat_map(|rule| &rule.groups))
+        .map(|name| Group(name.as_str().into()))
+        .collect();
+    groups.sort();
+    groups.dedup();
+    Directory {
+        groups: groups.into_iter().map(|group| (group, Vec::new())).collect(),
+        users: named(false),
+        services: named(true),
+        workloads: rules.iter().map(|rule| rule.name.as_str().into()).collect(),
+    }
+}
