@@ -21,8 +21,15 @@ pub enum Class {
 
 impl Class {
     /// Every class, in declaration order.
-    pub const ALL: &[Self] =
-        &[Self::Ssn, Self::PaymentCard, Self::Iban, Self::Email, Self::Phone, Self::Jwt, Self::ApiKey];
+    pub const ALL: &[Self] = &[
+        Self::Ssn,
+        Self::PaymentCard,
+        Self::Iban,
+        Self::Email,
+        Self::Phone,
+        Self::Jwt,
+        Self::ApiKey,
+    ];
 
     /// The name that policies and `masks.toml` use.
     #[must_use]
@@ -41,7 +48,10 @@ impl Class {
     /// Reads the name that [`Class::as_str`] writes.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|class| class.as_str() == name)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|class| class.as_str() == name)
     }
 
     const fn bit(self) -> u8 {
