@@ -17,7 +17,7 @@ mod postgres;
 mod release;
 mod world;
 
-use weir_audit::{Kind, Protocol as RecordProtocol, Record};
+use weir_audit::{Kind, Record};
 use weir_facts::Side;
 
 pub use io::{
@@ -125,7 +125,7 @@ fn refuse_unregistered(start: &Start, env: &mut Env<'_>) {
         target: Some(start.arrival.target),
         verdict: "deny",
         reason: "the destination is governed but no connection is registered for it",
-        ..Record::new(Kind::Refusal, RecordProtocol::None, env.now)
+        ..Record::new(Kind::Refusal, env.now)
     };
     // The connection is reset whether or not the refusal could be recorded.
     let _ = env.journal.append(None, &record);

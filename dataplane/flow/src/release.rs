@@ -1,9 +1,11 @@
 //! The gate through which bytes of an operation leave: it takes the proof that policy
 //! allowed exactly these bytes and the proof that their record is kept, and spends both.
 
-use weir_audit::Receipt;
+use weir_audit::{Kind, Receipt};
 use weir_facts::{Digest, FlowId, OperationRef, OperationSeq};
 use weir_policy::Permit;
+
+use crate::io::Piece;
 
 /// A permit or a receipt names another operation than the one at the gate. That is a
 /// broken invariant: the flow ends, closed.
@@ -25,10 +27,17 @@ impl Released {
     /// [`Mismatch`] if either names another operation.
     #[expect(clippy::needless_pass_by_value, reason = "a proof is spent where it is used")]
     pub(crate) fn new(operation: OperationRef, permit: Permit, receipt: Receipt) -> Result<Self, Mismatch> {
-        if permit.operation() != operation || receipt.operation() != Some(operation) {
+        let is_intent = receipt.kind() == Kind::Intent;
+        if permit.operation() != operation || receipt.operation() != Some(operation) || !is_intent {
             return Err(Mismatch);
         }
         Ok(Self { operation })
+    }
+
+    /// Spends the proof on the bytes that it was made for.
+    #[expect(clippy::unused_self, reason = "a proof is spent where it is used")]
+    pub(crate) fn spend(self, bytes: Piece) -> Piece {
+        bytes
     }
 
     /// The operation that may go on.

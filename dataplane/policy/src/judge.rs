@@ -40,8 +40,9 @@ pub struct JudgeContext<'a> {
     pub arguments: Option<&'a Value>,
 }
 
-/// The answer to a question.
+/// The answer to a question. Only this crate makes one, so that an `Allow` is always policy's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Judgement {
     /// What policy says.
     pub verdict: Verdict,
@@ -54,6 +55,65 @@ pub struct Judgement {
     /// the transaction have a say. Database, role and the statement's own facts belong into the
     /// cache's key.
     pub cacheable: bool,
+}
+
+impl Judgement {
+    /// A denial that is not policy's own: of what Weir could not keep its promise for.
+    #[must_use]
+    pub fn refused(denial: Denial) -> Self {
+        Self { verdict: Verdict::Deny(denial), policies: Vec::new(), reads: Reads::NONE, cacheable: true }
+    }
+
+    /// Several answers as one, for what runs together or not at all: deny before hold before
+    /// allow; several holds ask for everybody that any of them asks for. Of nothing at all the
+    /// answer is to allow: there is nothing that runs.
+    #[must_use]
+    pub fn all(answers: impl IntoIterator<Item = Self>) -> Self {
+        let none = Self { verdict: Verdict::Allow, policies: Vec::new(), reads: Reads::NONE, cacheable: true };
+        let mut all = answers.into_iter().fold(none, Self::and);
+        all.policies.sort();
+        all.policies.dedup();
+        all
+    }
+
+    fn and(self, other: Self) -> Self {
+        let mut policies = self.policies;
+        policies.extend(other.policies);
+        Self {
+            verdict: stricter(self.verdict, other.verdict),
+            policies,
+            reads: self.reads.union(other.reads),
+            cacheable: self.cacheable && other.cacheable,
+        }
+    }
+}
+
+fn stricter(one: Verdict, two: Verdict) -> Verdict {
+    match (one, two) {
+        (Verdict::Deny(denial), _) | (_, Verdict::Deny(denial)) => Verdict::Deny(denial),
+        (Verdict::Hold(one), Verdict::Hold(two)) => Verdict::Hold(both(one, two)),
+        (Verdict::Hold(terms), Verdict::Allow) | (Verdict::Allow, Verdict::Hold(terms)) => Verdict::Hold(terms),
+        (Verdict::Allow, Verdict::Allow) => Verdict::Allow,
+    }
+}
+
+fn both(one: HoldTerms, two: HoldTerms) -> HoldTerms {
+    let mut approvers = one.approvers;
+    approvers.extend(two.approvers);
+    approvers.sort();
+    approvers.dedup();
+    let mut policies = one.policies;
+    policies.extend(two.policies);
+    policies.sort();
+    policies.dedup();
+    let reason = if one.reason == two.reason { one.reason } else { format!("{}; {}", one.reason, two.reason).into() };
+    HoldTerms {
+        approvers,
+        quorum: one.quorum.max(two.quorum),
+        expires_s: one.expires_s.min(two.expires_s),
+        reason,
+        policies,
+    }
 }
 
 /// One access as Cedar is asked.

@@ -2,6 +2,7 @@
 //! world, catalogue, principal, database and role.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_facts::{ConnectionName, Principal};
@@ -27,6 +28,10 @@ pub(crate) struct ScopeKey {
     pub(crate) principal: Principal,
     pub(crate) database: Arc<str>,
     pub(crate) role: Arc<str>,
+    /// Where masks hang on the time: the minute since the Unix epoch, finer than which no policy sees.
+    pub(crate) minute: Option<u64>,
+    /// Where masks hang on the caller's address: that.
+    pub(crate) source: Option<IpAddr>,
 }
 
 /// Names a scope of this worker; never used for another one.

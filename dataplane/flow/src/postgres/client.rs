@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use weir_audit::Kind;
 use weir_facts::{Digest, OperationRef};
 use weir_policy::Judgement;
 use weir_postgres::frame::{ClientTag, Tag};
@@ -186,14 +185,7 @@ impl Desk {
         bytes: &[u8],
         deferred: impl FnOnce() -> Deferred,
     ) -> Result<Option<Released>, Stop> {
-        let receipt = self.context.keep_planned(env, Kind::Intent, operation, plan, |record| weir_audit::Record {
-            bytes,
-            approval: grant.map(|grant| grant.approval),
-            approvers: grant.map_or(&[], |grant| &grant.approvers),
-            verdict: if grant.is_some() { "approved" } else { record.verdict },
-            policies: &judgement.policies,
-            ..record
-        });
+        let receipt = self.context.keep_intent(env, operation, plan, judgement, grant, bytes);
         let Ok(receipt) = receipt else { return Err(Refusal::unrecorded().into()) };
         let Some(permit) = judgement.permit(operation) else {
             return Err(Stop::End(End::Broken("an operation without a permit was about to be released")));
@@ -523,7 +515,7 @@ impl Desk {
         };
         match begun {
             Ok(()) => {
-                env.out.to_server.push(Piece::Bytes(frame));
+                env.out.to_server.push(released.spend(Piece::Bytes(frame)));
                 Ok(())
             }
             Err(Stop::Refused(refusal)) => {

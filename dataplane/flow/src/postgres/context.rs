@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use weir_audit::{JournalError, Kind, Protocol, Receipt, Record};
 use weir_facts::{FlowId, OperationRef, Principal};
-use weir_policy::JudgeContext;
+use weir_policy::{JudgeContext, Judgement};
 
+use super::desk::Grant;
 use super::plan::Plan;
 use crate::io::Env;
 use crate::release::Counter;
-use crate::world::{Connection, PostgresTarget, Target, World, source_ip};
+use crate::world::{Connection, World, source_ip};
 
 /// One session's facts.
 pub(crate) struct Context {
@@ -35,14 +36,6 @@ pub(crate) struct Ending<'a> {
 }
 
 impl Context {
-    /// The server's credentials.
-    pub(crate) fn postgres(&self) -> Option<&PostgresTarget> {
-        match &self.connection.target {
-            Target::Postgres(target) => Some(target),
-            Target::Mcp(_) => None,
-        }
-    }
-
     /// A judging context in which nothing was approved.
     pub(crate) fn judging<'a>(&'a self, env: &Env<'_>, world: &World) -> JudgeContext<'a> {
         JudgeContext {
@@ -68,32 +61,37 @@ impl Context {
             connection: Some(&self.connection.name),
             database: &self.database,
             role: &self.role,
-            ..Record::new(kind, Protocol::Postgres, env.now)
+            protocol: Protocol::Postgres,
+            ..Record::new(kind, env.now)
         }
     }
 
-    /// Keeps a record of an operation with its plan.
-    pub(crate) fn keep_planned(
+    /// Keeps the intent of an operation.
+    pub(crate) fn keep_intent(
         &self,
         env: &mut Env<'_>,
-        kind: Kind,
         operation: OperationRef,
         plan: &Plan,
-        fill: impl for<'r> FnOnce(Record<'r>) -> Record<'r>,
+        judgement: &Judgement,
+        grant: Option<&Grant>,
+        bytes: &[u8],
     ) -> Result<Receipt, JournalError> {
         let accesses: Vec<_> = plan.access_ids.iter().map(|(action, id)| (*action, id.as_str())).collect();
         let masked: Vec<_> = plan.masked.iter().map(|(column, rule)| (column.as_str(), rule.as_str())).collect();
         let bundle = env.world.bundle.clone();
-        let record = fill(Record {
+        let record = Record {
             operation: Some(operation.seq),
             summary: &plan.summary,
             accesses: &accesses,
-            verdict: plan.verdict_word(),
-            policies: &plan.judgement.policies,
+            verdict: if grant.is_some() { "approved" } else { plan.verdict_word() },
+            policies: &judgement.policies,
             bundle: &bundle,
             masked: &masked,
-            ..self.record(kind, env)
-        });
+            approval: grant.map(|grant| grant.approval),
+            approvers: grant.map_or(&[], |grant| &grant.approvers),
+            bytes,
+            ..self.record(Kind::Intent, env)
+        };
         env.journal.append(Some(operation), &record)
     }
 
@@ -110,7 +108,8 @@ impl Context {
             response_bytes: ending.bytes,
             duration_us: ending.duration_us,
             outcome: ending.outcome,
-            ..Record::new(Kind::Outcome, Protocol::Postgres, env.now)
+            protocol: Protocol::Postgres,
+            ..Record::new(Kind::Outcome, env.now)
         };
         env.journal.append(Some(operation), &Record { flow: Some(self.id), ..record })
     }

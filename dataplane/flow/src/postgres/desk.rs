@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use weir_facts::{ApprovalId, Digest, Group, OperationRef, Verdict};
-use weir_policy::{Judgement, Permit};
+use weir_facts::{Action, ApprovalId, Digest, Group, OperationRef, Verdict};
+use weir_policy::{Judgement, Permit, Reads};
 use weir_audit::{Receipt, RecordSeq};
 use weir_postgres::message::TransactionStatus;
 use weir_postgres::frame::ClientTag;
@@ -61,6 +61,7 @@ pub(crate) struct Scope {
     pub(crate) id: ScopeId,
     world: u64,
     epoch: Epoch,
+    minute: Option<u64>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) sensitive: Arc<Sensitive>,
 }
@@ -182,7 +183,9 @@ impl Desk {
             return Err(Trouble::Wait);
         }
         super::check_fresh(env.world, env, Stale::DenyAll)?;
-        if self.scope.world != env.world.version || self.scope.epoch != self.cell.epoch() {
+        let minute = self.scope.minute.and_then(|_| minute(&self.context, env));
+        let same = self.scope.world == env.world.version && self.scope.epoch == self.cell.epoch() && self.scope.minute == minute;
+        if !same {
             self.scope = enter(&self.context, self.cell.load(), env);
         }
         Ok(())
@@ -311,10 +314,22 @@ fn enter(context: &Context, catalog: Arc<Catalog>, env: &mut Env<'_>) -> Scope {
         principal: context.principal.clone(),
         database: context.database.clone(),
         role: context.role.clone(),
+        minute: minute(context, env),
+        source: reveals(context, env).any(Reads::SOURCE_IP).then(|| source_ip(context.source)),
     };
+    let minute = key.minute;
     let judging = context.judging(env, &world);
     let sensitive =
         || plan::sensitive(&world, &context.connection.name, &context.principal, &judging, &catalog);
     let (id, sensitive) = env.plans.scope(key, sensitive);
-    Scope { id, world: world.version, epoch: catalog.epoch(), catalog, sensitive }
+    Scope { id, world: world.version, epoch: catalog.epoch(), minute, catalog, sensitive }
+}
+
+/// What of the context decides about masks here.
+fn reveals(context: &Context, env: &Env<'_>) -> Reads {
+    env.world.snapshot.reads(&context.connection.name, Action::PgReveal)
+}
+
+fn minute(context: &Context, env: &Env<'_>) -> Option<u64> {
+    reveals(context, env).any(Reads::CLOCK).then_some(env.now.unix_us / 60_000_000)
 }

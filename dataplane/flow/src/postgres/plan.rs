@@ -54,7 +54,7 @@ impl Plan {
     /// [`Refusal`] where the text was not understood; nothing of it may be sent.
     pub(crate) fn make(text: &str, scope: ScopeId, question: &Question<'_>) -> Result<Self, Refusal> {
         let session = SessionFacts { uncommitted_ddl: question.uncommitted_ddl };
-        let steps = weir_sql::analyse(text, question.catalog, question.sensitive, &session, &Limits::default())?;
+        let steps = weir_sql::analyse(text, question.catalog, question.sensitive, &session, &Limits::STANDARD)?;
         let summary = summary(steps.iter().map(|statement| statement.normalised.as_str()));
         let mut accesses: Vec<_> = steps.iter().flat_map(|step| step.accesses.iter().cloned()).collect();
         accesses.sort();
@@ -107,7 +107,7 @@ pub(crate) fn sensitive(
     let unlabelled = match snapshot.unlabelled(connection) {
         weir_policy::Unlabelled::Clear => Unlabelled::Clear,
         weir_policy::Unlabelled::Mask(rule) => {
-            Unlabelled::Hidden(Reveal::Mask(rule.clone(), weir_facts::PolicyId("masks.toml:unlabelled".into())))
+            Unlabelled::Hidden(Reveal::Mask(rule, weir_facts::PolicyId("masks.toml:unlabelled".into())))
         }
     };
     Sensitive::close(catalog, labelled, &unlabelled)

@@ -54,14 +54,14 @@ impl Ready {
                 }
                 Some(Step::Frame(frame)) => {
                     let place = frame.place.clone();
-                    match self.desk.on_client(env, frame.tag, frame.bytes())? {
-                        Act::Forward | Act::Release(_) => {
-                            let piece = match place {
-                                Place::Span(span) => Piece::Span(span),
-                                Place::Assembled => Piece::Bytes(self.client.take_assembled().into()),
-                            };
-                            env.out.to_server.push(piece);
-                        }
+                    let act = self.desk.on_client(env, frame.tag, frame.bytes())?;
+                    let whole = |client: &mut ClientReader| match &place {
+                        Place::Span(span) => Piece::Span(span.clone()),
+                        Place::Assembled => Piece::Bytes(client.take_assembled().into()),
+                    };
+                    match act {
+                        Act::Forward => env.out.to_server.push(whole(&mut self.client)),
+                        Act::Release(released) => env.out.to_server.push(released.spend(whole(&mut self.client))),
                         Act::Done => {}
                         Act::PutBack => {
                             self.client.put_back(&place, &mut at);

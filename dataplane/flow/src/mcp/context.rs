@@ -1,0 +1,170 @@
+//! What stays the same for one MCP flow, and its records.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use weir_audit::{JournalError, Kind, Protocol, Receipt, Record};
+use weir_facts::{Access, Action, Digest, FlowId, OperationRef, PolicyId, Workload};
+use weir_mcp::http::{Authority, HostError, RequestHead, check_host};
+use weir_mcp::session::{Holder, Seal};
+
+use super::caller::Caller;
+use crate::io::{Env, Start};
+use crate::release::Counter;
+use crate::world::{Connection, McpTarget, Target};
+
+/// One flow's facts.
+pub(crate) struct Context {
+    pub(crate) id: FlowId,
+    pub(crate) source: SocketAddr,
+    pub(crate) target: SocketAddr,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) workload: Option<Arc<Workload>>,
+    pub(crate) counter: Counter,
+    pub(crate) seal: Seal,
+    /// Names that this server is known by.
+    hosts: Vec<Authority>,
+}
+
+/// What is recorded of one operation, beside who and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'a> {
+    pub(crate) summary: &'a str,
+    pub(crate) accesses: &'a [Access],
+    pub(crate) verdict: &'a str,
+    pub(crate) policies: &'a [PolicyId],
+    pub(crate) reason: &'a str,
+    pub(crate) session: &'a str,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Told<'_> {
+    pub(crate) const NOTHING: Self =
+        Self { summary: "", accesses: &[], verdict: "", policies: &[], reason: "", session: "", bytes: &[] };
+}
+
+impl Context {
+    pub(crate) fn new(start: &Start, connection: Arc<Connection>, env: &Env<'_>) -> Self {
+        let arrival = &start.arrival;
+        Self {
+            id: start.id,
+            source: arrival.source,
+            target: arrival.target,
+            hosts: hosts(&connection, arrival.target),
+            connection,
+            workload: arrival.workload.clone(),
+            counter: Counter::new(start.id),
+            seal: Seal::new(&seal_key(&env.world.mock_key)),
+        }
+    }
+
+    pub(crate) fn mcp(&self) -> Option<&McpTarget> {
+        match &self.connection.target {
+            Target::Mcp(target) => Some(target),
+            Target::Postgres(_) => None,
+        }
+    }
+
+    /// To whom a name sealed for this caller in this session belongs.
+    pub(crate) fn holder<'a>(&'a self, caller: &'a Caller, session: &'a str) -> Holder<'a> {
+        Holder { connection: &self.connection.name, caller: &caller.key, session }
+    }
+
+    /// Whether the request is meant for this server. A server on this host is reached by
+    /// names of this host only: any other is a page that was rebound to it. A server
+    /// elsewhere may have names that we do not know, but no page of another site.
+    pub(crate) fn check_host(&self, head: &RequestHead) -> Result<(), HostError> {
+        let is_local = self.target.ip().to_canonical().is_loopback();
+        if !is_local && head.fields.get("origin").is_none() {
+            return Authority::parse(&head.host).map(drop).ok_or(HostError::Host);
+        }
+        check_host(head, &self.hosts)
+    }
+
+    /// A record of this flow, to be filled in.
+    pub(crate) fn record<'a>(&'a self, kind: Kind, env: &Env<'_>, caller: Option<&'a Caller>) -> Record<'a> {
+        Record {
+            flow: Some(self.id),
+            principal: caller.map(|caller| &caller.principal),
+            source: Some(self.source),
+            target: Some(self.target),
+            connection: Some(&self.connection.name),
+            ..Record::new(kind, Protocol::Mcp, env.now)
+        }
+    }
+
+    /// Keeps a record of one operation; `fill` adds what only some records have.
+    pub(crate) fn keep(
+        &self,
+        env: &mut Env<'_>,
+        kind: Kind,
+        operation: Option<OperationRef>,
+        caller: Option<&Caller>,
+        told: Told<'_>,
+        fill: impl for<'r> FnOnce(Record<'r>) -> Record<'r>,
+    ) -> Result<Receipt, JournalError> {
+        let ids: Vec<(Action, String)> = told
+            .accesses
+            .iter()
+            .map(|access| (access.action, access.resource_id(&self.connection.name)))
+            .collect();
+        let accesses: Vec<_> = ids.iter().map(|(action, id)| (*action, id.as_str())).collect();
+        let session = session_digest(told.session);
+        let bundle = env.world.bundle.clone();
+        let record = fill(Record {
+            operation: operation.map(|operation| operation.seq),
+            summary: told.summary,
+            accesses: &accesses,
+            verdict: told.verdict,
+            policies: told.policies,
+            reason: told.reason,
+            session: &session,
+            bundle: &bundle,
+            bytes: told.bytes,
+            ..self.record(kind, env, caller)
+        });
+        env.journal.append(operation, &record)
+    }
+
+    /// Keeps a refusal. What it tells of is refused whether or not this was kept.
+    pub(crate) fn keep_refusal(&self, env: &mut Env<'_>, caller: Option<&Caller>, told: Told<'_>) {
+        let told = Told { verdict: if told.verdict.is_empty() { "deny" } else { told.verdict }, ..told };
+        let _ = self.keep(env, Kind::Refusal, None, caller, told, |record| record);
+    }
+}
+
+/// Records name a session without giving it away: its id is a bearer secret.
+fn session_digest(session: &str) -> String {
+    if session.is_empty() {
+        return String::new();
+    }
+    Digest(Sha256::digest(session.as_bytes()).into()).to_string()
+}
+
+fn seal_key(secret: &[u8; 32]) -> [u8; 32] {
+    Sha256::new().chain_update(b"weir.mcp.seal.1").chain_update(secret).finalize().into()
+}
+
+/// The server's address, its certificate's name, and this host's own names where it is
+/// here. Ports are left open: a listener of Weir's has another one.
+fn hosts(connection: &Connection, target: SocketAddr) -> Vec<Authority> {
+    let is_local = target.ip().to_canonical().is_loopback();
+    let local: &[&str] = if is_local { &["localhost", "127.0.0.1", "[::1]"] } else { &[] };
+    let address = match target.ip().to_canonical() {
+        std::net::IpAddr::V4(address) => address.to_string(),
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+    };
+    let named = connection.tls.server_name.as_deref();
+    local.iter().copied().chain([address.as_str()]).chain(named).filter_map(Authority::parse).collect()
+}
+
+/// SHA-256 over parts, each with its length.
+pub(crate) fn sha256_of(parts: &[&[u8]]) -> Digest {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    Digest(hash.finalize().into())
+}

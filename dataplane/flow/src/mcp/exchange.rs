@@ -1,0 +1,234 @@
+//! One HTTP request and what it asks, message by message.
+
+use weir_facts::{Access, Action, OperationRef, Resource, Side, Verdict};
+use weir_mcp::http::RequestHead;
+use weir_mcp::json::{Document, Edits, Kind, Value};
+use weir_mcp::message::client::{Asked, ClientMethod};
+use weir_mcp::message::{Body, Id, MessageError, Revision, Shape};
+use weir_mcp::session::Resumable;
+use weir_policy::Judgement;
+
+use super::Desk;
+use super::caller::Caller;
+use super::verdict::typed;
+use crate::io::Env;
+
+/// A request whose head was accepted.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) head: RequestHead,
+    pub(crate) caller: Caller,
+    /// The revision that the client named; without one, 2025-03-26 is meant.
+    pub(crate) revision: Option<Revision>,
+    /// The session at the server; empty where there is none.
+    pub(crate) session: String,
+    /// The server's event id to resume after, and what that stream may still answer.
+    pub(crate) resumed: Option<(String, Vec<Resumable>)>,
+    pub(crate) begun_ns: u64,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Exchange {
+    pub(crate) fn revision(&self) -> Revision {
+        self.revision.unwrap_or(Revision::V2025_03_26)
+    }
+}
+
+/// What one message is.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    Request { id: Id, method: ClientMethod, name: String, progress: Option<Id> },
+    Notification,
+    /// The client answers a request of the server's.
+    Answer,
+    /// GET or DELETE, which have no message.
+    Http,
+}
+
+/// One message, judged.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) what: What,
+    pub(crate) access: Access,
+    pub(crate) summary: String,
+    pub(crate) judgement: Judgement,
+    /// Where it is held: what an approval is bound to, and the arguments to judge again with.
+    pub(crate) held: Option<Held>,
+}
+
+/// What is kept of a message that waits for people.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) canonical: Vec<u8>,
+    pub(crate) arguments: Option<weir_policy::Value>,
+}
+
+impl Plan {
+    /// The tool, prompt or resource that it names.
+    pub(crate) fn subject(&self) -> &str {
+        match &self.access.resource {
+            Resource::Tool(name) | Resource::Prompt(name) | Resource::McpResource(name) => name,
+            Resource::Connection
+            | Resource::Table(_)
+            | Resource::Column(_)
+            | Resource::Function(_)
+            | Resource::Parameter(_)
+            | Resource::DataClass(_) => "",
+        }
+    }
+
+    /// Whether losing its record in a crash of the host would lose no change. What a tool
+    /// does is not known, and an answer to the server may let it do anything.
+    pub(crate) fn is_plain_read(&self) -> bool {
+        match &self.what {
+            What::Answer => false,
+            What::Http => true,
+            What::Request { .. } | What::Notification => match self.access.action {
+                Action::McpConnect | Action::McpReadResource | Action::McpGetPrompt | Action::McpComplete => true,
+                // All others, and those that an MCP message never asks for.
+                _ => false,
+            },
+        }
+    }
+
+    pub(crate) fn verdict_word(&self) -> &'static str {
+        match self.judgement.verdict {
+            Verdict::Allow => "allow",
+            Verdict::Hold(_) => "hold",
+            Verdict::Deny(_) => "deny",
+        }
+    }
+
+    pub(crate) fn connect(what: What, summary: &str, judgement: Judgement) -> Self {
+        Self { what, access: connect(), summary: summary.to_owned(), judgement, held: None }
+    }
+}
+
+/// The access that every use of a session asks for.
+pub(crate) const fn connect() -> Access {
+    Access { action: Action::McpConnect, resource: Resource::Connection }
+}
+
+/// Why a body cannot be judged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unjudged {
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error("an answer to a request that the server did not make")]
+    Answer,
+    #[error("initialize in a batch")]
+    Batch,
+}
+
+/// The messages of a POST with their verdicts, and the body that would go on.
+pub(crate) struct Judged {
+    pub(crate) plans: Vec<Plan>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Judges a body message by message.
+pub(crate) fn judge(desk: &mut Desk, env: &Env<'_>, exchange: &Exchange) -> Result<Judged, Unjudged> {
+    let document = Document::parse(&exchange.body).map_err(MessageError::Json)?;
+    let body = Body::read(&document, Side::Client, exchange.revision())?;
+    let mut edits = Edits::new();
+    let mut plans = Vec::with_capacity(body.messages().len());
+    for message in body.messages() {
+        let plan = match &message.shape {
+            Shape::Request { id, method, params } => request(desk, env, exchange, Some(id), method, *params)?,
+            Shape::Notification { method, params } => request(desk, env, exchange, None, method, *params)?,
+            Shape::Result { id, .. } | Shape::Error { id: Some(id), .. } => {
+                let holder = desk.context.holder(&exchange.caller, &exchange.session);
+                let raw = desk.context.seal.open_request(&holder, id).ok_or(Unjudged::Answer)?;
+                let span = message.value.get("id").map(|id| id.span()).ok_or(Unjudged::Answer)?;
+                edits.push(span, raw).map_err(|_| Unjudged::Answer)?;
+                let judgement = desk.verdicts.judge(&desk.context, env, &exchange.caller, &connect());
+                Plan::connect(What::Answer, "answer to the server", judgement)
+            }
+            Shape::Error { id: None, .. } => return Err(Unjudged::Answer),
+        };
+        if let (What::Request { method: ClientMethod::Initialize, .. }, Shape::Request { params, .. }) =
+            (&plan.what, &message.shape)
+        {
+            if matches!(body, Body::Batch(_)) {
+                return Err(Unjudged::Batch);
+            }
+            withhold_capabilities(desk, env, exchange, *params, &mut edits);
+        }
+        plans.push(plan);
+    }
+    Ok(Judged { plans, body: edits.apply(&exchange.body) })
+}
+
+fn request(
+    desk: &mut Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    id: Option<&Id>,
+    method: &str,
+    params: Option<Value<'_>>,
+) -> Result<Plan, Unjudged> {
+    let asked = Asked::read(method, params)?;
+    let is_named_notification = asked.method.is_notification();
+    let is_known = asked.method != ClientMethod::Unknown;
+    if is_known && is_named_notification == id.is_some() {
+        return Err(MessageError::Envelope.into());
+    }
+    let access = asked.accesses.first().cloned().ok_or(MessageError::Envelope)?;
+    let judgement = desk.verdicts.judge_call(&desk.context, env, &exchange.caller, &access, asked.arguments);
+    let held = matches!(judgement.verdict, Verdict::Hold(_)).then(|| Held {
+        canonical: asked.canonical(),
+        arguments: asked.arguments.map(|arguments| typed(&arguments)),
+    });
+    let what = match id {
+        Some(id) => What::Request {
+            id: id.clone(),
+            method: asked.method,
+            name: method.to_owned(),
+            progress: asked.progress_token,
+        },
+        None => What::Notification,
+    };
+    Ok(Plan { what, access, summary: asked.summary, judgement, held })
+}
+
+/// A server that may not make this client act is told that it cannot, rather than left
+/// to wait for an answer.
+fn withhold_capabilities(
+    desk: &mut Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    params: Option<Value<'_>>,
+    edits: &mut Edits,
+) {
+    const ACTING: &[&str] = &["sampling", "elicitation", "roots", "tasks"];
+    let access = Access { action: Action::McpUnknown, resource: Resource::Connection };
+    let judgement = desk.verdicts.judge(&desk.context, env, &exchange.caller, &access);
+    let capabilities = params.and_then(|params| params.get("capabilities"));
+    let Some(capabilities) = capabilities.filter(|value| value.kind() == Kind::Object) else { return };
+    let is_acting = |key: &Value<'_>| ACTING.iter().any(|name| key.is_text(name) || key.is_text_but_for_case(name));
+    if judgement.verdict == Verdict::Allow || !capabilities.members().any(|(key, _)| is_acting(&key)) {
+        return;
+    }
+    let mut kept = vec![b'{'];
+    for (key, value) in capabilities.members().filter(|(key, _)| !is_acting(key)) {
+        if kept.len() > 1 {
+            kept.push(b',');
+        }
+        kept.extend_from_slice(key.raw());
+        kept.push(b':');
+        kept.extend_from_slice(value.raw());
+    }
+    kept.push(b'}');
+    // A body with one message has one such object, and nothing of it was edited before.
+    let _ = edits.push(capabilities.span(), kept);
+}
+
+/// An operation that went on, until its outcome is recorded.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) operation: OperationRef,
+    pub(crate) method: ClientMethod,
+    pub(crate) name: String,
+    pub(crate) subject: String,
+    pub(crate) progress: Option<Id>,
+}

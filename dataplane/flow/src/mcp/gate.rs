@@ -1,0 +1,140 @@
+//! Where operations are recorded and released.
+
+use sha2::{Digest as _, Sha256};
+use weir_audit::{Kind, Receipt, RecordSeq};
+use weir_facts::{Digest, OperationRef};
+use weir_mcp::http::rewrite::{Onward, request};
+use weir_policy::Permit;
+
+use super::context::Told;
+use super::exchange::{Exchange, Plan, Running, What};
+use super::hold::Grant;
+use super::{Desk, End};
+use crate::io::{Effect, Env, Piece};
+use crate::release::Released;
+use crate::world::Durability;
+use weir_mcp::http::Method;
+use weir_mcp::message::client::ClientMethod;
+
+/// No record can be kept, so nothing goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unrecorded {
+    #[error("the intent could not be recorded")]
+    Journal,
+    #[error("an operation without a permit was about to be admitted")]
+    Permit,
+}
+
+/// Operations of one request with the proofs that they may go on.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    plans: Vec<Plan>,
+    proofs: Vec<(OperationRef, Permit, Receipt)>,
+    body: Vec<u8>,
+    /// The record that must be on stable storage first.
+    pub(crate) durable: Option<RecordSeq>,
+}
+
+/// Records every operation of a request, all of which policy allows.
+pub(crate) fn admit(
+    desk: &mut Desk,
+    env: &mut Env<'_>,
+    exchange: &Exchange,
+    plans: Vec<Plan>,
+    body: Vec<u8>,
+    grant: Option<&Grant>,
+) -> Result<Admitted, Unrecorded> {
+    let digest = digest(exchange, &body);
+    let mut proofs = Vec::with_capacity(plans.len());
+    let mut durable = None;
+    for plan in &plans {
+        let operation = desk.context.counter.operation(digest);
+        let permit = plan.judgement.permit(operation).ok_or(Unrecorded::Permit)?;
+        let told = Told {
+            summary: &plan.summary,
+            accesses: std::slice::from_ref(&plan.access),
+            verdict: if grant.is_some() { "approved" } else { plan.verdict_word() },
+            policies: &plan.judgement.policies,
+            reason: "",
+            session: &exchange.session,
+            bytes: &[],
+        };
+        let receipt = desk.context.keep(env, Kind::Intent, Some(operation), Some(&exchange.caller), told, |record| {
+            weir_audit::Record {
+                approval: grant.map(|grant| grant.approval),
+                approvers: grant.map_or(&[], |grant| &grant.approvers),
+                ..record
+            }
+        });
+        let receipt = receipt.map_err(|_| Unrecorded::Journal)?;
+        match env.world.settings.durability {
+            Durability::SyncedExceptPlainReads if !plan.is_plain_read() => durable = Some(receipt.seq()),
+            Durability::SyncedExceptPlainReads | Durability::Kept => {}
+        }
+        proofs.push((operation, permit, receipt));
+    }
+    env.out.effects.extend(durable.map(Effect::Sync));
+    Ok(Admitted { plans, proofs, body, durable })
+}
+
+/// What goes on, as the proofs name it: the method, the target and the body. The rest of
+/// the head is Weir's own.
+fn digest(exchange: &Exchange, body: &[u8]) -> Digest {
+    let method: &[u8] = match exchange.head.method {
+        Method::Post => b"POST ",
+        Method::Get => b"GET ",
+        Method::Delete => b"DELETE ",
+        Method::Options | Method::Other => b"",
+    };
+    let hash = Sha256::new().chain_update(method).chain_update(exchange.head.target.as_bytes());
+    Digest(hash.chain_update(b"\n").chain_update(body).finalize().into())
+}
+
+/// Spends the proofs and sends the request on.
+pub(crate) fn release(
+    desk: &Desk,
+    env: &mut Env<'_>,
+    exchange: &Exchange,
+    admitted: Admitted,
+) -> Result<Vec<(What, Running)>, End> {
+    let Admitted { plans, proofs, body, .. } = admitted;
+    if plans.is_empty() || plans.len() != proofs.len() {
+        return Err(End::Broken("a request without proofs was about to be released"));
+    }
+    let digest = digest(exchange, &body);
+    let mut running = Vec::with_capacity(plans.len());
+    for (plan, (operation, permit, receipt)) in plans.into_iter().zip(proofs) {
+        let released = Released::new(operation, permit, receipt)?;
+        if released.operation().digest != digest {
+            return Err(End::Broken("proofs that name other bytes than those at the gate"));
+        }
+        running.push(begun(plan, operation));
+    }
+    let mut out = head(desk, exchange, &body);
+    out.extend_from_slice(&body);
+    env.out.to_server.push(Piece::Bytes(out.into()));
+    Ok(running)
+}
+
+fn begun(plan: Plan, operation: OperationRef) -> (What, Running) {
+    let subject = plan.subject().to_owned();
+    let (method, name, progress) = match &plan.what {
+        What::Request { method, name, progress, .. } => (*method, name.clone(), progress.clone()),
+        What::Notification | What::Answer | What::Http => (ClientMethod::Unknown, plan.summary.clone(), None),
+    };
+    (plan.what, Running { operation, method, name, subject, progress })
+}
+
+fn head(desk: &Desk, exchange: &Exchange, body: &[u8]) -> Vec<u8> {
+    let authorization = desk.context.mcp().and_then(|target| target.authorization.as_ref());
+    let onward = Onward {
+        host: &exchange.head.host,
+        authorization: authorization.map(|value| value.as_str()),
+        revision: exchange.revision,
+        session: (!exchange.session.is_empty()).then_some(&*exchange.session),
+        last_event_id: exchange.resumed.as_ref().map(|(id, _)| id.as_str()),
+        extra_fields: &[],
+        body_bytes: (exchange.head.method == Method::Post).then_some(body.len()),
+    };
+    request(&exchange.head, &onward)
+}

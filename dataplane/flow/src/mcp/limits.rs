@@ -1,0 +1,18 @@
+//! Every bound of the MCP half, each with the reason for its size.
+
+/// How long a client may take from the first byte of a request to its last. A client on
+/// the same host needs milliseconds; one that sends a byte a second holds a flow.
+pub(super) const RECEIVE_NS: u64 = 30_000_000_000;
+
+/// How long a server may go on answering after its client has left, so that what came of
+/// the call can still be recorded.
+pub(super) const AFTER_CLIENT_NS: u64 = 60_000_000_000;
+
+/// Verdicts kept per flow. A client uses a handful of tools.
+pub(super) const VERDICTS_MAX: usize = 256;
+
+/// Places of masked values that one record names; all are masked.
+pub(super) const MASKED_NAMED_MAX: usize = 32;
+
+/// Texts of a tool's error that can be the server's way to say that it has no such tool.
+pub(super) const ABSENT_TEXT_BYTES_MAX: usize = 4096;
