@@ -130,8 +130,19 @@ fn text(value: Option<Value<'_>>) -> Option<&[u8]> {
 fn integer(value: Option<Value<'_>>, name: &'static str) -> Result<u64, LeafError> {
     match value {
         Some(Value::Integer(integer)) => Ok(integer),
-        Some(Value::Text(_) | Value::Nested) | None => Err(LeafError::Member(name)),
+        Some(Value::Text(digits)) => large_integer(digits).ok_or(LeafError::Member(name)),
+        Some(Value::Nested) | None => Err(LeafError::Member(name)),
     }
+}
+
+/// An integer that is written as a string, because a JSON reader could round it.
+fn large_integer(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    let plain = digits.bytes().all(|digit| digit.is_ascii_digit()) && !digits.starts_with('0');
+    digits
+        .parse()
+        .ok()
+        .filter(|value| plain && *value > INTEGER_MAX)
 }
 
 fn nibble(digit: u8) -> Option<u8> {
