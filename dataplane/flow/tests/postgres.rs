@@ -1,0 +1,173 @@
+//! An unmodified psql and a real server with a flow between them.
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use support::cluster::{Cluster, psql};
+use support::{Guard, Kept};
+use weir_audit::Kind;
+use weir_facts::{ConnectionName, Group, Workload};
+use weir_flow::{
+    Attribution, ClientTls, Connection, Connections, Credential, Decision, Durability, PostgresTarget, Settings, Stale,
+    Target, Tls, TlsMode, World,
+};
+use weir_mask::MaskKey;
+use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
+use zeroize::Zeroizing;
+
+const SCHEMA: &str = "
+    CREATE ROLE app LOGIN PASSWORD 'secret';
+    CREATE TABLE customers(id int PRIMARY KEY, name text NOT NULL, ssn text UNIQUE, email text, tier int CHECK (tier < 100));
+    INSERT INTO customers VALUES (1,'Alice','123-45-6789','alice@corp.example',1),(2,'Bob','987-65-4321','bob@corp.example',2);
+    CREATE VIEW contacts AS SELECT id, ssn AS tax_ref FROM customers;
+    CREATE TABLE scratch(id int);
+    ALTER TABLE customers OWNER TO app; ALTER VIEW contacts OWNER TO app; ALTER TABLE scratch OWNER TO app;
+";
+
+fn world(cluster: &Cluster) -> World {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/demo");
+    let files: Vec<_> = ["policies.cedar", "mcp.cedar", "masks.toml"]
+        .map(|name| (name.to_owned(), std::fs::read_to_string(format!("{root}/{name}")).expect(name)))
+        .into();
+    let bundle = Bundle::parse(&files).expect("the demo's bundle");
+    let name = ConnectionName::new("demo-pg");
+    let facts = ConnectionFacts::new(name.clone(), ConnectionKind::Postgres, "demo", None).expect("facts");
+    let snapshot = Snapshot::compile(Arc::new(bundle), &[facts], Directory::default());
+    let credential = |role: &str| Credential { role: role.into(), password: Zeroizing::new("secret".to_owned()) };
+    let target = PostgresTarget {
+        credentials: vec![credential("app"), credential("postgres")],
+        default_role: None,
+        catalog_role: Some("postgres".into()),
+        database: "postgres".into(),
+    };
+    World {
+        version: 1,
+        snapshot: Arc::new(snapshot),
+        connections: Connections::new([Connection {
+            name,
+            addresses: vec![cluster.address],
+            tls: Tls { mode: TlsMode::Disable, ca_pem: "".into(), server_name: None },
+            client_tls: ClientTls::Optional,
+            mask_key: MaskKey::new([1; 32]),
+            target: Target::Postgres(target),
+        }]),
+        accounts: HashMap::new(),
+        tokens: HashMap::new(),
+        workloads: Vec::new(),
+        mock_key: [2; 32],
+        bundle: "demo".into(),
+        clock: ClockTrust::Trusted,
+        settings: Settings {
+            durability: Durability::SyncedExceptPlainReads,
+            attribution: Attribution::ApplicationName,
+            postgres_hold_ns: 5_000_000_000,
+            mcp_hold_ns: 5_000_000_000,
+            not_after_us: u64::MAX,
+            stale: Stale::Continue,
+        },
+    }
+}
+
+fn engineer(groups: &[&str]) -> Workload {
+    Workload {
+        name: "tests".into(),
+        groups: groups.iter().map(|name| Group((*name).into())).collect(),
+        owner: None,
+        uid: 0,
+        gid: 0,
+        pid: 1,
+        cgroup: "/".into(),
+        executable: "/usr/bin/psql".into(),
+        executable_digest: None,
+    }
+}
+
+fn guard(cluster: &Cluster, groups: &[&str]) -> Guard {
+    let people = |_: &_| Decision::Approved { approvers: vec!["weir|dana".into()], groups: vec![Group("dba".into())] };
+    Guard::start(cluster.address, "demo-pg", world(cluster), Some(engineer(groups)), Box::new(people))
+}
+
+fn kept(guard: &Guard, kind: Kind) -> Vec<Kept> {
+    guard.kept.lock().expect("unpoisoned").iter().filter(|record| record.kind == kind).cloned().collect()
+}
+
+#[test]
+fn an_unmodified_psql_is_masked_held_and_refused() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let guard = guard(&cluster, &["engineering"]);
+    let ask = |text: &str| psql(guard.port, "app", "postgres", text);
+
+    let (rows, errors) = ask("SELECT id, name, ssn, email FROM customers ORDER BY id");
+    assert_eq!(rows, "1|Alice|*******6789|a****@corp.example\n2|Bob|*******4321|b**@corp.example\n", "{errors}");
+    assert_eq!(ask("SELECT ssn AS x FROM customers WHERE id = 1").0, "*******6789\n");
+    assert_eq!(ask("SELECT tax_ref FROM contacts WHERE id = 1").0, "*******6789\n");
+    assert_eq!(ask("SELECT count(*) FROM customers").0, "2\n");
+
+    for text in [
+        "SELECT ssn || '' FROM customers",
+        "SELECT id FROM customers WHERE ssn LIKE '1%'",
+        "COPY customers TO STDOUT",
+        "SELECT ssn::int FROM customers",
+        "DO $$ BEGIN RAISE EXCEPTION '%', (SELECT ssn FROM customers LIMIT 1); END $$",
+        "SELECT query_to_xml('select * from customers', true, true, '')",
+    ] {
+        let (rows, errors) = ask(text);
+        assert_eq!(rows, "", "{text}");
+        assert!(errors.contains("42501"), "{text}: {errors}");
+        assert!(!errors.contains("123-45"), "{text}: {errors}");
+    }
+    let (_, errors) = ask("INSERT INTO customers VALUES (3, 'Carol', '123-45-6789', NULL, 1)");
+    assert!(errors.contains("23505") && !errors.contains("123-45"), "{errors}");
+
+    let (_, errors) = ask("DROP TABLE scratch");
+    assert!(errors.contains("held for approval"), "{errors}");
+    assert_eq!(cluster.sql("postgres", "SELECT to_regclass('scratch') IS NULL"), "t\n", "{errors}");
+
+    let intents = kept(&guard, Kind::Intent);
+    assert_eq!(intents.len(), kept(&guard, Kind::Outcome).len());
+    assert!(intents.iter().any(|record| record.verdict == "mask" && !record.masked.is_empty()));
+    assert!(intents.iter().any(|record| record.verdict == "approved"));
+}
+
+#[test]
+fn a_reader_of_personal_data_sees_it_clear() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let guard = guard(&cluster, &["engineering", "pii-readers"]);
+    assert_eq!(psql(guard.port, "app", "postgres", "SELECT ssn FROM customers WHERE id = 1").0, "123-45-6789\n");
+    let (rows, errors) = psql(guard.port, "app", "postgres", "SELECT id FROM customers WHERE ssn LIKE '1%'");
+    assert_eq!(rows, "1\n", "{errors}");
+}
+
+#[test]
+fn a_stranger_is_refused_before_a_session_begins() {
+    let cluster = Cluster::start();
+    let guard = guard(&cluster, &[]);
+    let (_, errors) = psql(guard.port, "app", "postgres", "SELECT 1");
+    assert!(errors.contains("weir:"), "{errors}");
+    assert!(kept(&guard, Kind::Intent).is_empty());
+}
+
+#[test]
+fn a_session_is_usable_after_a_refusal() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let guard = guard(&cluster, &["engineering"]);
+    let text = "SELECT 1;\nSELECT md5(ssn) FROM customers;\nSELECT 2;\nBEGIN;\nSELECT md5(ssn) FROM customers;\nSELECT 3;\nROLLBACK;\nSELECT 4;\n";
+    let mut child = std::process::Command::new(support::cluster::bin().join("psql"))
+        .args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-U", "app", "-d", "postgres", "-p", &guard.port.to_string()])
+        .env("PGSSLMODE", "disable")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("psql runs");
+    std::io::Write::write_all(child.stdin.as_mut().expect("piped"), text.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("ends");
+    let (rows, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(rows, "1\n2\n4\n", "{errors}");
+    assert!(errors.contains("current transaction is aborted"), "{errors}");
+}

@@ -1,0 +1,284 @@
+//! A small relay over real sockets: what the proxy does with rings, done with threads, so
+//! that a flow can be tested against a real server and real clients.
+
+pub mod cluster;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use weir_audit::{Append, CommitmentKey, Journal, JournalError, Memory, Position, Receipt, Record, WorkerId};
+use weir_facts::{ApprovalId, ConnectionName, FlowId, Now, OperationRef, Side, Workload};
+use weir_flow::{
+    ApprovalRequest, Arrival, CatalogCell, Decision, Effect, Env, Event, Flow, Outbox, Piece, PlanCache, Start, World,
+};
+
+/// What people answer to a request for approval.
+pub type People = dyn Fn(&ApprovalRequest) -> Decision + Send + Sync;
+
+/// A kept record, as far as tests look at it.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub kind: weir_audit::Kind,
+    pub summary: String,
+    pub verdict: String,
+    pub outcome: String,
+    pub masked: Vec<(String, String)>,
+}
+
+/// A guarded port in front of a server.
+pub struct Guard {
+    pub port: u16,
+    pub world: Arc<RwLock<Arc<World>>>,
+    pub kept: Arc<Mutex<Vec<Kept>>>,
+}
+
+/// What every flow of a guard shares.
+struct Shared {
+    world: Arc<RwLock<Arc<World>>>,
+    kept: Arc<Mutex<Vec<Kept>>>,
+    people: Box<People>,
+    server: SocketAddr,
+    connection: ConnectionName,
+    workload: Option<Arc<Workload>>,
+}
+
+impl Guard {
+    /// Guards `server`, registered as `connection`, for callers attested as `workload`.
+    pub fn start(
+        server: SocketAddr,
+        connection: &str,
+        world: World,
+        workload: Option<Workload>,
+        people: Box<People>,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let world = Arc::new(RwLock::new(Arc::new(world)));
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::new(Shared {
+            world: world.clone(),
+            kept: kept.clone(),
+            people,
+            server,
+            connection: ConnectionName::new(connection),
+            workload: workload.map(Arc::new),
+        });
+        thread::spawn(move || {
+            for (id, client) in listener.incoming().flatten().enumerate() {
+                let shared = shared.clone();
+                thread::spawn(move || Relay::new(&shared, client, id as u64 + 1).run());
+            }
+        });
+        Self { port, world, kept }
+    }
+}
+
+enum Message {
+    Bytes(Side, Vec<u8>),
+    Eof(Side),
+    Event(Event),
+}
+
+struct Relay<'a> {
+    shared: &'a Shared,
+    client: TcpStream,
+    server: Option<TcpStream>,
+    flow: Flow,
+    parked: [Vec<u8>; 2],
+    inbox: Receiver<Message>,
+    sender: Sender<Message>,
+    journal: Recorder<'a>,
+    plans: PlanCache,
+    begun: Instant,
+    finished: bool,
+}
+
+struct Recorder<'a> {
+    journal: Journal<Memory>,
+    kept: &'a Mutex<Vec<Kept>>,
+}
+
+impl Append for Recorder<'_> {
+    fn append(&mut self, op: Option<OperationRef>, record: &Record<'_>) -> Result<Receipt, JournalError> {
+        self.kept.lock().expect("unpoisoned").push(Kept {
+            kind: record.kind,
+            summary: record.summary.to_owned(),
+            verdict: record.verdict.to_owned(),
+            outcome: record.outcome.to_owned(),
+            masked: record.masked.iter().map(|(column, rule)| ((*column).to_owned(), (*rule).to_owned())).collect(),
+        });
+        self.journal.append(op, record)
+    }
+}
+
+impl<'a> Relay<'a> {
+    fn new(shared: &'a Shared, client: TcpStream, id: u64) -> Self {
+        let (sender, inbox) = channel();
+        let arrival = Arrival {
+            source: client.peer_addr().expect("connected"),
+            target: shared.server,
+            connection: Some(shared.connection.clone()),
+            workload: shared.workload.clone(),
+        };
+        let begun = Instant::now();
+        let world = shared.world.read().expect("unpoisoned").clone();
+        let start = Start { id: FlowId(id), arrival, world, now: now(begun) };
+        let journal = Journal::new(WorkerId(0), Position::START, CommitmentKey::new(&[7; 32]), Memory::default());
+        read_side(Side::Client, &client, &sender);
+        Self {
+            shared,
+            client,
+            server: None,
+            flow: Flow::new(start),
+            parked: [Vec::new(), Vec::new()],
+            inbox,
+            sender,
+            journal: Recorder { journal, kept: &shared.kept },
+            plans: PlanCache::new(),
+            begun,
+            finished: false,
+        }
+    }
+
+    fn run(&mut self) {
+        self.call(&mut [], |flow, env, _| flow.begin(env));
+        while !self.finished {
+            let Ok(message) = self.inbox.recv() else { return };
+            match message {
+                Message::Bytes(side, bytes) => self.parked[index(side)].extend_from_slice(&bytes),
+                Message::Eof(side) => self.call(&mut [], |flow, env, _| flow.handle_eof(env, side)),
+                Message::Event(event) => self.call(&mut [], |flow, env, _| flow.handle_event(env, event)),
+            }
+            self.offer();
+        }
+        let _ = self.client.shutdown(Shutdown::Write);
+        if let Some(server) = &self.server {
+            let _ = server.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Offers what is parked until neither side gets on.
+    fn offer(&mut self) {
+        loop {
+            let mut progress = false;
+            for side in [Side::Client, Side::Server] {
+                let mut input = std::mem::take(&mut self.parked[index(side)]);
+                if input.is_empty() || self.finished {
+                    continue;
+                }
+                let mut taken = 0;
+                self.call(&mut input, |flow, env, input| taken = flow.handle_bytes(env, side, input));
+                input.drain(..taken);
+                self.parked[index(side)] = input;
+                progress |= taken > 0;
+            }
+            if !progress {
+                return;
+            }
+        }
+    }
+
+    /// One call into the flow, and everything that it asks for.
+    fn call(&mut self, input: &mut [u8], call: impl FnOnce(&mut Flow, &mut Env<'_>, &mut [u8])) {
+        let mut out = Outbox::default();
+        let world = self.shared.world.read().expect("unpoisoned").clone();
+        let mut seed = self.begun.elapsed().as_nanos() as u8;
+        let mut random = |bytes: &mut [u8]| {
+            for byte in bytes {
+                seed = seed.wrapping_mul(181).wrapping_add(7);
+                *byte = seed;
+            }
+        };
+        let mut env = Env {
+            now: now(self.begun),
+            out: &mut out,
+            world: &world,
+            journal: &mut self.journal,
+            random: &mut random,
+            plans: &mut self.plans,
+        };
+        call(&mut self.flow, &mut env, input);
+        if let Some(server) = &mut self.server {
+            send(server, &out.to_server, input);
+        }
+        send(&mut self.client, &out.to_client, input);
+        for effect in out.effects {
+            self.carry_out(effect, &world);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, world: &Arc<World>) {
+        match effect {
+            Effect::Dial { target } => {
+                let event = match TcpStream::connect(target) {
+                    Ok(server) => {
+                        read_side(Side::Server, &server, &self.sender);
+                        self.server = Some(server);
+                        Event::Dialed
+                    }
+                    Err(error) => Event::DialFailed { reason: error.to_string() },
+                };
+                self.tell(event);
+            }
+            Effect::Catalog { connection, database, .. } => {
+                let connection = world.connections.named(&connection).expect("registered");
+                let catalog = cluster::catalog(connection, &database);
+                self.tell(Event::Catalog(catalog.map(|catalog| Arc::new(CatalogCell::new(Arc::new(catalog))))));
+            }
+            Effect::RequestApproval(request) => {
+                let decision = (self.shared.people)(&request);
+                self.tell(Event::Approval { request: request.id, approval: ApprovalId(9), decision });
+            }
+            Effect::RedeemApproval { id, .. } => self.tell(Event::Redeemed { id, granted: true }),
+            Effect::Sync(seq) => self.tell(Event::Synced(seq)),
+            Effect::Finished => self.finished = true,
+            Effect::WithdrawApproval(_) | Effect::OfferCancelKey(_) | Effect::RouteCancel(_) | Effect::SendCancel { .. } => {}
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.sender.send(Message::Event(event));
+    }
+}
+
+fn send(stream: &mut TcpStream, pieces: &[Piece], input: &[u8]) {
+    for piece in pieces {
+        let _ = match piece {
+            Piece::Span(span) => stream.write_all(&input[span.clone()]),
+            Piece::Bytes(bytes) => stream.write_all(bytes),
+            Piece::Shutdown => stream.shutdown(Shutdown::Write),
+            Piece::Reset => stream.shutdown(Shutdown::Both),
+            Piece::StartTls => panic!("this relay has no TLS"),
+        };
+    }
+}
+
+fn index(side: Side) -> usize {
+    usize::from(side == Side::Server)
+}
+
+fn now(begun: Instant) -> Now {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    Now { mono_ns: begun.elapsed().as_nanos() as u64 + 1, unix_us: unix.as_micros() as u64 }
+}
+
+fn read_side(side: Side, stream: &TcpStream, sender: &Sender<Message>) {
+    let (mut stream, sender) = (stream.try_clone().expect("a descriptor"), sender.clone());
+    thread::spawn(move || {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) | Err(_) => {
+                    let _ = sender.send(Message::Eof(side));
+                    return;
+                }
+                Ok(count) if sender.send(Message::Bytes(side, buffer[..count].to_vec())).is_err() => return,
+                Ok(_) => {}
+            }
+        }
+    });
+}
