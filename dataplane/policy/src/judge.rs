@@ -61,7 +61,12 @@ impl Judgement {
     /// A denial that is not policy's own: of what Weir could not keep its promise for.
     #[must_use]
     pub fn refused(denial: Denial) -> Self {
-        Self { verdict: Verdict::Deny(denial), policies: Vec::new(), reads: Reads::NONE, cacheable: true }
+        Self {
+            verdict: Verdict::Deny(denial),
+            policies: Vec::new(),
+            reads: Reads::NONE,
+            cacheable: true,
+        }
     }
 
     /// Several answers as one, for what runs together or not at all: deny before hold before
@@ -69,7 +74,12 @@ impl Judgement {
     /// answer is to allow: there is nothing that runs.
     #[must_use]
     pub fn all(answers: impl IntoIterator<Item = Self>) -> Self {
-        let none = Self { verdict: Verdict::Allow, policies: Vec::new(), reads: Reads::NONE, cacheable: true };
+        let none = Self {
+            verdict: Verdict::Allow,
+            policies: Vec::new(),
+            reads: Reads::NONE,
+            cacheable: true,
+        };
         let mut all = answers.into_iter().fold(none, Self::and);
         all.policies.sort();
         all.policies.dedup();
@@ -92,7 +102,9 @@ fn stricter(one: Verdict, two: Verdict) -> Verdict {
     match (one, two) {
         (Verdict::Deny(denial), _) | (_, Verdict::Deny(denial)) => Verdict::Deny(denial),
         (Verdict::Hold(one), Verdict::Hold(two)) => Verdict::Hold(both(one, two)),
-        (Verdict::Hold(terms), Verdict::Allow) | (Verdict::Allow, Verdict::Hold(terms)) => Verdict::Hold(terms),
+        (Verdict::Hold(terms), Verdict::Allow) | (Verdict::Allow, Verdict::Hold(terms)) => {
+            Verdict::Hold(terms)
+        }
         (Verdict::Allow, Verdict::Allow) => Verdict::Allow,
     }
 }
@@ -106,7 +118,11 @@ fn both(one: HoldTerms, two: HoldTerms) -> HoldTerms {
     policies.extend(two.policies);
     policies.sort();
     policies.dedup();
-    let reason = if one.reason == two.reason { one.reason } else { format!("{}; {}", one.reason, two.reason).into() };
+    let reason = if one.reason == two.reason {
+        one.reason
+    } else {
+        format!("{}; {}", one.reason, two.reason).into()
+    };
     HoldTerms {
         approvers,
         quorum: one.quorum.max(two.quorum),
@@ -295,6 +311,8 @@ impl Snapshot {
         store: &mut HashMap<EntityUid, Entity>,
     ) -> Result<Vec<Question<'a>>, Refusal> {
         let parts = self.parts(setting)?;
+        // Without this a connect of nobody would be no question at all, and so be allowed.
+        let main = parts.main()?;
         let mut questions = Vec::with_capacity(accesses.len());
         for access in accesses {
             let slice = compiled
@@ -306,7 +324,7 @@ impl Snapshot {
             let asked = if is_connect(access.action) {
                 parts.as_slice()
             } else {
-                parts.main()?
+                main
             };
             questions.extend(asked.iter().map(|(principal, _)| Question {
                 access,
