@@ -30,8 +30,8 @@ pub fn analyse(
     if text.contains('\0') {
         return Err(Refusal::Nul);
     }
-    // The binding panics where a tree is not as its types say, for one on a string constant
-    // that is not UTF-8 (`E'\xff'`). That is a refusal, not the end of a worker.
+    // The binding panics where a list holds another kind of node than its types say. That is
+    // a refusal, not the end of a worker.
     catch_unwind(AssertUnwindSafe(|| {
         statements(text, catalog, sensitive, session, limits)
     }))

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use weir_facts::{ColumnId, ColumnName, MaskRule, RelationOid, Reveal};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, View};
 
 /// What holds for a column that no label names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub struct Sensitive {
 }
 
 impl Sensitive {
-    /// Closes `labelled` over the catalogue. A label [`Reveal::Clear`] exempts a column from
-    /// `unlabelled`, but not from what reaches it through lineage.
+    /// Closes `labelled` over the catalogue. A label [`Reveal::Clear`] exempts a column and
+    /// its copies from `unlabelled`, but not from what another label says of them.
     ///
     /// - a view's bare column takes its origin's mark; any other column of a view that reads
     ///   a sensitive column is computed from it;
@@ -52,8 +52,15 @@ impl Sensitive {
         unlabelled: &Unlabelled,
     ) -> Self {
         let mut closure = Self::default();
-        closure.seed(catalog, labelled, unlabelled);
-        while closure.spread(catalog) {}
+        let copies = copies(catalog);
+        let mut clear = closure.seed(catalog, labelled);
+        while closure.spread(catalog, &copies) {}
+        if let Unlabelled::Hidden(reveal) = unlabelled {
+            while copies.iter().fold(false, |more, (from, to)| {
+                more | (clear.contains(from) && clear.insert(*to))
+            }) {}
+            closure.hide_rest(catalog, &clear, reveal);
+        }
         closure.index(catalog);
         closure
     }
@@ -100,63 +107,35 @@ impl Sensitive {
         &self.unresolved
     }
 
+    /// Marks labelled columns; the ones labelled clear are returned.
     fn seed(
         &mut self,
         catalog: &Catalog,
         labelled: impl IntoIterator<Item = (ColumnName, Reveal)>,
-        unlabelled: &Unlabelled,
-    ) {
-        let mut named = HashSet::new();
+    ) -> HashSet<ColumnId> {
+        let mut clear = HashSet::new();
         for (name, reveal) in labelled {
-            let Some(id) = catalog.column_id(&name) else {
-                self.unresolved.push(name);
-                continue;
-            };
-            named.insert(id);
-            self.add(id, &reveal, &[id]);
-        }
-        let Unlabelled::Hidden(reveal) = unlabelled else {
-            return;
-        };
-        for relation in catalog
-            .relations
-            .values()
-            .filter(|relation| !relation.is_system())
-        {
-            for column in &relation.columns {
-                let id = ColumnId {
-                    relation: relation.oid,
-                    attnum: column.attnum,
-                };
-                if !named.contains(&id) {
-                    self.add(id, reveal, &[id]);
+            match catalog.column_id(&name) {
+                None => self.unresolved.push(name),
+                Some(id) if matches!(reveal, Reveal::Clear) => {
+                    clear.insert(id);
+                }
+                Some(id) => {
+                    self.add(id, &reveal, &[id]);
                 }
             }
         }
+        clear
     }
 
     /// One round over every edge; whether anything changed.
-    fn spread(&mut self, catalog: &Catalog) -> bool {
+    fn spread(&mut self, catalog: &Catalog, copies: &[(ColumnId, ColumnId)]) -> bool {
         let mut changed = false;
+        for (from, to) in copies {
+            changed |= self.copy(*from, *to);
+        }
         for (oid, view) in &catalog.views {
             changed |= self.spread_view(catalog, *oid, view);
-        }
-        for (child, parent) in &catalog.inheritance {
-            changed |= self.spread_names(catalog, *child, *parent)
-                | self.spread_names(catalog, *parent, *child);
-        }
-        for key in &catalog.foreign_keys {
-            for (from, to) in &key.columns {
-                let from = ColumnId {
-                    relation: key.from,
-                    attnum: *from,
-                };
-                let to = ColumnId {
-                    relation: key.to,
-                    attnum: *to,
-                };
-                changed |= self.copy(from, to) | self.copy(to, from);
-            }
         }
         for (column, inputs) in &catalog.generated {
             for attnum in inputs {
@@ -189,12 +168,8 @@ impl Sensitive {
         changed
     }
 
-    fn spread_view(
-        &mut self,
-        catalog: &Catalog,
-        oid: RelationOid,
-        view: &crate::catalog::View,
-    ) -> bool {
+    /// Columns of a view that are no bare columns are computed from whatever it reads.
+    fn spread_view(&mut self, catalog: &Catalog, oid: RelationOid, view: &View) -> bool {
         let Some(relation) = catalog.relation(oid) else {
             return false;
         };
@@ -209,42 +184,39 @@ impl Sensitive {
                 })
             })
             .collect();
-        let mut changed = false;
-        for column in &relation.columns {
-            let id = ColumnId {
-                relation: oid,
-                attnum: column.attnum,
-            };
-            changed |= match view.origins.get(&column.attnum) {
-                Some(origin) if origin.attnum > 0 => self.copy(*origin, id),
-                Some(_) | None => self.compute(id, &inputs),
-            };
-        }
-        changed
+        let computed = relation
+            .columns
+            .iter()
+            .filter(|column| bare_origin(view, column.attnum).is_none());
+        computed.fold(false, |changed, column| {
+            changed
+                | self.compute(
+                    ColumnId {
+                        relation: oid,
+                        attnum: column.attnum,
+                    },
+                    &inputs,
+                )
+        })
     }
 
-    fn spread_names(&mut self, catalog: &Catalog, from: RelationOid, to: RelationOid) -> bool {
-        let (Some(from), Some(to)) = (catalog.relation(from), catalog.relation(to)) else {
-            return false;
-        };
-        let mut changed = false;
-        for column in &from.columns {
-            let Some(twin) = to.column_named(&column.name) else {
-                continue;
-            };
-            let source = ColumnId {
-                relation: from.oid,
-                attnum: column.attnum,
-            };
-            changed |= self.copy(
-                source,
-                ColumnId {
-                    relation: to.oid,
-                    attnum: twin.attnum,
-                },
-            );
+    /// Hides every column that neither a label nor lineage speaks of.
+    fn hide_rest(&mut self, catalog: &Catalog, clear: &HashSet<ColumnId>, reveal: &Reveal) {
+        for relation in catalog
+            .relations
+            .values()
+            .filter(|relation| !relation.is_system())
+        {
+            for column in &relation.columns {
+                let id = ColumnId {
+                    relation: relation.oid,
+                    attnum: column.attnum,
+                };
+                if !clear.contains(&id) && !self.marks.contains_key(&id) {
+                    self.add(id, reveal, &[id]);
+                }
+            }
         }
-        changed
     }
 
     /// The marks of a column, or of every column where the attribute number is 0.
@@ -319,6 +291,67 @@ impl Sensitive {
             }
         }
     }
+}
+
+/// Pairs of columns of which the second holds values of the first, unchanged: bare columns of
+/// views, columns of one name along inheritance, both ends of foreign keys.
+fn copies(catalog: &Catalog) -> Vec<(ColumnId, ColumnId)> {
+    let mut copies = Vec::new();
+    for (oid, view) in &catalog.views {
+        for attnum in view.origins.keys() {
+            if let Some(origin) = bare_origin(view, *attnum) {
+                copies.push((
+                    origin,
+                    ColumnId {
+                        relation: *oid,
+                        attnum: *attnum,
+                    },
+                ));
+            }
+        }
+    }
+    for (child, parent) in &catalog.inheritance {
+        let (Some(child), Some(parent)) = (catalog.relation(*child), catalog.relation(*parent))
+        else {
+            continue;
+        };
+        for column in &child.columns {
+            let Some(twin) = parent.column_named(&column.name) else {
+                continue;
+            };
+            let below = ColumnId {
+                relation: child.oid,
+                attnum: column.attnum,
+            };
+            let above = ColumnId {
+                relation: parent.oid,
+                attnum: twin.attnum,
+            };
+            copies.extend([(below, above), (above, below)]);
+        }
+    }
+    for key in &catalog.foreign_keys {
+        for (from, to) in &key.columns {
+            let from = ColumnId {
+                relation: key.from,
+                attnum: *from,
+            };
+            let to = ColumnId {
+                relation: key.to,
+                attnum: *to,
+            };
+            copies.extend([(from, to), (to, from)]);
+        }
+    }
+    copies
+}
+
+/// Where a view's column comes from, if it is a bare column of another relation.
+fn bare_origin(view: &View, attnum: i16) -> Option<ColumnId> {
+    view.origins
+        .get(&attnum)
+        .copied()
+        .filter(|origin| origin.attnum > 0)
 }
 
 /// Orders reveals: a greater number shows less. Two rules of equal strictness keep the first.

@@ -11,10 +11,14 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use weir_facts::{Action, ColumnId, RelationOid, Reveal};
-use weir_sql::{Catalog, Epoch, Limits, Sensitive, SessionFacts, StatementKind, Unlabelled, analyse};
+use weir_sql::{
+    Catalog, Epoch, Limits, Sensitive, SessionFacts, StatementKind, Unlabelled, analyse,
+};
 
 const BINARIES: &str = "/usr/lib/postgresql/15/bin";
-const SESSION: SessionFacts = SessionFacts { uncommitted_ddl: false };
+const SESSION: SessionFacts = SessionFacts {
+    uncommitted_ddl: false,
+};
 
 /// A server of its own in a directory that goes with it.
 struct Server {
@@ -29,19 +33,49 @@ impl Server {
             return None;
         }
         let directory = TempDir::new().expect("a directory");
-        let port = TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("its number").port();
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .expect("a port")
+            .local_addr()
+            .expect("its number")
+            .port();
         let path = directory.path().display().to_string();
         run(Command::new("chown").args(["-R", "postgres", &path]));
-        as_postgres(&["initdb", "-D", &format!("{path}/d"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]);
+        as_postgres(&[
+            "initdb",
+            "-D",
+            &format!("{path}/d"),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        ]);
         let options = format!("-p {port} -k {path} -c listen_addresses=127.0.0.1 -c fsync=off");
         let log = format!("{path}/log");
-        as_postgres(&["pg_ctl", "-D", &format!("{path}/d"), "-w", "-o", &options, "-l", &log, "start"]);
+        as_postgres(&[
+            "pg_ctl",
+            "-D",
+            &format!("{path}/d"),
+            "-w",
+            "-o",
+            &options,
+            "-l",
+            &log,
+            "start",
+        ]);
         Some(Self { directory, port })
     }
 
     async fn connect(&self, options: &str) -> Client {
-        let target = format!("host=127.0.0.1 port={} user=postgres dbname=postgres options='{options}'", self.port);
-        let (client, connection) = tokio_postgres::connect(&target, NoTls).await.expect("a connection");
+        let target = format!(
+            "host=127.0.0.1 port={} user=postgres dbname=postgres options='{options}'",
+            self.port
+        );
+        let (client, connection) = tokio_postgres::connect(&target, NoTls)
+            .await
+            .expect("a connection");
         tokio::spawn(connection);
         client
     }
@@ -56,18 +90,31 @@ impl Drop for Server {
 
 fn as_postgres(arguments: &[&str]) {
     let (program, rest) = arguments.split_first().expect("a program");
-    run(Command::new("runuser").args(["-u", "postgres", "--", &format!("{BINARIES}/{program}")]).args(rest));
+    run(Command::new("runuser")
+        .args(["-u", "postgres", "--", &format!("{BINARIES}/{program}")])
+        .args(rest));
 }
 
 fn run(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("it starts");
+    let status = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("it starts");
     assert!(status.success(), "{command:?}");
 }
 
 async fn rows(client: &Client, query: &str) -> Vec<Vec<Option<String>>> {
-    let messages = client.simple_query(query).await.unwrap_or_else(|error| panic!("{query}: {error}"));
+    let messages = client
+        .simple_query(query)
+        .await
+        .unwrap_or_else(|error| panic!("{query}: {error}"));
     let row = |message| match message {
-        SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
+        SimpleQueryMessage::Row(row) => Some(
+            (0..row.len())
+                .map(|at| row.get(at).map(str::to_owned))
+                .collect(),
+        ),
         _ => None,
     };
     messages.into_iter().filter_map(row).collect()
@@ -87,7 +134,11 @@ async fn catalog(client: &Client) -> Catalog {
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
 }
 
 #[test]
@@ -98,7 +149,10 @@ fn a_real_server_agrees_with_every_prediction() {
     };
     block_on(async {
         let client = server.connect("").await;
-        client.batch_execute(include_str!("data/setup.sql")).await.expect("set up");
+        client
+            .batch_execute(include_str!("data/setup.sql"))
+            .await
+            .expect("set up");
         let reader = server.connect("-csearch_path=pg_catalog").await;
         let catalog = catalog(&reader).await;
         assert!(catalog.server_version() >= 150_000);
@@ -142,7 +196,9 @@ fn closure_is_complete(catalog: &Catalog, sensitive: &Sensitive) {
     ];
     assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
     assert!(sensitive.columns().any(|(id, _)| {
-        catalog.relation(id.relation).is_some_and(|r| r.name.name.starts_with("pg_toast_"))
+        catalog
+            .relation(id.relation)
+            .is_some_and(|r| r.name.name.starts_with("pg_toast_"))
     }));
 }
 
@@ -161,7 +217,10 @@ async fn predictions_hold(client: &Client, catalog: &Catalog, sensitive: &Sensit
         let Ok(described) = described else {
             refused += 1;
             // These speak of statements and cursors that only a running session has.
-            let of_session = matches!(statement.kind, StatementKind::Execute { .. } | StatementKind::Fetch { .. });
+            let of_session = matches!(
+                statement.kind,
+                StatementKind::Execute { .. } | StatementKind::Fetch { .. }
+            );
             if !of_session {
                 wrong.push(format!("{text}\n  the server: {:?}", described.err()));
             }
@@ -170,7 +229,13 @@ async fn predictions_hold(client: &Client, catalog: &Catalog, sensitive: &Sensit
         let fields: Vec<_> = described
             .columns()
             .iter()
-            .map(|c| (c.name().to_owned(), c.table_oid().unwrap_or(0), c.column_id().unwrap_or(0)))
+            .map(|c| {
+                (
+                    c.name().to_owned(),
+                    c.table_oid().unwrap_or(0),
+                    c.column_id().unwrap_or(0),
+                )
+            })
             .collect();
         let Some(predicted) = &statement.columns else {
             if !fields.is_empty() {
@@ -180,18 +245,32 @@ async fn predictions_hold(client: &Client, catalog: &Catalog, sensitive: &Sensit
         };
         compared += 1;
         let agrees = fields.len() == predicted.len()
-            && fields.iter().zip(predicted).all(|((name, table, column), output)| {
-                let origin = ColumnId { relation: RelationOid(*table), attnum: *column };
-                *name == *output.name && output.origins.contains(&origin)
-            });
+            && fields
+                .iter()
+                .zip(predicted)
+                .all(|((name, table, column), output)| {
+                    let origin = ColumnId {
+                        relation: RelationOid(*table),
+                        attnum: *column,
+                    };
+                    *name == *output.name && output.origins.contains(&origin)
+                });
         if !agrees {
             let predicted: Vec<_> = predicted.iter().map(|c| (&c.name, &c.origins)).collect();
-            wrong.push(format!("{text}\n  server    {fields:?}\n  predicted {predicted:?}"));
+            wrong.push(format!(
+                "{text}\n  server    {fields:?}\n  predicted {predicted:?}"
+            ));
         }
         // Whatever comes from a sensitive column is predicted to be hidden.
         for ((_, table, column), output) in fields.iter().zip(predicted) {
-            let origin = ColumnId { relation: RelationOid(*table), attnum: *column };
-            assert!(sensitive.mark(origin).is_none() || output.reveal != Reveal::Clear, "{text}");
+            let origin = ColumnId {
+                relation: RelationOid(*table),
+                attnum: *column,
+            };
+            assert!(
+                sensitive.mark(origin).is_none() || output.reveal != Reveal::Clear,
+                "{text}"
+            );
         }
     }
     eprintln!("{compared} descriptions compared, {refused} not described by the server");
@@ -208,7 +287,8 @@ fn psql_may_describe(catalog: &Catalog, sensitive: &Sensitive) {
                 let values = access.resource == support::table("pg_catalog", "pg_db_role_setting")
                     || access.resource == support::table("pg_catalog", "pg_subscription");
                 assert!(
-                    access.action == Action::PgSelect || (access.action == Action::PgReadStatistics && values),
+                    access.action == Action::PgSelect
+                        || (access.action == Action::PgReadStatistics && values),
                     "{access:?}\n{text}"
                 );
             }

@@ -2,28 +2,46 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod fixture;
+
 use std::sync::Arc;
 
 use weir_facts::{ColumnName, PolicyId, RelationName, Resource, Reveal};
 
 /// Statements that people and programs send, one a line.
 pub(crate) fn ordinary() -> impl Iterator<Item = &'static str> {
-    include_str!("../data/ordinary.sql").lines().filter(|line| !line.is_empty())
+    include_str!("../data/ordinary.sql")
+        .lines()
+        .filter(|line| !line.is_empty())
 }
 
 /// What psql 15 asks behind its backslash commands.
 pub(crate) fn psql() -> impl Iterator<Item = &'static str> {
-    include_str!("../data/psql.sql").split("-- @step\n").filter(|text| !text.trim().is_empty())
+    include_str!("../data/psql.sql")
+        .split("-- @step\n")
+        .filter(|text| !text.trim().is_empty())
 }
 
 pub(crate) fn table(schema: &str, name: &str) -> Resource {
-    Resource::Table(RelationName { schema: schema.into(), name: name.into() })
+    Resource::Table(RelationName {
+        schema: schema.into(),
+        name: name.into(),
+    })
 }
 
 pub(crate) fn column(path: &str) -> ColumnName {
-    let [schema, relation, column]: [&str; 3] =
-        path.split('.').collect::<Vec<_>>().try_into().expect("schema.relation.column");
-    ColumnName { relation: RelationName { schema: schema.into(), name: relation.into() }, column: column.into() }
+    let [schema, relation, column]: [&str; 3] = path
+        .split('.')
+        .collect::<Vec<_>>()
+        .try_into()
+        .expect("schema.relation.column");
+    ColumnName {
+        relation: RelationName {
+            schema: schema.into(),
+            name: relation.into(),
+        },
+        column: column.into(),
+    }
 }
 
 pub(crate) fn mask(rule: &str) -> Reveal {
