@@ -420,6 +420,8 @@ fn take_up(
     if let Some(gap) = gap {
         note_gap(&mut found, gap, commitment)?;
     }
+    // The disk may be full: recovery writes into what was set aside for that.
+    remove_if_there(&layout.reserve())?;
     let mut files = std::mem::take(&mut found.files);
     files.extend(found.tree.partials());
     write_log(&layout.log(), &files)?;
@@ -430,6 +432,15 @@ fn take_up(
         fs::remove_file(path).map_err(OpenError::system("unlink", path))?;
     }
     Ok((found, gap))
+}
+
+fn remove_if_there(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(OpenError::system("unlink", path)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn note_gap(found: &mut Found, gap: Gap, commitment: &CommitmentKey) -> Result<(), OpenError> {

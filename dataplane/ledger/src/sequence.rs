@@ -90,6 +90,8 @@ pub(crate) struct Sequencer {
     published_at: Instant,
     grown_at: Instant,
     askers: Vec<CheckpointWake>,
+    /// What was kept when they asked: segments, and offsets that must be in the tree.
+    asked_for: Vec<(Rc<Live>, usize)>,
     has_reserve: bool,
 }
 
@@ -121,6 +123,7 @@ impl Sequencer {
             published_at: now,
             grown_at: now,
             askers: Vec::new(),
+            asked_for: Vec::new(),
             has_reserve: false,
         }
     }
@@ -141,13 +144,13 @@ impl Sequencer {
     }
 
     async fn round(&mut self) -> Result<(), Trouble> {
-        let more = self.sequence().await?;
         self.take_askers();
+        let more = self.sequence().await?;
         let config = &self.setup.config;
         let grown = self.setup.tree.size() - self.published_size;
         let due = self.published_at + config.checkpoint_interval;
         if grown >= config.checkpoint_leaves
-            || !self.askers.is_empty()
+            || self.has_what_was_asked_for()
             || (grown > 0 && Instant::now() >= due)
         {
             return self.checkpoint(State::Open).await;
@@ -164,11 +167,29 @@ impl Sequencer {
         Ok(())
     }
 
+    /// Whoever asks for a checkpoint gets one over everything that is kept at that time.
     fn take_askers(&mut self) {
+        let before = self.askers.len();
         // As many as are there now: this ends also while others keep asking.
         for _ in 0..self.setup.shared.checkpoints.len() {
             self.askers.extend(self.setup.shared.checkpoints.pop());
         }
+        if self.askers.len() > before {
+            let lanes = self.lanes.borrow();
+            let live = lanes.iter().flat_map(|lane| &lane.live);
+            self.asked_for = live
+                .map(|live| (Rc::clone(live), live.segment.kept()))
+                .collect();
+            self.setup.shared.commit.notify_one();
+        }
+    }
+
+    fn has_what_was_asked_for(&self) -> bool {
+        !self.askers.is_empty()
+            && self
+                .asked_for
+                .iter()
+                .all(|(live, kept)| live.sequenced.get() >= *kept)
     }
 
     /// Adds a leaf of the ledger's own.
@@ -294,7 +315,6 @@ impl Sequencer {
         while let Some(file) = self.unwritten.pop() {
             if let Err(trouble) = self.write(&file).await {
                 self.unwritten.push(file);
-                self.release_reserve();
                 return Err(trouble);
             }
             self.completed.push(file.tile);
@@ -317,13 +337,13 @@ impl Sequencer {
     async fn checkpoint(&mut self, state: State) -> Result<(), Trouble> {
         self.write_files().await?;
         let partials = self.setup.tree.partials();
-        for file in &partials {
-            if !self.partials.contains(file)
-                && let Err(trouble) = self.write(file).await
-            {
-                self.release_reserve();
-                return Err(trouble);
-            }
+        for file in partials
+            .iter()
+            .filter(|file| !self.partials.contains(file))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            self.write(&file).await?;
         }
         self.partials = partials;
         self.sync_files().await?;
@@ -402,8 +422,11 @@ impl Sequencer {
             let _ = self.setup.overtaken.try_recv();
             let _ = self.setup.published.try_send(full.into_inner());
         }
-        for wake in self.askers.drain(..) {
-            wake(Ok(signed.clone()));
+        if self.has_what_was_asked_for() {
+            self.asked_for.clear();
+            for wake in self.askers.drain(..) {
+                wake(Ok(signed.clone()));
+            }
         }
     }
 
@@ -463,7 +486,8 @@ impl Sequencer {
         }
     }
 
-    /// Sets space aside, as soon as there is some.
+    /// Sets space aside, as soon as there is some. It is given free at the end (and by the next
+    /// start) only: while the ledger runs, a full disk means that operations are refused.
     async fn keep_reserve(&mut self) {
         if self.has_reserve {
             return;
