@@ -1,7 +1,7 @@
 //! Files that are either whole or not there.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -36,9 +36,18 @@ pub(crate) fn write_log(directory: &Path, files: &[log::File]) -> Result<(), Ope
         let path = directory.join(file.tile.path());
         make_parents(directory, &path, &mut directories)
             .map_err(OpenError::system("mkdir", &path))?;
-        let mut out = File::create(&path).map_err(OpenError::system("open", &path))?;
-        out.write_all(&file.bytes)
-            .map_err(OpenError::system("write", &path))?;
+        // What a checkpoint refers to is never truncated: a power cut would lose it.
+        let same = fs::read(&path).is_ok_and(|bytes| bytes == file.bytes);
+        let mut out = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(!same)
+            .open(&path)
+            .map_err(OpenError::system("open", &path))?;
+        if !same {
+            out.write_all(&file.bytes)
+                .map_err(OpenError::system("write", &path))?;
+        }
         out.sync_data()
             .map_err(OpenError::system("fdatasync", &path))?;
     }

@@ -1,82 +1,17 @@
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crossbeam::channel::{Receiver, bounded};
-use weir_audit::log::{CHECKPOINT_PATH, Checkpoint, SigningKey, Tree, VerifierKey, empty_root};
-use weir_audit::{CommitmentKey, Journal, Kind, Position, Record, RecordSeq, WorkerId};
+use weir_audit::log::{Checkpoint, VerifierKey};
+use weir_audit::{CommitmentKey, Journal, Position, RecordSeq, WorkerId};
 
 use crate::engine::{self, Setup};
-use crate::files::{replace, write_log};
 use crate::layout::Layout;
-use crate::limits::{self, CHECKPOINTS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WORKERS_MAX};
-use crate::marks::{Mark, Marks, Segments, State};
-use crate::recover::{self, Found};
-use crate::sequence::{Leaves, clock};
+use crate::limits::CHECKPOINTS_MAX;
+use crate::start::{lock, make_directories, take_up};
 use crate::worker::{Phase, Shared, SyncRequest};
-use crate::{CloseError, OpenError, SyncError, WorkerStore, keys};
-
-/// How a ledger is to be opened.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where it lies; made if it is not there.
-    pub directory: PathBuf,
-    /// Names the log in its checkpoints: `<deployment>/<gateway>`. No white space, no plus.
-    pub origin: String,
-    /// How many workers write.
-    pub workers: u16,
-    /// Bytes of one segment, a multiple of 4096.
-    pub segment_bytes: u32,
-    /// Kept records are synced at least this often.
-    pub group_commit: Duration,
-    /// A checkpoint is signed at least this often while the log grows.
-    pub checkpoint_interval: Duration,
-    /// And after this many leaves.
-    pub checkpoint_leaves: u64,
-    /// An idle log says so this often.
-    pub heartbeat: Duration,
-}
-
-impl Config {
-    /// The usual sizes and times, for this directory, origin and number of workers.
-    #[must_use]
-    pub fn new(directory: &Path, origin: &str, workers: u16) -> Self {
-        Self {
-            directory: directory.to_owned(),
-            origin: origin.to_owned(),
-            workers,
-            segment_bytes: limits::SEGMENT_BYTES,
-            group_commit: limits::GROUP_COMMIT,
-            checkpoint_interval: limits::CHECKPOINT_INTERVAL,
-            checkpoint_leaves: limits::CHECKPOINT_LEAVES,
-            heartbeat: limits::HEARTBEAT,
-        }
-    }
-
-    fn check(&self) -> Result<(), OpenError> {
-        let wrong = |what: &str| Err(OpenError::Config(what.to_owned()));
-        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
-            return wrong("segment_bytes is not between 1 MiB and 1 GiB");
-        }
-        if !self.segment_bytes.is_multiple_of(4096) {
-            return wrong("segment_bytes is not a multiple of 4096");
-        }
-        if self.workers == 0 || self.workers > WORKERS_MAX {
-            return wrong("workers is not between 1 and 1024");
-        }
-        if self.group_commit.is_zero()
-            || self.checkpoint_interval.is_zero()
-            || self.heartbeat.is_zero()
-        {
-            return wrong("an interval is zero");
-        }
-        Ok(())
-    }
-}
+use crate::{CloseError, Config, OpenError, SyncError, WorkerStore, keys};
 
 /// A record that is durable: it and all before it of its worker survive the host's death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -329,7 +264,7 @@ impl Ledger {
 
     /// Ends cleanly: everything that was kept goes into the tree, then a close leaf, then a
     /// last checkpoint. The workers' stores must be dropped; this waits
-    /// [`limits::CLOSE_PATIENCE`] for that.
+    /// [`crate::limits::CLOSE_PATIENCE`] for that.
     ///
     /// # Errors
     /// If the end is not a clean one. Nothing that was kept is lost by that.
@@ -356,139 +291,4 @@ impl Drop for Ledger {
             let _ = thread.join();
         }
     }
-}
-
-fn make_directories(layout: &Layout) -> Result<(), OpenError> {
-    for path in [
-        layout.root().to_owned(),
-        layout.keys(),
-        layout.segments(),
-        layout.log(),
-    ] {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(OpenError::system("mkdir", &path))?;
-    }
-    crate::files::sync_directory(layout.root())
-}
-
-/// Takes the ledger for this process; the lock goes with the file's last descriptor.
-fn lock(layout: &Layout) -> Result<File, OpenError> {
-    let path = layout.lock();
-    let file = File::create(&path).map_err(OpenError::system("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(OpenError::Locked(path)),
-        Err(fs::TryLockError::Error(error)) => Err(OpenError::system("flock", &path)(error)),
-    }
-}
-
-/// Finds or makes the log, notes an unclean end, and makes all of it durable under this
-/// start's epoch.
-fn take_up(
-    layout: &Layout,
-    signing: &SigningKey,
-    commitment: &CommitmentKey,
-) -> Result<(Found, Option<Gap>), OpenError> {
-    let Some(mut found) = recover::find(layout, signing)? else {
-        let marks = Marks {
-            epoch: 1,
-            state: State::Open,
-            size: 0,
-            root: empty_root(),
-            workers: BTreeMap::new(),
-        };
-        publish(layout, signing, &marks)?;
-        let found = Found {
-            tree: Tree::new(),
-            marks,
-            files: Vec::new(),
-            obsolete: Vec::new(),
-            records: 0,
-            cut_bytes: 0,
-        };
-        return Ok((found, None));
-    };
-    let gap = (!found.was_clean()).then_some(Gap {
-        records: found.records,
-        cut_bytes: found.cut_bytes,
-    });
-    found.marks.epoch += 1;
-    found.marks.state = State::Open;
-    if let Some(gap) = gap {
-        note_gap(&mut found, gap, commitment)?;
-    }
-    // The disk may be full: recovery writes into what was set aside for that.
-    remove_if_there(&layout.reserve())?;
-    let mut files = std::mem::take(&mut found.files);
-    files.extend(found.tree.partials());
-    write_log(&layout.log(), &files)?;
-    found.marks.size = found.tree.size();
-    found.marks.root = found.tree.root();
-    publish(layout, signing, &found.marks)?;
-    for path in &found.obsolete {
-        fs::remove_file(path).map_err(OpenError::system("unlink", path))?;
-    }
-    Ok((found, gap))
-}
-
-fn remove_if_there(path: &Path) -> Result<(), OpenError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(OpenError::system("unlink", path)(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-fn note_gap(found: &mut Found, gap: Gap, commitment: &CommitmentKey) -> Result<(), OpenError> {
-    let start = Mark {
-        position: Position::START,
-        segments: Segments { first: 0, end: 0 },
-    };
-    let mark = found.marks.workers.entry(WorkerId::LEDGER).or_insert(start);
-    let mut journal = Journal::new(
-        WorkerId::LEDGER,
-        mark.position,
-        commitment.clone(),
-        Leaves::default(),
-    );
-    let reason = format!(
-        "unclean end before start {}: {} records recovered, {} bytes of torn tails cut",
-        found.marks.epoch, gap.records, gap.cut_bytes
-    );
-    let _receipt = journal
-        .append(
-            None,
-            &Record {
-                reason: &reason,
-                ..Record::new(Kind::Gap, clock())
-            },
-        )
-        .map_err(|_| OpenError::SequenceEnd(WorkerId::LEDGER))?;
-    mark.position = journal.position();
-    for leaf in journal.store_mut().take() {
-        found
-            .tree
-            .append(&leaf, &mut found.files)
-            .map_err(|error| OpenError::Thread(error.to_string()))?;
-    }
-    Ok(())
-}
-
-/// Writes marks, then the checkpoint that they tell of.
-fn publish(layout: &Layout, signing: &SigningKey, marks: &Marks) -> Result<(), OpenError> {
-    replace(&layout.marks(), marks.sign(signing).as_bytes())?;
-    let origin = signing.verifier().name().to_owned();
-    let checkpoint = Checkpoint {
-        origin,
-        size: marks.size,
-        root: marks.root,
-    };
-    replace(
-        &layout.log().join(CHECKPOINT_PATH),
-        checkpoint.sign(signing).as_bytes(),
-    )
 }

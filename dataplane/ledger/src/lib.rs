@@ -23,6 +23,7 @@
 //! the process; *synced* ([`Handle::sync`] called back) survives the death of the host.
 
 mod commit;
+mod config;
 mod engine;
 mod error;
 mod files;
@@ -33,14 +34,17 @@ pub mod limits;
 mod map;
 mod marks;
 mod prepare;
+mod publish;
 mod reader;
 mod recover;
 mod segment;
 mod sequence;
+mod start;
 mod worker;
 
+pub use config::Config;
 pub use error::{CloseError, OpenError, SyncError};
 pub use keys::{commitment_path, signing_key};
-pub use ledger::{Config, Gap, Handle, Health, Ledger, Recovered, SignedCheckpoint, Synced};
+pub use ledger::{Gap, Handle, Health, Ledger, Recovered, SignedCheckpoint, Synced};
 pub use reader::{Directory, Leaves, ReadError, Reader};
 pub use worker::WorkerStore;

@@ -1,4 +1,4 @@
-//! Puts what is durable into the tree, and publishes the tree.
+//! Puts what is durable into the tree.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,17 +10,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout_at};
 use tokio_uring::fs::File as UringFile;
 use weir_audit::frame::{HEADER_BYTES, Scanner};
-use weir_audit::log::{self, CHECKPOINT_PATH, Checkpoint};
+use weir_audit::log;
 use weir_audit::{Journal, Kind, Position, Record, Room, Store, StoreFull, WorkerId};
 use weir_facts::Now;
 
+use crate::CloseError;
 use crate::engine::{Lanes, Live, Setup};
-use crate::files::make_parents;
-use crate::layout::unfinished;
 use crate::limits::{RESERVE_BYTES, SEQUENCE_BATCH, SPACE_RETRY};
 use crate::marks::{Mark, Segments, State};
+use crate::publish::Trouble;
 use crate::worker::{CheckpointWake, Phase};
-use crate::{CloseError, SignedCheckpoint};
 
 /// The shell's clock.
 pub(crate) fn clock() -> Now {
@@ -56,43 +55,27 @@ impl Store for Leaves {
     }
 }
 
-/// What went wrong with a file.
-pub(crate) enum Trouble {
-    /// A write: nothing was published; it is tried again.
-    Write(String),
-    /// A sync: never tried again.
-    Sync(String),
-}
-
-fn writing(path: &Path) -> impl FnOnce(io::Error) -> Trouble {
-    move |error| Trouble::Write(format!("{}: {error}", path.display()))
-}
-
-fn syncing(path: &Path) -> impl FnOnce(io::Error) -> Trouble {
-    move |error| Trouble::Sync(format!("fsync {}: {error}", path.display()))
-}
-
 pub(crate) struct Sequencer {
-    setup: Setup,
-    lanes: Lanes,
-    journal: Journal<Leaves>,
+    pub(crate) setup: Setup,
+    pub(crate) lanes: Lanes,
+    pub(crate) journal: Journal<Leaves>,
     /// Full tiles and bundles, not written yet.
-    unwritten: Vec<log::File>,
+    pub(crate) unwritten: Vec<log::File>,
     /// Written, not synced yet.
-    unsynced: Vec<(PathBuf, UringFile)>,
+    pub(crate) unsynced: Vec<(PathBuf, UringFile)>,
     /// Directories with entries that are not durable yet.
-    directories: BTreeSet<PathBuf>,
+    pub(crate) directories: BTreeSet<PathBuf>,
     /// Places whose partial files are obsolete once the next checkpoint is durable.
-    completed: Vec<log::Tile>,
+    pub(crate) completed: Vec<log::Tile>,
     /// Partial files as they lie on disk.
-    partials: Vec<log::File>,
-    published_size: u64,
-    published_at: Instant,
-    grown_at: Instant,
-    askers: Vec<CheckpointWake>,
+    pub(crate) partials: Vec<log::File>,
+    pub(crate) published_size: u64,
+    pub(crate) published_at: Instant,
+    pub(crate) grown_at: Instant,
+    pub(crate) askers: Vec<CheckpointWake>,
     /// What was kept when they asked: segments, and offsets that must be in the tree.
-    asked_for: Vec<(Rc<Live>, usize)>,
-    has_reserve: bool,
+    pub(crate) asked_for: Vec<(Rc<Live>, usize)>,
+    pub(crate) has_reserve: bool,
 }
 
 impl Sequencer {
@@ -108,7 +91,7 @@ impl Sequencer {
             setup.commitment.clone(),
             Leaves::default(),
         );
-        let published_size = setup.tree.size();
+        let (published_size, partials) = (setup.tree.size(), setup.tree.partials());
         let now = Instant::now();
         Self {
             setup,
@@ -118,7 +101,8 @@ impl Sequencer {
             unsynced: Vec::new(),
             directories: BTreeSet::new(),
             completed: Vec::new(),
-            partials: Vec::new(),
+            // These were written when the ledger was opened.
+            partials,
             published_size,
             published_at: now,
             grown_at: now,
@@ -184,7 +168,7 @@ impl Sequencer {
         }
     }
 
-    fn has_what_was_asked_for(&self) -> bool {
+    pub(crate) fn has_what_was_asked_for(&self) -> bool {
         !self.askers.is_empty()
             && self
                 .asked_for
@@ -311,7 +295,7 @@ impl Sequencer {
     }
 
     /// Writes what became full. What could not be written stays for the next time.
-    async fn write_files(&mut self) -> Result<(), Trouble> {
+    pub(crate) async fn write_files(&mut self) -> Result<(), Trouble> {
         while let Some(file) = self.unwritten.pop() {
             if let Err(trouble) = self.write(&file).await {
                 self.unwritten.push(file);
@@ -320,144 +304,6 @@ impl Sequencer {
             self.completed.push(file.tile);
         }
         Ok(())
-    }
-
-    async fn write(&mut self, file: &log::File) -> Result<(), Trouble> {
-        let base = self.setup.layout.log();
-        let path = base.join(file.tile.path());
-        make_parents(&base, &path, &mut self.directories).map_err(writing(&path))?;
-        let out = UringFile::from_std(fs::File::create(&path).map_err(writing(&path))?);
-        let (result, _) = out.write_all_at(file.bytes.clone(), 0).await;
-        result.map_err(writing(&path))?;
-        self.unsynced.push((path, out));
-        Ok(())
-    }
-
-    /// Makes the tree durable as it is, then says so: tiles, marks, checkpoint, in this order.
-    async fn checkpoint(&mut self, state: State) -> Result<(), Trouble> {
-        self.write_files().await?;
-        let partials = self.setup.tree.partials();
-        for file in partials
-            .iter()
-            .filter(|file| !self.partials.contains(file))
-            .cloned()
-            .collect::<Vec<_>>()
-        {
-            self.write(&file).await?;
-        }
-        self.partials = partials;
-        self.sync_files().await?;
-        let (marks, obsolete) = self.next_marks(state);
-        let layout = self.setup.layout.clone();
-        replace(&layout.marks(), marks.sign(&self.setup.signing)).await?;
-        self.setup.marks = marks;
-        let origin = self.setup.config.origin.clone();
-        let checkpoint = Checkpoint {
-            origin,
-            size: self.setup.marks.size,
-            root: self.setup.marks.root,
-        };
-        let note = checkpoint.sign(&self.setup.signing);
-        replace(&layout.log().join(CHECKPOINT_PATH), note.clone()).await?;
-        self.published_size = checkpoint.size;
-        self.published_at = Instant::now();
-        self.publish(&SignedCheckpoint { checkpoint, note });
-        self.remove(obsolete);
-        Ok(())
-    }
-
-    async fn sync_files(&mut self) -> Result<(), Trouble> {
-        for (path, file) in std::mem::take(&mut self.unsynced) {
-            file.sync_data().await.map_err(syncing(&path))?;
-            file.close().await.map_err(syncing(&path))?;
-        }
-        for path in std::mem::take(&mut self.directories) {
-            let directory = fs::File::open(&path).map_err(syncing(&path))?;
-            UringFile::from_std(directory)
-                .sync_all()
-                .await
-                .map_err(syncing(&path))?;
-        }
-        Ok(())
-    }
-
-    /// Marks for the tree as it is, and how many segments of each worker they make obsolete.
-    fn next_marks(&self, state: State) -> (crate::marks::Marks, Vec<usize>) {
-        let mut marks = self.setup.marks.clone();
-        (marks.state, marks.size, marks.root) =
-            (state, self.setup.tree.size(), self.setup.tree.root());
-        let mut obsolete = Vec::new();
-        for (worker, lane) in (0u16..).zip(self.lanes.borrow().iter()) {
-            let done = |live: &&Rc<Live>| match state {
-                State::Open => {
-                    live.segment.is_sealed() && live.sequenced.get() == live.segment.kept()
-                }
-                // At the end all are: also those that nobody wrote to.
-                State::Clean => live.sequenced.get() == live.segment.kept(),
-            };
-            let count = lane.live.iter().take_while(done).count();
-            let first = lane
-                .live
-                .get(count)
-                .map_or(lane.next_ordinal, |live| live.segment.ordinal());
-            let position = marks
-                .workers
-                .get(&WorkerId(worker))
-                .map_or(Position::START, |mark| mark.position);
-            let segments = Segments {
-                first,
-                end: lane.next_ordinal,
-            };
-            marks
-                .workers
-                .insert(WorkerId(worker), Mark { position, segments });
-            obsolete.push(count);
-        }
-        (marks, obsolete)
-    }
-
-    fn publish(&mut self, signed: &SignedCheckpoint) {
-        if let Err(full) = self.setup.published.try_send(signed.clone()) {
-            // The oldest goes. If a reader was quicker, there is room all the same.
-            let _ = self.setup.overtaken.try_recv();
-            let _ = self.setup.published.try_send(full.into_inner());
-        }
-        if self.has_what_was_asked_for() {
-            self.asked_for.clear();
-            for wake in self.askers.drain(..) {
-                wake(Ok(signed.clone()));
-            }
-        }
-    }
-
-    /// Removes segments, oldest first, and partial files whose full ones are durable.
-    fn remove(&mut self, obsolete: Vec<usize>) {
-        for (worker, count) in (0u16..).zip(obsolete) {
-            for _ in 0..count {
-                let front = self
-                    .lanes
-                    .borrow_mut()
-                    .get_mut(usize::from(worker))
-                    .and_then(|lane| lane.live.pop_front());
-                let Some(live) = front else { break };
-                let path = self
-                    .setup
-                    .layout
-                    .segment(WorkerId(worker), live.segment.ordinal());
-                if let Err(error) = fs::remove_file(&path) {
-                    // Its records are in the tree: a later start skips them.
-                    tracing::warn!(path = %path.display(), %error, "unlink");
-                }
-            }
-        }
-        for tile in self.completed.drain(..) {
-            let path = self.setup.layout.log().join(tile.partials_path());
-            match fs::remove_dir_all(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => tracing::warn!(path = %path.display(), %error, "rmdir"),
-            }
-        }
     }
 
     /// The clean end: all that is kept, the close leaf, the last checkpoint.
@@ -511,20 +357,4 @@ async fn reserve(path: &Path) -> io::Result<()> {
     let file = UringFile::from_std(fs::File::create(path)?);
     file.fallocate(0, RESERVE_BYTES, 0).await?;
     file.close().await
-}
-
-/// Replaces a file as a whole, durably.
-async fn replace(path: &Path, text: String) -> Result<(), Trouble> {
-    let new = unfinished(path);
-    let file = UringFile::from_std(fs::File::create(&new).map_err(writing(&new))?);
-    let (result, _) = file.write_all_at(text.into_bytes(), 0).await;
-    result.map_err(writing(&new))?;
-    file.sync_all().await.map_err(syncing(&new))?;
-    file.close().await.map_err(syncing(&new))?;
-    fs::rename(&new, path).map_err(writing(path))?;
-    let Some(parent) = path.parent() else {
-        return Ok(());
-    };
-    let directory = UringFile::from_std(fs::File::open(parent).map_err(syncing(parent))?);
-    directory.sync_all().await.map_err(syncing(parent))
 }
