@@ -161,7 +161,7 @@ impl Setting<'_> {
         cx: &JudgeContext<'_>,
         into: &mut HashMap<EntityUid, Entity>,
     ) -> Result<(), ContextError> {
-        let mut put = |described: entity::Described| {
+        let mut put = |described: entity::Described<'_>| {
             let uid = described.uid.clone();
             into.insert(uid, described.entity().ok_or(ContextError::Cedar)?);
             Ok::<_, ContextError>(())

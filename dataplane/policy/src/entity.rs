@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use weir_facts::{
-    Action, Agent, ColumnName, ConnectionName, Group, Identity, RelationName, Resource, Workload,
+    Action, Agent, ColumnName, ConnectionName, Digest, Group, Identity, RelationName, Resource,
+    Workload,
 };
 
 use crate::bundle::schema;
@@ -62,14 +63,31 @@ pub(crate) fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
-/// An entity before it is put into a store.
-pub(crate) struct Described {
+/// An entity before it is put into a store. Its attributes are only borrowed: most policies read
+/// none, and then none is built.
+pub(crate) struct Described<'a> {
     pub(crate) uid: EntityUid,
-    attributes: Vec<(&'static str, RestrictedExpression)>,
+    attributes: Vec<(&'static str, Attribute<'a>)>,
     parents: HashSet<EntityUid>,
 }
 
-impl Described {
+enum Attribute<'a> {
+    Text(&'a str),
+    Long(u32),
+    Digest(Digest),
+}
+
+impl Attribute<'_> {
+    fn value(&self) -> RestrictedExpression {
+        match self {
+            Self::Text(text) => RestrictedExpression::new_string((*text).to_owned()),
+            Self::Long(number) => RestrictedExpression::new_long(i64::from(*number)),
+            Self::Digest(digest) => RestrictedExpression::new_string(digest.to_string()),
+        }
+    }
+}
+
+impl Described<'_> {
     /// The entity without its attributes, for policies that read none.
     pub(crate) fn bare(self) -> Entity {
         Entity::new_no_attrs(self.uid, self.parents)
@@ -79,15 +97,15 @@ impl Described {
     pub(crate) fn entity(self) -> Option<Entity> {
         let attributes: HashMap<String, RestrictedExpression> = self
             .attributes
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.value()))
             .collect();
         Entity::new(self.uid, attributes, self.parents).ok()
     }
 }
 
-fn string(text: &str) -> RestrictedExpression {
-    RestrictedExpression::new_string(text.to_owned())
+fn string(text: &str) -> Attribute<'_> {
+    Attribute::Text(text)
 }
 
 /// Each group with every group above it, itself included.
@@ -144,7 +162,11 @@ pub(crate) fn identity_id(issuer: &str, subject: &str) -> String {
     )
 }
 
-pub(crate) fn identity(types: &Types, groups: &Groups, identity: &Identity) -> Described {
+pub(crate) fn identity<'a>(
+    types: &Types,
+    groups: &Groups,
+    identity: &'a Identity,
+) -> Described<'a> {
     let kind = if identity.is_service {
         &types.service_account
     } else {
@@ -160,24 +182,22 @@ pub(crate) fn identity(types: &Types, groups: &Groups, identity: &Identity) -> D
     }
 }
 
-pub(crate) fn workload(types: &Types, groups: &Groups, workload: &Workload) -> Described {
+pub(crate) fn workload<'a>(
+    types: &Types,
+    groups: &Groups,
+    workload: &'a Workload,
+) -> Described<'a> {
     let mut attributes = vec![
         ("name", string(&workload.name)),
-        (
-            "uid",
-            RestrictedExpression::new_long(i64::from(workload.uid)),
-        ),
-        (
-            "gid",
-            RestrictedExpression::new_long(i64::from(workload.gid)),
-        ),
+        ("uid", Attribute::Long(workload.uid)),
+        ("gid", Attribute::Long(workload.gid)),
         ("cgroup", string(&workload.cgroup)),
         ("executable", string(&workload.executable)),
     ];
     attributes.extend(
         workload
             .executable_digest
-            .map(|digest| ("executable_digest", string(&digest.to_string()))),
+            .map(|digest| ("executable_digest", Attribute::Digest(digest))),
     );
     attributes.extend(
         workload
@@ -192,7 +212,7 @@ pub(crate) fn workload(types: &Types, groups: &Groups, workload: &Workload) -> D
     }
 }
 
-pub(crate) fn agent(types: &Types, agent: &Agent) -> Described {
+pub(crate) fn agent<'a>(types: &Types, agent: &'a Agent) -> Described<'a> {
     Described {
         uid: uid(&types.agent, &agent.name),
         attributes: vec![("name", string(&agent.name))],
@@ -233,7 +253,7 @@ impl Place {
         }
     }
 
-    pub(crate) fn described(&self) -> Described {
+    pub(crate) fn described(&self) -> Described<'_> {
         Described {
             uid: self.connection.clone(),
             attributes: vec![
@@ -245,12 +265,12 @@ impl Place {
         }
     }
 
-    fn under_server(
+    fn under_server<'a>(
         &self,
         kind: &EntityTypeName,
         attribute: &'static str,
-        name: &str,
-    ) -> Described {
+        name: &'a str,
+    ) -> Described<'a> {
         Described {
             uid: uid(kind, &format!("{}/{name}", self.name)),
             attributes: vec![(attribute, string(name))],
@@ -258,7 +278,12 @@ impl Place {
         }
     }
 
-    fn relation(&self, types: &Types, kind: &EntityTypeName, name: &RelationName) -> Described {
+    fn relation<'a>(
+        &self,
+        types: &Types,
+        kind: &EntityTypeName,
+        name: &'a RelationName,
+    ) -> Described<'a> {
         let schema = uid(
             &types.schema,
             &format!("{}/{}", self.name, step(&name.schema)),
@@ -277,12 +302,12 @@ impl Place {
     }
 
     /// A column, in its relation and in these classes.
-    pub(crate) fn column<'a>(
+    pub(crate) fn column<'a, 'c>(
         &self,
         types: &Types,
-        name: &ColumnName,
-        classes: impl Iterator<Item = &'a str>,
-    ) -> Described {
+        name: &'a ColumnName,
+        classes: impl Iterator<Item = &'c str>,
+    ) -> Described<'a> {
         let mut relation = self.relation(types, &types.table, &name.relation);
         relation.parents.insert(relation.uid);
         relation
@@ -310,12 +335,12 @@ impl Place {
     }
 
     /// A class as it occurs in answers of this connection.
-    pub(crate) fn data_class<'a>(
+    pub(crate) fn data_class<'c>(
         &self,
         types: &Types,
         class: &str,
-        above: impl Iterator<Item = &'a str>,
-    ) -> Described {
+        above: impl Iterator<Item = &'c str>,
+    ) -> Described<'static> {
         let mut parents = HashSet::from([self.server.clone(), self.connection.clone()]);
         parents.extend(above.map(|class| uid(&types.data_class, class)));
         Described {
@@ -326,7 +351,11 @@ impl Place {
     }
 
     /// Any resource that has no class of its own, with the name of its type.
-    pub(crate) fn resource(&self, types: &Types, resource: &Resource) -> (&'static str, Described) {
+    pub(crate) fn resource<'a>(
+        &'a self,
+        types: &Types,
+        resource: &'a Resource,
+    ) -> (&'static str, Described<'a>) {
         let nothing = std::iter::empty;
         match resource {
             Resource::Connection => ("Connection", self.described()),
@@ -344,7 +373,7 @@ impl Place {
         }
     }
 
-    fn parameter(&self, types: &Types, name: &str) -> Described {
+    fn parameter<'a>(&self, types: &Types, name: &'a str) -> Described<'a> {
         Described {
             uid: uid(&types.parameter, &format!("{}/{name}", self.name)),
             attributes: vec![("name", string(name))],
@@ -353,7 +382,7 @@ impl Place {
     }
 
     /// A tool.
-    pub(crate) fn tool(&self, types: &Types, name: &str) -> Described {
+    pub(crate) fn tool<'a>(&self, types: &Types, name: &'a str) -> Described<'a> {
         self.under_server(&types.tool, "name", name)
     }
 }

@@ -310,7 +310,13 @@ impl Snapshot {
         accesses: &'a [Access],
         store: &mut HashMap<EntityUid, Entity>,
     ) -> Result<Vec<Question<'a>>, Refusal> {
-        let parts = self.parts(setting)?;
+        let connects = accesses.iter().any(|access| is_connect(access.action));
+        let asked = if connects {
+            Asked::EveryPart
+        } else {
+            Asked::Main
+        };
+        let parts = self.parts(setting, asked)?;
         // Without this a connect of nobody would be no question at all, and so be allowed.
         let main = parts.main()?;
         let mut questions = Vec::with_capacity(accesses.len());
@@ -344,27 +350,24 @@ impl Snapshot {
             .ok_or_else(|| Refusal::internal("an action without an entity"))
     }
 
-    /// The principal's parts as entities: identity, workload, agent, as far as they are present.
-    pub(crate) fn parts(&self, setting: &Setting<'_>) -> Result<Parts, Refusal> {
+    /// The principal's parts as entities, in the order identity, workload, agent: every one that is
+    /// present, or only the first.
+    pub(crate) fn parts(&self, setting: &Setting<'_>, asked: Asked) -> Result<Parts, Refusal> {
         let who = setting.who;
-        let identity = who
-            .identity
-            .as_deref()
-            .map(|identity| entity::identity(&self.types, &self.groups, identity));
+        let every = asked == Asked::EveryPart;
+        let identity = who.identity.as_deref();
         let workload = who
             .workload
             .as_deref()
-            .map(|workload| entity::workload(&self.types, &self.groups, workload));
-        let agent = who
-            .agent
-            .as_deref()
-            .map(|agent| entity::agent(&self.types, agent));
-        let parts: Result<Vec<_>, Refusal> = identity
+            .filter(|_| every || identity.is_none());
+        let agent = who.agent.as_deref().filter(|_| every);
+        let described = identity
+            .map(|identity| entity::identity(&self.types, &self.groups, identity))
             .into_iter()
-            .chain(workload)
-            .chain(agent)
-            .map(|part| pair(part, setting.reads))
-            .collect();
+            .chain(workload.map(|workload| entity::workload(&self.types, &self.groups, workload)))
+            .chain(agent.map(|agent| entity::agent(&self.types, agent)));
+        let parts: Result<Vec<_>, Refusal> =
+            described.map(|part| pair(part, setting.reads)).collect();
         Ok(Parts(parts?))
     }
 
@@ -546,6 +549,15 @@ impl Holds {
     }
 }
 
+/// Whom a question asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The identity, else the workload.
+    Main,
+    /// Everyone: a connect.
+    EveryPart,
+}
+
 /// The parts of a principal that are present, the one that Cedar calls principal first.
 pub(crate) struct Parts(Vec<(EntityUid, Entity)>);
 
@@ -575,7 +587,7 @@ impl Parts {
 }
 
 /// An entity with its attributes only if a policy reads any.
-pub(crate) fn pair(described: Described, reads: Reads) -> Result<(EntityUid, Entity), Refusal> {
+pub(crate) fn pair(described: Described<'_>, reads: Reads) -> Result<(EntityUid, Entity), Refusal> {
     let uid = described.uid.clone();
     let entity = if reads.any(Reads::ENTITIES) {
         described.entity()

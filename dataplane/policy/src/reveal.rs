@@ -8,7 +8,7 @@ use weir_facts::{
 };
 
 use crate::bundle::{Effect, Unlabelled};
-use crate::judge::{Answer, Refusal, entities};
+use crate::judge::{Answer, Asked, Refusal, entities};
 use crate::snapshot::Compiled;
 use crate::strictness::strictest;
 use crate::{JudgeContext, Snapshot};
@@ -88,7 +88,7 @@ impl Snapshot {
         let resource = self.resource(compiled, access, slice.reads, &mut store)?;
         let (action, entity) = self.action(access.action)?;
         store.insert(action.clone(), entity.clone());
-        let (principal, entity) = self.parts(&setting)?.into_main()?;
+        let (principal, entity) = self.parts(&setting, Asked::Main)?.into_main()?;
         store.insert(principal.clone(), entity);
         let internal = |error: crate::context::ContextError| Refusal::internal(error.to_string());
         setting.entities(cx, &mut store).map_err(internal)?;
