@@ -22,7 +22,10 @@ impl<'a> Parse<'a> {
         }
     }
 
-    #[expect(clippy::self_named_constructors, reason = "every message has a `parse`, and this is the message Parse")]
+    #[expect(
+        clippy::self_named_constructors,
+        reason = "every message has a `parse`, and this is the message Parse"
+    )]
     /// Reads a body.
     ///
     /// # Errors

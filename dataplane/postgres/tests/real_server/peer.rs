@@ -14,7 +14,10 @@ use weir_postgres::startup::{ServerStartup, Version};
 pub(crate) type Plan = Arc<Statement<u32>>;
 
 pub(crate) fn plan(number: u32, effect: Effect<u32>) -> Plan {
-    Arc::new(Statement { plan: number, effect })
+    Arc::new(Statement {
+        plan: number,
+        effect,
+    })
 }
 
 pub(crate) fn select(number: u32) -> Plan {
@@ -50,7 +53,9 @@ impl Peer {
         keys: Option<&ClientKeys>,
     ) -> Result<Self, String> {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         let mut peer = Self {
             stream,
             reader: ServerReader::new(),
@@ -76,15 +81,23 @@ impl Peer {
         Ok(peer)
     }
 
-    fn log_in(&mut self, user: &str, password: &str, keys: Option<&ClientKeys>) -> Result<(), String> {
+    fn log_in(
+        &mut self,
+        user: &str,
+        password: &str,
+        keys: Option<&ClientKeys>,
+    ) -> Result<(), String> {
         let mut begun = None;
         let mut proven = None;
         loop {
             let (tag, body) = self.frame();
             match tag {
-                ServerTag::ErrorResponse => return Err(String::from_utf8_lossy(&body).replace('\0', " ")),
+                ServerTag::ErrorResponse => {
+                    return Err(String::from_utf8_lossy(&body).replace('\0', " "));
+                }
                 ServerTag::NegotiateProtocolVersion => {
-                    let asked = weir_postgres::message::NegotiateProtocolVersion::parse(&body).unwrap();
+                    let asked =
+                        weir_postgres::message::NegotiateProtocolVersion::parse(&body).unwrap();
                     self.negotiated = Some(asked.version);
                     continue;
                 }
@@ -97,17 +110,28 @@ impl Peer {
                 Authentication::CleartextPassword => unreachable!("not configured"),
                 Authentication::Md5Password { salt } => {
                     self.asked = "md5";
-                    Password { password: md5_response(user, password, salt).as_bytes() }.encode(&mut out);
+                    Password {
+                        password: md5_response(user, password, salt).as_bytes(),
+                    }
+                    .encode(&mut out);
                 }
                 Authentication::Sasl { .. } => {
                     self.asked = "scram";
-                    let client = ScramClient::new(asked.mechanisms(), Binding::None, &[7; 18]).unwrap();
-                    let first = SaslInitialResponse { mechanism: client.mechanism(), data: Some(client.first()) };
+                    let client =
+                        ScramClient::new(asked.mechanisms(), Binding::None, &[7; 18]).unwrap();
+                    let first = SaslInitialResponse {
+                        mechanism: client.mechanism(),
+                        data: Some(client.first()),
+                    };
                     first.encode(&mut out);
                     begun = Some(client);
                 }
                 Authentication::SaslContinue { data } => {
-                    let (next, answer) = begun.take().unwrap().on_server_first(data, password, keys).unwrap();
+                    let (next, answer) = begun
+                        .take()
+                        .unwrap()
+                        .on_server_first(data, password, keys)
+                        .unwrap();
                     SaslInitialResponse::encode_response(&answer, &mut out);
                     proven = Some(next);
                 }
@@ -129,7 +153,10 @@ impl Peer {
     pub(crate) fn frame(&mut self) -> (ServerTag, Vec<u8>) {
         loop {
             let mut chunk = std::mem::take(&mut self.chunk);
-            let step = self.reader.next(&mut chunk, &mut self.at, Streamed::NONE).unwrap();
+            let step = self
+                .reader
+                .next(&mut chunk, &mut self.at, Streamed::NONE)
+                .unwrap();
             let found = match step {
                 Some(Step::Frame(frame)) => Some((frame.tag, frame.body().to_vec())),
                 Some(Step::Piece(_)) => unreachable!("nothing is streamed"),
@@ -141,7 +168,10 @@ impl Peer {
             }
             // Chunks of an odd size, so that frames straddle them.
             let mut fresh = vec![0; 37];
-            let read = self.stream.read(&mut fresh).expect("an answer within ten seconds");
+            let read = self
+                .stream
+                .read(&mut fresh)
+                .expect("an answer within ten seconds");
             assert!(read > 0, "the server hung up");
             fresh.truncate(read);
             self.chunk = fresh;
@@ -152,7 +182,10 @@ impl Peer {
     /// Reads one frame through the session, and tells what it was.
     pub(crate) fn event(&mut self) -> String {
         let (tag, body) = self.frame();
-        let event = self.session.on_server(tag, &body).unwrap_or_else(|error| panic!("{error} at {tag:?}"));
+        let event = self
+            .session
+            .on_server(tag, &body)
+            .unwrap_or_else(|error| panic!("{error} at {tag:?}"));
         describe(&event)
     }
 
@@ -174,7 +207,9 @@ impl Peer {
 fn describe(event: &Event<'_, '_, u32, ()>) -> String {
     let what = match &event.what {
         What::Completed { tag, .. } => format!("Completed {tag}"),
-        What::Failed { code, skipped, .. } => format!("Failed {code} skips {}", skipped.end.0 - skipped.start.0),
+        What::Failed { code, skipped, .. } => {
+            format!("Failed {code} skips {}", skipped.end.0 - skipped.start.0)
+        }
         What::Refused { skipped } => format!("Refused skips {}", skipped.end.0 - skipped.start.0),
         What::Columns { of, has_columns } => format!("{of:?} {has_columns}"),
         What::Ready(status) => format!("Ready {status:?}"),
@@ -182,7 +217,10 @@ fn describe(event: &Event<'_, '_, u32, ()>) -> String {
         What::Parameter { .. } => "Parameter ".to_owned(),
         other => format!("{other:?}"),
     };
-    let plan = event.statement.map(|statement| format!(" of {}", statement.plan)).unwrap_or_default();
+    let plan = event
+        .statement
+        .map(|statement| format!(" of {}", statement.plan))
+        .unwrap_or_default();
     let disposal = match event.disposal {
         Disposal::Forward => "",
         Disposal::Swallow => " swallowed",

@@ -8,7 +8,9 @@ use super::{Plan, Tested, declare, name, plan, prepare, select};
 use crate::frame::{ClientTag, ServerTag};
 use crate::message::TransactionStatus;
 use crate::rows::Formats;
-use crate::session::{Admission, Disposal, Effect, Lifetime, Lookup, Origin, RequestError, Violation, What};
+use crate::session::{
+    Admission, Disposal, Effect, Lifetime, Lookup, Origin, RequestError, Violation, What,
+};
 
 const NAMES: [&str; 3] = ["", "a", "b"];
 const NAMED: [&str; 2] = ["a", "b"];
@@ -64,7 +66,8 @@ fn message(number: u32) -> impl Strategy<Value = Message> {
 }
 
 fn messages() -> impl Strategy<Value = Vec<(Message, bool, u8)>> {
-    let numbers = proptest::collection::vec((any::<prop::sample::Index>(), 0..5_u8, 0..4_u8), 1..60);
+    let numbers =
+        proptest::collection::vec((any::<prop::sample::Index>(), 0..5_u8, 0..4_u8), 1..60);
     numbers.prop_flat_map(|drawn| {
         drawn
             .into_iter()
@@ -81,7 +84,9 @@ fn tag(message: &Message) -> ClientTag {
     match message {
         Message::Parse(..) => ClientTag::Parse,
         Message::Bind(..) => ClientTag::Bind,
-        Message::DescribeStatement(_) | Message::DescribePortal(_) | Message::RefuseExtended => ClientTag::Describe,
+        Message::DescribeStatement(_) | Message::DescribePortal(_) | Message::RefuseExtended => {
+            ClientTag::Describe
+        }
         Message::CloseStatement(_) | Message::ClosePortal(_) => ClientTag::Close,
         Message::Execute(_) => ClientTag::Execute,
         Message::Sync => ClientTag::Sync,
@@ -98,8 +103,12 @@ fn report(session: &mut Tested, message: &Message) -> Result<Message, RequestErr
     let mut out = Vec::new();
     let done = match message {
         Message::Parse(to, plan) => session.parse(name(to), plan.clone()).map(drop),
-        Message::Bind(portal, to) => session.bind(name(portal), &name(to), Formats::Text).map(drop),
-        Message::DescribeStatement(of) => session.describe_statement(Origin::Client, &name(of)).map(drop),
+        Message::Bind(portal, to) => session
+            .bind(name(portal), &name(to), Formats::Text)
+            .map(drop),
+        Message::DescribeStatement(of) => session
+            .describe_statement(Origin::Client, &name(of))
+            .map(drop),
         Message::DescribePortal(of) => session.describe_portal(Origin::Client, &name(of)).map(drop),
         Message::CloseStatement(of) => {
             session.close_statement(name(of));
@@ -145,12 +154,20 @@ fn report(session: &mut Tested, message: &Message) -> Result<Message, RequestErr
 
 fn deliver(session: &mut Tested, server: &mut Server) {
     let answer = server.answers.pop_front().unwrap();
-    let event = session.on_server(answer.tag, &answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+    let event = session
+        .on_server(answer.tag, &answer.body)
+        .unwrap_or_else(|error| panic!("{error}: {answer:?}"));
     if let Some(truth) = answer.truth {
-        assert_eq!(event.statement.map(|statement| statement.plan), Some(truth), "{answer:?}");
+        assert_eq!(
+            event.statement.map(|statement| statement.plan),
+            Some(truth),
+            "{answer:?}"
+        );
     }
     match (&event.what, &event.disposal) {
-        (What::Refused { .. }, disposal) => assert_eq!(*disposal, Disposal::Replace(b"no".to_vec())),
+        (What::Refused { .. }, disposal) => {
+            assert_eq!(*disposal, Disposal::Replace(b"no".to_vec()))
+        }
         (_, disposal) => assert_eq!(*disposal, Disposal::Forward),
     }
 }
@@ -173,7 +190,10 @@ fn send(session: &mut Tested, server: &mut Server, message: &Message, fails: boo
             },
             Err(other) => panic!("{other}"),
         }
-        assert!(!server.answers.is_empty(), "waits for answers that will not come: {message:?}");
+        assert!(
+            !server.answers.is_empty(),
+            "waits for answers that will not come: {message:?}"
+        );
         deliver(session, server);
     }
 }
@@ -185,7 +205,9 @@ fn check_refused(server: &Server, asked: &Message, sent: &Message) {
     }
     match asked {
         Message::Bind(_, to) => assert!(!server.statements.contains_key(*to), "{asked:?}"),
-        Message::DescribeStatement(of) => assert!(!server.statements.contains_key(*of), "{asked:?}"),
+        Message::DescribeStatement(of) => {
+            assert!(!server.statements.contains_key(*of), "{asked:?}")
+        }
         Message::DescribePortal(of) => assert!(server.portal(of).is_none(), "{asked:?}"),
         _ => {}
     }
@@ -196,13 +218,18 @@ fn check_end(session: &Tested, server: &Server) {
     for of in NAMES {
         let known = server.statements.get(of).map(|plan| plan.plan);
         match session.statement(of) {
-            Lookup::Found(believed) => assert!(known.is_none_or(|known| known == believed.plan), "{of:?}"),
+            Lookup::Found(believed) => {
+                assert!(known.is_none_or(|known| known == believed.plan), "{of:?}")
+            }
             Lookup::Unknown => assert_eq!(known, None, "{of:?}"),
             Lookup::Wait => panic!("nothing is under way"),
         }
         let known = server.portal(of).map(|plan| plan.plan);
         match session.portal(of) {
-            Lookup::Found(believed) => assert!(known.is_none_or(|known| known == believed.statement.plan), "{of:?}"),
+            Lookup::Found(believed) => assert!(
+                known.is_none_or(|known| known == believed.statement.plan),
+                "{of:?}"
+            ),
             Lookup::Unknown => assert_eq!(known, None, "{of:?}"),
             Lookup::Wait => panic!("nothing is under way"),
         }
@@ -263,7 +290,9 @@ proptest! {
 
 pub(super) fn started() -> Tested {
     let mut session = Tested::new();
-    session.on_server(ServerTag::BackendKeyData, &[0; 8]).unwrap();
+    session
+        .on_server(ServerTag::BackendKeyData, &[0; 8])
+        .unwrap();
     session.on_server(ServerTag::ReadyForQuery, b"I").unwrap();
     assert_eq!(session.status(), TransactionStatus::Idle);
     session

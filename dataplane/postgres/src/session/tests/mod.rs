@@ -14,7 +14,10 @@ pub(super) fn name(text: &str) -> Name {
 }
 
 pub(super) fn plan(number: u32, effect: Effect<u32>) -> Plan {
-    Arc::new(Statement { plan: number, effect })
+    Arc::new(Statement {
+        plan: number,
+        effect,
+    })
 }
 
 pub(super) fn select(number: u32) -> Plan {
@@ -24,10 +27,20 @@ pub(super) fn select(number: u32) -> Plan {
 pub(super) fn declare(number: u32, cursor: &str, inner: &Plan) -> Plan {
     plan(
         number,
-        Effect::Declare { name: name(cursor), lifetime: Lifetime::Transaction, statement: Arc::clone(inner) },
+        Effect::Declare {
+            name: name(cursor),
+            lifetime: Lifetime::Transaction,
+            statement: Arc::clone(inner),
+        },
     )
 }
 
 pub(super) fn prepare(number: u32, statement: &str, inner: &Plan) -> Plan {
-    plan(number, Effect::Prepare { name: name(statement), statement: Arc::clone(inner) })
+    plan(
+        number,
+        Effect::Prepare {
+            name: name(statement),
+            statement: Arc::clone(inner),
+        },
+    )
 }

@@ -80,11 +80,19 @@ impl Server {
     }
 
     fn answer(&mut self, tag: ServerTag, body: &[u8], truth: Option<u32>) {
-        self.answers.push_back(Answer { tag, body: body.to_vec(), truth });
+        self.answers.push_back(Answer {
+            tag,
+            body: body.to_vec(),
+            truth,
+        });
     }
 
     fn error(&mut self) {
-        self.answer(ServerTag::ErrorResponse, b"SERROR\0VERROR\0C22012\0Mno\0\0", None);
+        self.answer(
+            ServerTag::ErrorResponse,
+            b"SERROR\0VERROR\0C22012\0Mno\0\0",
+            None,
+        );
         if self.in_transaction {
             self.is_failed = true;
         }
@@ -92,7 +100,8 @@ impl Server {
 
     fn ready(&mut self) {
         if !self.in_transaction {
-            self.portals.retain(|_, portal| portal.lifetime == Lifetime::Session);
+            self.portals
+                .retain(|_, portal| portal.lifetime == Lifetime::Session);
         }
         let status = match (self.in_transaction, self.is_failed) {
             (false, _) => b"I",
@@ -173,7 +182,9 @@ impl Server {
             Copying::Query(plans, step) => plans[*step].plan,
         };
         match (message, fails) {
-            (Message::CopyData, false) | (Message::Sync | Message::Flush, _) => self.copying = Some(copying),
+            (Message::CopyData, false) | (Message::Sync | Message::Flush, _) => {
+                self.copying = Some(copying)
+            }
             (Message::CopyDone, false) => {
                 self.answer(ServerTag::CommandComplete, b"COPY 1\0", Some(plan));
                 if let Copying::Query(plans, step) = copying {
@@ -197,7 +208,10 @@ impl Server {
                 if name.is_empty() {
                     self.statements.remove("");
                 }
-                if fails || self.statements.contains_key(*name) || (self.is_failed && plan.plan != COMMIT) {
+                if fails
+                    || self.statements.contains_key(*name)
+                    || (self.is_failed && plan.plan != COMMIT)
+                {
                     return Err(Failure);
                 }
                 self.statements.insert((*name).to_owned(), Arc::clone(plan));
@@ -208,11 +222,18 @@ impl Server {
                 if portal.is_empty() {
                     self.portals.remove("");
                 }
-                if fails || self.portals.contains_key(*portal) || (self.is_failed && plan.plan != COMMIT) {
+                if fails
+                    || self.portals.contains_key(*portal)
+                    || (self.is_failed && plan.plan != COMMIT)
+                {
                     return Err(Failure);
                 }
                 self.answer(ServerTag::BindComplete, b"", Some(plan.plan));
-                let portal_of = Portal { plan, lifetime: Lifetime::Transaction, is_done: false };
+                let portal_of = Portal {
+                    plan,
+                    lifetime: Lifetime::Transaction,
+                    is_done: false,
+                };
                 self.portals.insert((*portal).to_owned(), portal_of);
             }
             Message::DescribeStatement(name) => {
@@ -241,11 +262,18 @@ impl Server {
             Message::Execute(name) => {
                 let portal = self.portals.get(*name).cloned().ok_or(Failure)?;
                 let is_select = matches!(portal.plan.effect, Effect::None);
-                if fails || (portal.is_done && !is_select) || (self.is_failed && portal.plan.plan != COMMIT) {
+                if fails
+                    || (portal.is_done && !is_select)
+                    || (self.is_failed && portal.plan.plan != COMMIT)
+                {
                     return Err(Failure);
                 }
                 if matches!(portal.plan.effect, Effect::CopyIn) {
-                    self.answer(ServerTag::CopyInResponse, &[0, 0, 0], Some(portal.plan.plan));
+                    self.answer(
+                        ServerTag::CopyInResponse,
+                        &[0, 0, 0],
+                        Some(portal.plan.plan),
+                    );
                     self.copying = Some(Copying::Execute(portal.plan));
                 } else {
                     self.run_statement(&portal.plan, false)?;
@@ -278,7 +306,9 @@ impl Server {
         let mut found = Arc::clone(plan);
         for _ in 0..4 {
             found = match &found.effect {
-                Effect::Execute { name } => self.statements.get(name.as_str()).cloned().ok_or(Failure)?,
+                Effect::Execute { name } => {
+                    self.statements.get(name.as_str()).cloned().ok_or(Failure)?
+                }
                 Effect::Fetch { name } => self.portal(name.as_str()).cloned().ok_or(Failure)?,
                 _ => return Ok(found),
             };
@@ -297,7 +327,8 @@ impl Server {
             Effect::None if plan.plan == COMMIT => {
                 self.in_transaction = false;
                 self.is_failed = false;
-                self.portals.retain(|_, portal| portal.lifetime == Lifetime::Session);
+                self.portals
+                    .retain(|_, portal| portal.lifetime == Lifetime::Session);
             }
             Effect::None => {
                 if describes {
@@ -310,17 +341,26 @@ impl Server {
                 if self.statements.contains_key(name.as_str()) {
                     return Err(Failure);
                 }
-                self.statements.insert(name.as_str().to_owned(), Arc::clone(statement));
+                self.statements
+                    .insert(name.as_str().to_owned(), Arc::clone(statement));
             }
             Effect::Deallocate { name } => {
                 self.statements.remove(name.as_str()).ok_or(Failure)?;
             }
             Effect::DeallocateAll => self.statements.retain(|name, _| name.is_empty()),
-            Effect::Declare { name, lifetime, statement } => {
+            Effect::Declare {
+                name,
+                lifetime,
+                statement,
+            } => {
                 if self.portals.contains_key(name.as_str()) {
                     return Err(Failure);
                 }
-                let portal = Portal { plan: Arc::clone(statement), lifetime: *lifetime, is_done: false };
+                let portal = Portal {
+                    plan: Arc::clone(statement),
+                    lifetime: *lifetime,
+                    is_done: false,
+                };
                 self.portals.insert(name.as_str().to_owned(), portal);
             }
             Effect::CloseCursor { name } => {

@@ -1,0 +1,242 @@
+//! Single cases that matter, told one by one.
+
+use super::laws::started;
+use super::{Tested, name, plan, select};
+use crate::frame::{ClientTag, ServerTag};
+use crate::limits;
+use crate::rows::Formats;
+use crate::session::{
+    Admission, Disposal, Effect, Lookup, Name, NameError, Origin, RequestError, Violation, What,
+};
+
+fn feed(session: &mut Tested, tag: ServerTag, body: &[u8]) -> Result<(), Violation> {
+    session.on_server(tag, body).map(drop)
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_ends_the_flow() {
+    for tag in [
+        ServerTag::DataRow,
+        ServerTag::ReadyForQuery,
+        ServerTag::ParseComplete,
+        ServerTag::CopyBothResponse,
+    ] {
+        assert_eq!(
+            feed(&mut started(), tag, b"I"),
+            Err(Violation::Unexpected(tag))
+        );
+    }
+    assert!(started().on_bulk(ServerTag::DataRow, 1, 10).is_err());
+}
+
+#[test]
+fn rows_without_a_description_end_the_flow() {
+    let mut session = started();
+    session.query(Origin::Client, &[select(1)]).unwrap();
+    assert!(session.on_bulk(ServerTag::DataRow, 1, 10).is_err());
+    assert!(feed(&mut session, ServerTag::DataRow, &[0, 0]).is_err());
+}
+
+#[test]
+fn a_copy_that_no_statement_announced_ends_the_flow() {
+    for (tag, effect) in [
+        (ServerTag::CopyOutResponse, Effect::None),
+        (ServerTag::CopyInResponse, Effect::None),
+        (ServerTag::CopyInResponse, Effect::CopyOut),
+        (ServerTag::CopyOutResponse, Effect::CopyIn),
+    ] {
+        let mut session = started();
+        session.query(Origin::Client, &[plan(1, effect)]).unwrap();
+        assert_eq!(
+            feed(&mut session, tag, &[0, 0, 0]),
+            Err(Violation::Unexpected(tag))
+        );
+    }
+}
+
+#[test]
+fn a_parameter_that_decides_how_bytes_are_read_must_stay() {
+    assert!(
+        feed(
+            &mut started(),
+            ServerTag::ParameterStatus,
+            b"client_encoding\0UTF8\0"
+        )
+        .is_ok()
+    );
+    assert!(
+        feed(
+            &mut started(),
+            ServerTag::ParameterStatus,
+            b"TimeZone\0UTC\0"
+        )
+        .is_ok()
+    );
+    for body in [
+        b"client_encoding\0SJIS\0".as_slice(),
+        b"standard_conforming_strings\0off\0",
+    ] {
+        assert!(matches!(
+            feed(&mut started(), ServerTag::ParameterStatus, body),
+            Err(Violation::Pinned { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_re_parse_across_a_sync_is_waited_for() {
+    let mut session = started();
+    session.parse(name("s"), select(1)).unwrap();
+    assert!(
+        matches!(session.statement("s"), Lookup::Found(found) if found.plan == 1),
+        "in its own segment"
+    );
+    session.sync();
+    assert!(matches!(session.statement("s"), Lookup::Wait));
+    assert_eq!(
+        session.bind(name(""), &name("s"), Formats::Text),
+        Err(RequestError::NotYet)
+    );
+    feed(&mut session, ServerTag::ParseComplete, b"").unwrap();
+    assert!(matches!(session.statement("s"), Lookup::Found(found) if found.plan == 1));
+}
+
+#[test]
+fn what_is_sent_after_a_failure_is_dropped_up_to_sync() {
+    let mut session = started();
+    session.parse(name("s"), select(1)).unwrap();
+    feed(
+        &mut session,
+        ServerTag::ErrorResponse,
+        b"SERROR\0C42601\0\0",
+    )
+    .unwrap();
+    assert!(session.is_skipping());
+    for tag in [
+        ClientTag::Parse,
+        ClientTag::Bind,
+        ClientTag::Query,
+        ClientTag::FunctionCall,
+        ClientTag::Flush,
+    ] {
+        assert_eq!(session.admit(tag), Ok(Admission::Drop), "{tag:?}");
+    }
+    assert_eq!(session.admit(ClientTag::Sync), Ok(Admission::Proceed));
+    session.sync();
+    assert_eq!(session.admit(ClientTag::Query), Ok(Admission::Proceed));
+}
+
+#[test]
+fn nothing_but_copy_goes_into_a_copy() {
+    let mut session = started();
+    session
+        .query(Origin::Client, &[plan(1, Effect::CopyIn)])
+        .unwrap();
+    assert_eq!(session.admit(ClientTag::CopyData), Ok(Admission::Wait));
+    feed(&mut session, ServerTag::CopyInResponse, &[0, 0, 0]).unwrap();
+    assert_eq!(session.admit(ClientTag::CopyData), Ok(Admission::Proceed));
+    assert_eq!(session.admit(ClientTag::Sync), Ok(Admission::Drop));
+    assert_eq!(session.admit(ClientTag::Query), Err(Violation::Client));
+    session.end_copy_in().unwrap();
+    assert_eq!(session.admit(ClientTag::Query), Ok(Admission::Proceed));
+    assert_eq!(session.admit(ClientTag::CopyData), Ok(Admission::Drop));
+}
+
+#[test]
+fn names_that_the_server_would_cut_are_refused() {
+    assert!(Name::new(&"n".repeat(63)).is_ok());
+    assert_eq!(Name::new(&"n".repeat(64)), Err(NameError::TooLong(64)));
+    assert_eq!(Name::new("weir:refused"), Err(NameError::Reserved));
+}
+
+#[test]
+fn names_and_requests_are_bounded() {
+    let mut session = started();
+    for index in 0..limits::STATEMENTS_MAX {
+        session.parse(name(&index.to_string()), select(1)).unwrap();
+        feed(&mut session, ServerTag::ParseComplete, b"").unwrap();
+    }
+    assert_eq!(
+        session.parse(name("more"), select(1)),
+        Err(RequestError::TooManyStatements)
+    );
+    assert!(session.parse(name(""), select(1)).is_ok());
+    for _ in 1..limits::REQUESTS_MAX {
+        session.close_portal(name(""));
+    }
+    assert_eq!(session.admit(ClientTag::Close), Ok(Admission::Wait));
+}
+
+#[test]
+fn a_fatal_error_may_come_at_any_time_and_ends_the_session() {
+    let mut session = started();
+    let event = session
+        .on_server(ServerTag::ErrorResponse, b"SFATAL\0VFATAL\0C57P01\0\0")
+        .unwrap();
+    assert!(matches!(
+        event.what,
+        What::Failed {
+            fatal: true,
+            code: "57P01",
+            ..
+        }
+    ));
+    assert_eq!(session.admit(ClientTag::Query), Err(Violation::Ended));
+    assert!(feed(&mut session, ServerTag::ReadyForQuery, b"I").is_err());
+    assert!(
+        feed(
+            &mut started(),
+            ServerTag::ErrorResponse,
+            b"SERROR\0C22012\0\0"
+        )
+        .is_err()
+    );
+}
+
+#[test]
+fn a_layout_stays_with_its_portal_and_goes_with_it() {
+    let mut session = started();
+    let bound = |session: &mut Tested| {
+        session.parse(name(""), select(1)).unwrap();
+        session.bind(name("p"), &name(""), Formats::Text).unwrap();
+        session.describe_portal(Origin::Weir, &name("p")).unwrap();
+        session.execute(&name("p")).unwrap();
+        session.execute(&name("p")).unwrap();
+        feed(session, ServerTag::ParseComplete, b"").unwrap();
+        feed(session, ServerTag::BindComplete, b"").unwrap();
+    };
+    bound(&mut session);
+    let event = session
+        .on_server(ServerTag::RowDescription, &[0, 0])
+        .unwrap();
+    assert_eq!((&event.disposal, event.layout), (&Disposal::Swallow, None));
+    session.lay_out("layout").unwrap();
+    for tag in [ServerTag::PortalSuspended, ServerTag::PortalSuspended] {
+        assert_eq!(session.head().unwrap().layout, Some(&"layout"));
+        let event = session.on_server(ServerTag::DataRow, &[0, 0]).unwrap();
+        assert_eq!(event.layout, Some(&"layout"));
+        session.on_bulk(ServerTag::DataRow, 4, 44).unwrap();
+        let event = session.on_server(tag, b"").unwrap();
+        assert!(
+            matches!(event.what, What::Suspended { tally } if tally.rows == 5 && tally.bytes == 51)
+        );
+    }
+    bound(&mut session);
+    assert_eq!(
+        session.portals.confirmed("p").and_then(|slot| slot.layout),
+        None
+    );
+    assert!(session.lay_out("too early").is_err());
+}
+
+#[test]
+fn weir_asks_only_between_requests() {
+    let mut session = started();
+    session.parse(name(""), select(1)).unwrap();
+    assert_eq!(
+        session.query(Origin::Weir, &[select(2)]),
+        Err(RequestError::NotBetweenRequests)
+    );
+    session.sync();
+    assert!(session.query(Origin::Weir, &[select(2)]).is_ok());
+}
