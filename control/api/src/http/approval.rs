@@ -98,6 +98,8 @@ pub struct Approval {
     pub created: u64,
     /// When the request ends.
     pub expires: u64,
+    /// When it was decided, or ended otherwise.
+    pub decided: Option<u64>,
     /// When the approval ends, once there is one.
     pub execution_expires: Option<u64>,
     /// What people said so far.

@@ -1,0 +1,485 @@
+//! Connections, credentials, guards, workloads, locks.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use weir_api::http::{
+    Connection, ConnectionView, Credential, CredentialView, Guard, Kind, Lock, Tls, Unlabelled,
+    Workload,
+};
+use weir_api::v1::to_data_plane::Message;
+use weir_facts::{ConnectionName, MaskRule};
+use weir_policy::{ConnectionFacts, ConnectionKind};
+
+use super::auth::{Caller, Permission};
+use crate::app::App;
+use crate::check;
+use crate::clock::now;
+use crate::error::{Error, Result};
+use crate::limits::TEXT_BYTES_MAX;
+use crate::store::{account, management, server};
+use crate::{secret, world};
+
+/// `GET /api/v1/connections`
+pub(crate) async fn connections(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Json<Vec<ConnectionView>>> {
+    caller.need(Permission::ReadState)?;
+    Ok(Json(server::views(&mut *app.store.reader().await?).await?))
+}
+
+/// `PUT /api/v1/connections`
+pub(crate) async fn put_connection(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Json(spec): Json<Connection>,
+) -> Result<StatusCode> {
+    caller.need(Permission::ManageServers)?;
+    check_connection(&spec)?;
+    let mut tx = app.store.begin().await?;
+    for (other, _) in server::connections(&mut tx).await? {
+        let shared = other
+            .addresses
+            .iter()
+            .find(|address| spec.addresses.contains(address));
+        if let Some(address) = shared.filter(|_| other.name != spec.name) {
+            return Err(Error::Conflict(format!(
+                "{address} belongs to {}",
+                other.name
+            )));
+        }
+    }
+    let sealed = app.keys.sealer.seal(
+        &server::mask_key_place(&spec.name),
+        &*secret::random::<32>()?,
+    )?;
+    let is_new = server::connection_put(&mut tx, &spec, &sealed).await?;
+    let detail = serde_json::to_value(&spec)?;
+    management::append(
+        &mut tx,
+        now(),
+        caller.name(),
+        "connection.put",
+        &spec.name,
+        detail,
+    )
+    .await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    })
+}
+
+fn check_connection(spec: &Connection) -> Result<()> {
+    check::name("connection", &spec.name)?;
+    check::bounded("addresses", spec.addresses.len() + spec.listen.len())?;
+    if spec.addresses.is_empty() {
+        return Err(Error::Invalid(
+            "a connection needs at least one address".to_owned(),
+        ));
+    }
+    spec.addresses
+        .iter()
+        .chain(&spec.listen)
+        .try_for_each(|text| check::address(text).map(drop))?;
+    for (what, text) in [
+        ("env", &spec.env),
+        ("database", &spec.database),
+        ("zone", &spec.zone),
+    ] {
+        check::text(what, text)?;
+    }
+    let optional = [
+        ("server name", &spec.server_name),
+        ("default role", &spec.default_role),
+    ];
+    for (what, text) in optional
+        .into_iter()
+        .filter_map(|(what, text)| Some((what, text.as_ref()?)))
+    {
+        check::text(what, text)?;
+    }
+    if spec.tls == Tls::VerifyFull && spec.server_name.as_ref().is_none_or(String::is_empty) {
+        return Err(Error::Invalid(
+            "verify-full needs the server name that the certificate must carry".to_owned(),
+        ));
+    }
+    if spec
+        .ca_pem
+        .as_ref()
+        .is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----"))
+    {
+        return Err(Error::Invalid("the CA is not a PEM certificate".to_owned()));
+    }
+    let kind = match spec.kind {
+        Kind::Postgres => ConnectionKind::Postgres,
+        Kind::Mcp => ConnectionKind::Mcp,
+    };
+    // Whatever policy could not compile must not be published.
+    ConnectionFacts::new(
+        ConnectionName::new(&spec.name),
+        kind,
+        &spec.env,
+        Some(&spec.zone),
+    )
+    .map_err(|error| Error::Invalid(error.to_string()))?;
+    match (spec.unlabelled, spec.unlabelled_mask.as_deref()) {
+        (Unlabelled::Clear, None) => Ok(()),
+        (Unlabelled::Clear, Some(_)) => Err(Error::Invalid(
+            "unlabelled columns are shown clear, so no mask applies".to_owned(),
+        )),
+        (Unlabelled::Mask, None) => Err(Error::Invalid(
+            "unlabelled columns are masked, but how? Give a mask, like redact".to_owned(),
+        )),
+        (Unlabelled::Mask, Some(rule)) => rule
+            .parse::<MaskRule>()
+            .map(drop)
+            .map_err(|error| Error::Invalid(error.to_string())),
+    }
+}
+
+/// `DELETE /api/v1/connections/{name}`
+pub(crate) async fn remove_connection(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode> {
+    caller.need(Permission::ManageServers)?;
+    let mut tx = app.store.begin().await?;
+    if !server::connection_remove(&mut tx, &name).await? {
+        return Err(Error::NotFound(format!("no connection {name:?}")));
+    }
+    management::append(
+        &mut tx,
+        now(),
+        caller.name(),
+        "connection.remove",
+        &name,
+        json!({}),
+    )
+    .await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `PUT /api/v1/connections/{name}/credentials`
+pub(crate) async fn put_credential(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Json(credential): Json<Credential>,
+) -> Result<StatusCode> {
+    caller.need(Permission::ManageServers)?;
+    check::text("role", &credential.role)?;
+    if credential.secret.is_empty()
+        || credential.secret.len() > TEXT_BYTES_MAX
+        || credential.secret.contains('\0')
+    {
+        return Err(Error::Invalid(format!(
+            "the secret must be 1 to {TEXT_BYTES_MAX} bytes without NUL"
+        )));
+    }
+    let mut tx = app.store.begin().await?;
+    match (
+        server::connection(&mut tx, &name).await?.kind,
+        credential.role.is_empty(),
+    ) {
+        (Kind::Postgres, true) => {
+            return Err(Error::Invalid(
+                "a Postgres credential needs a role".to_owned(),
+            ));
+        }
+        (Kind::Mcp, false) => {
+            return Err(Error::Invalid(
+                "an MCP credential is a bearer token and has no role".to_owned(),
+            ));
+        }
+        (Kind::Postgres, false) | (Kind::Mcp, true) => {}
+    }
+    let place = server::credential_place(&name, &credential.role);
+    let sealed = app.keys.sealer.seal(&place, credential.secret.as_bytes())?;
+    let view = CredentialView {
+        role: credential.role,
+        catalogue: credential.catalogue,
+    };
+    server::credential_put(&mut tx, &name, &view, &sealed).await?;
+    management::append(
+        &mut tx,
+        now(),
+        caller.name(),
+        "credential.put",
+        &name,
+        serde_json::to_value(&view)?,
+    )
+    .await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which credential; the role of an MCP server's is empty.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfRole {
+    #[serde(default)]
+    role: String,
+}
+
+/// `DELETE /api/v1/connections/{name}/credentials?role=`
+pub(crate) async fn remove_credential(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Query(OfRole { role }): Query<OfRole>,
+) -> Result<StatusCode> {
+    caller.need(Permission::ManageServers)?;
+    let mut tx = app.store.begin().await?;
+    if !server::credential_remove(&mut tx, &name, &role).await? {
+        return Err(Error::NotFound(format!(
+            "{name} has no credential for role {role:?}"
+        )));
+    }
+    management::append(
+        &mut tx,
+        now(),
+        caller.name(),
+        "credential.remove",
+        &name,
+        json!({ "role": role }),
+    )
+    .await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/v1/guards`
+pub(crate) async fn guards(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Json<Vec<Guard>>> {
+    caller.need(Permission::ReadState)?;
+    Ok(Json(server::guards(&mut *app.store.reader().await?).await?))
+}
+
+/// `PUT /api/v1/guards`
+pub(crate) async fn put_guard(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Json(guard): Json<Guard>,
+) -> Result<StatusCode> {
+    caller.need(Permission::ManageServers)?;
+    match guard.cgroup.strip_prefix("unit:") {
+        Some(unit) if !unit.is_empty() && !unit.contains('/') => check::text("unit", unit)?,
+        Some(unit) => return Err(Error::Invalid(format!("{unit:?} is not a systemd unit"))),
+        None if guard.cgroup == "all" => {}
+        None => check::cgroup(&guard.cgroup)?,
+    }
+    let mut tx = app.store.begin().await?;
+    server::guard_put(&mut tx, &guard).await?;
+    let detail = json!({ "mode": guard.mode });
+    management::append(
+        &mut tx,
+        now(),
+        caller.name(),
+        "guard.put",
+        &guard.cgroup,
+        detail,
+    )
+    .await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which guard.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfCgroup {
+    cgroup: String,
+}
+
+/// `DELETE /api/v1/guards?cgroup=`
+pub(crate) async fn remove_guard(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(OfCgroup { cgroup }): Query<OfCgroup>,
+) -> Result<StatusCode> {
+    caller.need(Permission::ManageServers)?;
+    let mut tx = app.store.begin().await?;
+    if !server::guard_remove(&mut tx, &cgroup).await? {
+        return Err(Error::NotFound(format!("no guard on {cgroup:?}")));
+    }
+    management::append(
+        &mut tx,
+        now(),
+        caller.name(),
+        "guard.remove",
+        &cgroup,
+        json!({}),
+    )
+    .await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/v1/workloads`
+pub(crate) async fn workloads(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Json<Vec<Workload>>> {
+    caller.need(Permission::ReadState)?;
+    Ok(Json(
+        server::workloads(&mut *app.store.reader().await?).await?,
+    ))
+}
+
+/// `PUT /api/v1/workloads`
+pub(crate) async fn put_workload(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Json(mut rule): Json<Workload>,
+) -> Result<StatusCode> {
+    caller.need(Permission::ManageIdentity)?;
+    check::name("workload", &rule.name)?;
+    rule.groups = check::names("group", &rule.groups)?;
+    if let Some(cgroup) = &rule.cgroup {
+        check::cgroup(cgroup)?;
+    }
+    if rule
+        .executable
+        .as_ref()
+        .is_some_and(|path| !path.starts_with('/') || path.len() > TEXT_BYTES_MAX)
+    {
+        return Err(Error::Invalid(
+            "the executable is not an absolute path".to_owned(),
+        ));
+    }
+    if rule.uid.is_none() && rule.cgroup.is_none() && rule.executable.is_none() {
+        return Err(Error::Invalid(
+            "a rule without condition would name every process; give a uid, cgroup or executable"
+                .to_owned(),
+        ));
+    }
+    let mut tx = app.store.begin().await?;
+    if let Some(owner) = &rule.owner {
+        let owner = account::get(&mut tx, owner).await?;
+        if owner.is_service || owner.disabled {
+            return Err(Error::Invalid(format!(
+                "{} cannot answer for a workload: it is no active person",
+                owner.name
+            )));
+        }
+    }
+    server::workload_put(&mut tx, &rule).await?;
+    let detail = serde_json::to_value(&rule)?;
+    management::append(
+        &mut tx,
+        now(),
+        caller.name(),
+        "workload.put",
+        &rule.name,
+        detail,
+    )
+    .await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /api/v1/workloads/{name}`
+pub(crate) async fn remove_workload(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode> {
+    caller.need(Permission::ManageIdentity)?;
+    let mut tx = app.store.begin().await?;
+    if !server::workload_remove(&mut tx, &name).await? {
+        return Err(Error::NotFound(format!("no workload {name:?}")));
+    }
+    management::append(
+        &mut tx,
+        now(),
+        caller.name(),
+        "workload.remove",
+        &name,
+        json!({}),
+    )
+    .await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/v1/locks`
+pub(crate) async fn locks(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Vec<Lock>>> {
+    caller.need(Permission::ReadState)?;
+    Ok(Json(server::locks(&mut *app.store.reader().await?).await?))
+}
+
+/// `POST /api/v1/locks`
+pub(crate) async fn add_lock(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Json(mut lock): Json<Lock>,
+) -> Result<(StatusCode, Json<Lock>)> {
+    caller.need(Permission::ManageServers)?;
+    check::text("reason", &lock.reason)?;
+    lock.id = secret::id()?;
+    let targets = [&lock.flow, &lock.account, &lock.workload];
+    if targets.into_iter().flatten().count() != 1 {
+        return Err(Error::Invalid(
+            "a lock is on exactly one of flow, account and workload".to_owned(),
+        ));
+    }
+    let mut tx = app.store.begin().await?;
+    let message = world::lock_message(&mut tx, &lock).await?;
+    if message.target.is_none() {
+        return Err(Error::NotFound(
+            "there is no such flow or account".to_owned(),
+        ));
+    }
+    server::lock_insert(&mut tx, &lock).await?;
+    management::append(
+        &mut tx,
+        now(),
+        caller.name(),
+        "lock.add",
+        &lock.id,
+        serde_json::to_value(&lock)?,
+    )
+    .await?;
+    tx.commit().await?;
+    // Ahead of the world, which carries it too for flows that come later.
+    app.hub.broadcast(&Message::Lock(message));
+    app.hub.world_changed();
+    Ok((StatusCode::CREATED, Json(lock)))
+}
+
+/// `DELETE /api/v1/locks/{id}`
+pub(crate) async fn remove_lock(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.need(Permission::ManageServers)?;
+    let mut tx = app.store.begin().await?;
+    if !server::lock_remove(&mut tx, &id).await? {
+        return Err(Error::NotFound(format!("no lock {id:?}")));
+    }
+    management::append(&mut tx, now(), caller.name(), "lock.remove", &id, json!({})).await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(StatusCode::NO_CONTENT)
+}
