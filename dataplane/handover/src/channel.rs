@@ -1,6 +1,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,6 +71,11 @@ impl ProxyEnd {
 impl<Out, In> Channel<Out, In> {
     const fn new(socket: OwnedFd) -> Self {
         Self { socket, kinds: PhantomData }
+    }
+
+    /// Sending to a peer that does not read gives up after this long with an error.
+    pub fn set_send_timeout(&self, timeout: Duration) -> io::Result<()> {
+        sys::set_send_timeout(self.socket.as_fd(), timeout)
     }
 
     /// The socket alone, to hand it to a child or to put it in a ring or a poll.

@@ -55,9 +55,12 @@ impl Equipment {
         let (message, descriptors) = channel.receive()?.ok_or(EquipmentError::Gone)?;
         match message {
             ToProxy::Welcome(welcome) => Self::new(*welcome, descriptors),
-            ToProxy::Attested { .. } | ToProxy::GuardsApplied { .. } | ToProxy::Health(_) | ToProxy::Drain { .. } => {
-                Err(EquipmentError::NotWelcome)
-            }
+            ToProxy::Attested { .. }
+            | ToProxy::GuardsApplied { .. }
+            | ToProxy::Listen { .. }
+            | ToProxy::Unlisten { .. }
+            | ToProxy::Health(_)
+            | ToProxy::Drain { .. } => Err(EquipmentError::NotWelcome),
         }
     }
 
@@ -113,7 +116,7 @@ mod tests {
         let (warden, proxy) = pair().unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let (store, board) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-        let redirected = Some(Redirected { base_port: 1, heartbeat_ttl_ms: 1 });
+        let redirected = Some(Redirected { base_port: 1, heartbeat_ttl_ms: 1, canary_port: 2 });
         let message = ToProxy::Welcome(Box::new(welcome(redirected)));
         warden.send(&message, &[socket.as_fd(), store.as_fd(), board.as_fd()]).unwrap();
         let equipment = Equipment::receive(&proxy).unwrap();

@@ -25,6 +25,17 @@ pub enum ToProxy {
         /// The version that is in force now, or why it is not the offered one.
         outcome: Result<u64, String>,
     },
+    /// Listen there too, from now on. One descriptor comes with it: a socket that is bound and
+    /// listening. The connections of the world in force ask for it.
+    Listen {
+        /// What the socket is for.
+        role: ListenerRole,
+    },
+    /// Listen there no longer; flows that are open go on.
+    Unlisten {
+        /// Which one.
+        role: ListenerRole,
+    },
     /// What the warden knows of the redirect; sent when it changes and every few seconds.
     Health(HealthReport),
     /// Accept nothing more, finish what runs, say [`ToWarden::Drained`], and exit.
@@ -89,6 +100,9 @@ pub struct Redirected {
     pub base_port: u16,
     /// Milliseconds without a heartbeat after which the kernel refuses connects to a worker.
     pub heartbeat_ttl_ms: u64,
+    /// Port, on 127.0.0.1 and ::1, that the warden's canary asks for. Flows to it prove the
+    /// redirect: close them at once, they are nobody's.
+    pub canary_port: u16,
 }
 
 /// What a listening socket is for.

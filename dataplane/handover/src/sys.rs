@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use crate::limits::DESCRIPTORS_MAX;
 
@@ -33,8 +34,9 @@ pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
 
-/// Sends one packet. Never raises SIGPIPE.
-pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+/// Sends one packet with descriptors over any local packet or datagram socket; also what
+/// systemd's descriptor store takes. Never raises SIGPIPE.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     if fds.len() > DESCRIPTORS_MAX {
         return Err(io::ErrorKind::InvalidInput.into());
     }
@@ -145,8 +147,29 @@ fn option(fd: BorrowedFd<'_>, name: libc::c_int) -> Option<libc::c_int> {
     (answer == 0).then_some(value)
 }
 
-/// Takes an inherited descriptor by its number, closed on exec from now on.
-pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+/// Sending gives up after this long.
+pub(crate) fn set_send_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+    let value = libc::timeval {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_usec: timeout.subsec_micros().into(),
+    };
+    // SAFETY: a live value of the size that is told.
+    let answer = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDTIMEO,
+            (&raw const value).cast(),
+            u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
+        )
+    };
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes an inherited descriptor by its number, closed on exec from now on. Fails where the
+/// number is not open. The caller vouches that nobody else in the process owns it; call it
+/// before anything else is opened or closed.
+pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: fcntl of a number; one that is not open is an error.
     if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
         return Err(io::Error::last_os_error());
