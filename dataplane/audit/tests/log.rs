@@ -293,7 +293,7 @@ fn a_flipped_byte_is_named_by_file_and_leaf() {
     let fault = check(&log, &[]).fault.expect("seen");
     assert_eq!(
         (fault.index, fault.file.as_str()),
-        (Some(511), "tile/entries/001")
+        (Some(511), "tile/0/001")
     );
     let mut log = Log::write(&two_workers());
     log.files.get_mut("tile/0/000").expect("there")[32 * 77 + 5] ^= 1;

@@ -26,6 +26,7 @@ pub(crate) fn open(directory: &Path, workers: u16) -> (Ledger, Option<Gap>) {
     (ledger, recovered.gap)
 }
 
+#[track_caller]
 pub(crate) fn refusal(directory: &Path) -> OpenError {
     match Ledger::open(config(directory, 1)) {
         Ok(_) => panic!("it opened"),
