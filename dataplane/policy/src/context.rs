@@ -122,10 +122,19 @@ impl Setting<'_> {
                 .identity
                 .as_deref()
                 .filter(|identity| identity.is_service == service)?;
-            Some(entity::identity(self.types, self.groups, identity).uid)
+            Some(entity::identity(self.types, self.groups, self.reads, identity).uid)
         };
-        let workload =
-            || Some(entity::workload(self.types, self.groups, self.who.workload.as_deref()?).uid);
+        let workload = || {
+            Some(
+                entity::workload(
+                    self.types,
+                    self.groups,
+                    self.reads,
+                    self.who.workload.as_deref()?,
+                )
+                .uid,
+            )
+        };
         let agent = || Some(entity::agent(self.types, self.who.agent.as_deref()?).uid);
         put(
             Reads::USER,
@@ -176,10 +185,20 @@ impl Setting<'_> {
             self.reads.any(Reads::USER.union(Reads::SERVICE_ACCOUNT)),
             &self.who.identity,
         ) {
-            put(entity::identity(self.types, self.groups, identity))?;
+            put(entity::identity(
+                self.types,
+                self.groups,
+                self.reads,
+                identity,
+            ))?;
         }
         if let (true, Some(workload)) = (self.reads.any(Reads::WORKLOAD), &self.who.workload) {
-            put(entity::workload(self.types, self.groups, workload))?;
+            put(entity::workload(
+                self.types,
+                self.groups,
+                self.reads,
+                workload,
+            ))?;
         }
         if let (true, Some(agent)) = (self.reads.any(Reads::AGENT), &self.who.agent) {
             put(entity::agent(self.types, agent))?;

@@ -12,6 +12,7 @@ use weir_facts::{
     Workload,
 };
 
+use crate::Reads;
 use crate::bundle::schema;
 
 /// The entity types, resolved once.
@@ -108,25 +109,27 @@ fn string(text: &str) -> Attribute<'_> {
     Attribute::Text(text)
 }
 
-/// Each group with every group above it, itself included.
+/// Each group with every group above it, itself included, and the groups that policies name.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(HashMap<Group, Vec<EntityUid>>);
+pub(crate) struct Groups {
+    closed: HashMap<Group, Vec<EntityUid>>,
+    named: HashMap<Group, EntityUid>,
+}
 
 impl Groups {
     /// Closes the memberships. A cycle means that its groups have the same members.
-    pub(crate) fn close(types: &Types, groups: &[(Group, Vec<Group>)]) -> Self {
+    pub(crate) fn close(
+        types: &Types,
+        groups: &[(Group, Vec<Group>)],
+        named: HashSet<Group>,
+    ) -> Self {
         let direct: HashMap<&Group, &Vec<Group>> =
             groups.iter().map(|(group, above)| (group, above)).collect();
         let closed = groups.iter().map(|(group, _)| {
             let (mut seen, mut open) = (HashSet::from([group]), vec![group]);
             while let Some(next) = open.pop() {
-                open.extend(
-                    direct
-                        .get(next)
-                        .into_iter()
-                        .flat_map(|above| above.iter())
-                        .filter(|above| seen.insert(above)),
-                );
+                let above = direct.get(next).into_iter().flat_map(|above| above.iter());
+                open.extend(above.filter(|above| seen.insert(above)));
             }
             (
                 group.clone(),
@@ -135,15 +138,26 @@ impl Groups {
                     .collect(),
             )
         });
-        Self(closed.collect())
+        let named = named
+            .into_iter()
+            .map(|group| (group.clone(), uid(&types.group, &group.0)));
+        Self {
+            closed: closed.collect(),
+            named: named.collect(),
+        }
     }
 
-    fn of(&self, types: &Types, groups: &[Group]) -> HashSet<EntityUid> {
-        let mut all = HashSet::with_capacity(groups.len());
+    /// The entities above a member of these groups. A token can bring hundreds of groups; one that
+    /// no policy names can only matter where approvals, the other source of groups, are read.
+    fn of(&self, types: &Types, groups: &[Group], reads: Reads) -> HashSet<EntityUid> {
+        let every = reads.any(Reads::APPROVALS);
+        let mut all = HashSet::new();
         for group in groups {
-            match self.0.get(group) {
-                Some(closed) => all.extend(closed.iter().cloned()),
-                None => drop(all.insert(uid(&types.group, &group.0))),
+            match (self.closed.get(group), self.named.get(group)) {
+                (Some(closed), _) => all.extend(closed.iter().cloned()),
+                (None, Some(named)) => drop(all.insert(named.clone())),
+                (None, None) if every => drop(all.insert(uid(&types.group, &group.0))),
+                (None, None) => {}
             }
         }
         all
@@ -165,6 +179,7 @@ pub(crate) fn identity_id(issuer: &str, subject: &str) -> String {
 pub(crate) fn identity<'a>(
     types: &Types,
     groups: &Groups,
+    reads: Reads,
     identity: &'a Identity,
 ) -> Described<'a> {
     let kind = if identity.is_service {
@@ -178,13 +193,14 @@ pub(crate) fn identity<'a>(
             ("issuer", string(&identity.issuer)),
             ("subject", string(&identity.subject)),
         ],
-        parents: groups.of(types, &identity.groups),
+        parents: groups.of(types, &identity.groups, reads),
     }
 }
 
 pub(crate) fn workload<'a>(
     types: &Types,
     groups: &Groups,
+    reads: Reads,
     workload: &'a Workload,
 ) -> Described<'a> {
     let mut attributes = vec![
@@ -208,7 +224,7 @@ pub(crate) fn workload<'a>(
     Described {
         uid: uid(&types.workload, &workload.name),
         attributes,
-        parents: groups.of(types, &workload.groups),
+        parents: groups.of(types, &workload.groups, reads),
     }
 }
 
@@ -444,17 +460,21 @@ mod tests {
                 (group("a"), vec![group("b")]),
                 (group("b"), vec![group("c"), group("a")]),
             ],
+            HashSet::from([group("d")]),
         );
-        let of = |name: &str| {
+        let of = |name: &str, reads: Reads| {
             let mut names: Vec<String> = groups
-                .of(&types, &[group(name)])
+                .of(&types, &[group(name)], reads)
                 .iter()
                 .map(|uid| uid.id().unescaped().to_owned())
                 .collect();
             names.sort();
             names
         };
-        assert_eq!(of("a"), ["a", "b", "c"]);
-        assert_eq!(of("c"), ["c"]);
+        assert_eq!(of("a", Reads::NONE), ["a", "b", "c"]);
+        assert_eq!(of("d", Reads::NONE), ["d"]);
+        // Named by nobody: only approvals could ask for it.
+        assert_eq!(of("e", Reads::NONE), Vec::<String>::new());
+        assert_eq!(of("e", Reads::APPROVALS), ["e"]);
     }
 }

@@ -362,9 +362,11 @@ impl Snapshot {
             .filter(|_| every || identity.is_none());
         let agent = who.agent.as_deref().filter(|_| every);
         let described = identity
-            .map(|identity| entity::identity(&self.types, &self.groups, identity))
+            .map(|identity| entity::identity(&self.types, &self.groups, setting.reads, identity))
             .into_iter()
-            .chain(workload.map(|workload| entity::workload(&self.types, &self.groups, workload)))
+            .chain(workload.map(|workload| {
+                entity::workload(&self.types, &self.groups, setting.reads, workload)
+            }))
             .chain(agent.map(|agent| entity::agent(&self.types, agent)));
         let parts: Result<Vec<_>, Refusal> =
             described.map(|part| pair(part, setting.reads)).collect();

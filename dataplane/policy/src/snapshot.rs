@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -204,7 +204,7 @@ impl Snapshot {
             warnings: warnings(&bundle, connections, &directory),
             connections: compiled,
             authorizer: Authorizer::new(),
-            groups: Groups::close(&types, &directory.groups),
+            groups: Groups::close(&types, &directory.groups, named_groups(&bundle)),
             types,
             actions: Action::ALL
                 .iter()
@@ -364,6 +364,17 @@ fn can_meet(written: &Written, name: &ConnectionName) -> bool {
             uid.type_name().basename() == "DataClass" || first == Some(name.as_str())
         }
     }
+}
+
+/// The groups that policies name.
+fn named_groups(bundle: &Bundle) -> HashSet<Group> {
+    let literals = bundle
+        .written()
+        .flat_map(|written| written.policy.entity_literals());
+    let groups = literals.filter(|uid| uid.type_name().basename() == "Group");
+    groups
+        .map(|uid| Group(uid.id().unescaped().into()))
+        .collect()
 }
 
 fn identify(bundle: &Bundle, connections: &[ConnectionFacts], directory: &Directory) -> SnapshotId {
