@@ -9,7 +9,10 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Adds; only the worker calls it, so that no locked instruction is needed.
     pub(crate) fn add(&self, count: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(count),
+            Ordering::Relaxed,
+        );
     }
 
     /// Replaces the value of a gauge.
@@ -96,7 +99,10 @@ mod tests {
         let counters = Counters::default();
         counters.loops.add(2);
         counters.loops.add(3);
-        let (_, help, value) = counters.iter().find(|(name, ..)| *name == "loops").expect("listed");
+        let (_, help, value) = counters
+            .iter()
+            .find(|(name, ..)| *name == "loops")
+            .expect("listed");
         assert_eq!(value, 5);
         assert!(help.starts_with("Connections reset"));
     }

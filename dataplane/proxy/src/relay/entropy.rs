@@ -13,7 +13,10 @@ pub(crate) struct Entropy {
 impl Entropy {
     /// Draws its first block when first asked.
     pub(crate) const fn new() -> Self {
-        Self { block: [0; BLOCK_BYTES], used: BLOCK_BYTES }
+        Self {
+            block: [0; BLOCK_BYTES],
+            used: BLOCK_BYTES,
+        }
     }
 
     /// Fills `target`.
@@ -23,7 +26,8 @@ impl Entropy {
     pub(crate) fn fill(&mut self, target: &mut [u8]) {
         for byte in target {
             if self.used == BLOCK_BYTES {
-                getrandom::fill(&mut self.block).expect("getrandom cannot fail once the kernel is seeded");
+                getrandom::fill(&mut self.block)
+                    .expect("getrandom cannot fail once the kernel is seeded");
                 self.used = 0;
             }
             let next = &mut self.block[self.used];

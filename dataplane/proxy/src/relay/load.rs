@@ -73,15 +73,25 @@ impl Meter {
     pub(crate) fn end_epoch(&mut self, now_ns: u64) -> Epoch {
         let waited_ns = self.run_queue_wait_ns();
         let length_ns = now_ns.saturating_sub(self.began_ns).max(1);
-        let share = waited_ns.saturating_sub(self.waited_ns).saturating_mul(1000) / length_ns;
+        let share = waited_ns
+            .saturating_sub(self.waited_ns)
+            .saturating_mul(1000)
+            / length_ns;
         // Half of the last epoch stays in: single epochs of 20 ms are noisy.
         self.wait_permille = u32::midpoint(self.wait_permille, share.min(1000) as u32);
-        let epoch = Epoch { active_flows: self.active, wait_permille: self.wait_permille };
+        let epoch = Epoch {
+            active_flows: self.active,
+            wait_permille: self.wait_permille,
+        };
         if let Some(cell) = self.cell() {
             if now_ns.saturating_sub(self.accepted_ns) > PENDING_TIMEOUT_NS {
                 cell.settle();
             }
-            cell.epoch(now_ns, u64::from(epoch.active_flows), u64::from(epoch.wait_permille));
+            cell.epoch(
+                now_ns,
+                u64::from(epoch.active_flows),
+                u64::from(epoch.wait_permille),
+            );
             cell.beat(now_ns);
         }
         (self.waited_ns, self.began_ns, self.active) = (waited_ns, now_ns, 0);
@@ -99,9 +109,20 @@ impl Meter {
     /// Nanoseconds that this thread was runnable and did not run: the second word of schedstat.
     fn run_queue_wait_ns(&self) -> u64 {
         let mut text = [0u8; 96];
-        let read = self.schedstat.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
-        let words = text.get(..read).and_then(|text| str::from_utf8(text).ok()).unwrap_or("");
-        words.split_ascii_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(self.waited_ns)
+        let read = self
+            .schedstat
+            .as_ref()
+            .and_then(|file| file.read_at(&mut text, 0).ok())
+            .unwrap_or(0);
+        let words = text
+            .get(..read)
+            .and_then(|text| str::from_utf8(text).ok())
+            .unwrap_or("");
+        words
+            .split_ascii_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(self.waited_ns)
     }
 }
 

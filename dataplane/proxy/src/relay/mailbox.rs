@@ -22,7 +22,9 @@ struct Shared<T> {
 
 impl<T> Clone for Mailbox<T> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -34,7 +36,13 @@ impl<T> Mailbox<T> {
     pub fn new(capacity: usize) -> io::Result<Self> {
         let eventfd = sys::eventfd()?;
         let queue = ArrayQueue::new(capacity);
-        Ok(Self { shared: Arc::new(Shared { queue, raised: AtomicBool::new(false), eventfd }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                queue,
+                raised: AtomicBool::new(false),
+                eventfd,
+            }),
+        })
     }
 
     /// Puts a message in and wakes the reader.
@@ -107,15 +115,22 @@ mod tests {
                 count += 1;
             });
         }
-        senders.into_iter().for_each(|sender| sender.join().expect("a sender"));
+        senders
+            .into_iter()
+            .for_each(|sender| sender.join().expect("a sender"));
     }
 
     #[expect(unsafe_code, reason = "poll(2) is what the reader sleeps in")]
     fn wait<T>(mailbox: &Mailbox<T>) {
         use std::os::fd::AsRawFd;
-        let mut poll = libc::pollfd { fd: mailbox.wake().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd {
+            fd: mailbox.wake().as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
         // SAFETY: one valid pollfd.
-        assert_eq!(unsafe { libc::poll(&mut poll, 1, 5_000) }, 1, "a message was put in and nobody was woken");
+        let ready = unsafe { libc::poll(&mut poll, 1, 5_000) };
+        assert_eq!(ready, 1, "a message was put in and nobody was woken");
     }
 
     #[test]

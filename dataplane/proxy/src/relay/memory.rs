@@ -20,7 +20,10 @@ impl Mapping {
             let error = io::Error::last_os_error();
             return Err(io::Error::new(error.kind(), format!("mmap: {error}")));
         }
-        Ok(Self { start: start.cast(), bytes })
+        Ok(Self {
+            start: start.cast(),
+            bytes,
+        })
     }
 
     /// Its first byte; page-aligned.

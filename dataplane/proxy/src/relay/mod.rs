@@ -54,4 +54,6 @@ pub use counters::{Counter, Counters};
 pub use limits::{BUFFER_BYTES, BUFFERS, CONTROL_MESSAGES, FLOWS_MAX, SPIN_MAX};
 pub use mailbox::Mailbox;
 pub use pool::BufferConfig;
-pub use worker::{Listener, ListenerKind, OwnAddresses, Shared, ToControl, ToWorker, Worker, WorkerConfig};
+pub use worker::{
+    Listener, ListenerKind, OwnAddresses, Shared, ToControl, ToWorker, Worker, WorkerConfig,
+};

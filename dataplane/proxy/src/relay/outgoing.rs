@@ -91,7 +91,11 @@ impl Outgoing {
         if segment.is_heap() {
             self.heap_bytes += count;
         }
-        let segment = if self.segments.len() > self.in_flight_segments { self.join(segment) } else { Some(segment) };
+        let segment = if self.segments.len() > self.in_flight_segments {
+            self.join(segment)
+        } else {
+            Some(segment)
+        };
         self.segments.extend(segment);
     }
 
@@ -140,7 +144,10 @@ impl Outgoing {
         (self.in_flight_segments, self.in_flight_bytes) = (0, 0);
         for (part, segment) in gather.parts.iter_mut().zip(&self.segments) {
             let bytes = segment.as_slice();
-            *part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            *part = libc::iovec {
+                iov_base: bytes.as_ptr().cast_mut().cast(),
+                iov_len: bytes.len(),
+            };
             self.in_flight_segments += 1;
             self.in_flight_bytes += bytes.len();
         }
@@ -173,7 +180,10 @@ impl Outgoing {
 
     /// Moves queued spans to the heap, so that their buffers return. Nothing may be in flight.
     pub(crate) fn copy_out(&mut self) {
-        debug_assert_eq!(self.in_flight_segments, 0, "the kernel reads from what would move");
+        debug_assert_eq!(
+            self.in_flight_segments, 0,
+            "the kernel reads from what would move"
+        );
         for segment in &mut self.segments {
             if let Segment::Span(span) = segment {
                 self.heap_bytes += span.len();
@@ -186,7 +196,12 @@ impl Outgoing {
     pub(crate) fn discard(&mut self) {
         self.segments.truncate(self.in_flight_segments);
         self.bytes = self.in_flight_bytes;
-        self.heap_bytes = self.segments.iter().filter(|segment| segment.is_heap()).map(Segment::len).sum();
+        self.heap_bytes = self
+            .segments
+            .iter()
+            .filter(|segment| segment.is_heap())
+            .map(Segment::len)
+            .sum();
     }
 }
 
@@ -204,14 +219,20 @@ mod tests {
     }
 
     fn rest(queue: &Outgoing) -> Vec<u8> {
-        queue.segments.iter().flat_map(|segment| segment.as_slice().to_vec()).collect()
+        queue
+            .segments
+            .iter()
+            .flat_map(|segment| segment.as_slice().to_vec())
+            .collect()
     }
 
     #[test]
     fn a_partial_send_leaves_exactly_the_unsent_bytes() {
         for count in 0..=10 {
             let mut queue = Outgoing::default();
-            ["abc", "", "defg", "hij"].map(|text| queue.push(owned(text)));
+            ["abc", "", "defg", "hij"]
+                .into_iter()
+                .for_each(|text| queue.push(owned(text)));
             assert!(matches!(queue.next_batch(None), Some(Batch::Many(_))));
             assert_eq!(queue.in_flight(), 10);
             queue.sent(count);

@@ -1,6 +1,9 @@
 //! The provided buffers of a worker: the kernel fills one per receive, the core reads and edits
 //! it in place, links send from it, and when the last of them lets go it returns to the kernel.
-#![expect(unsafe_code, reason = "memory shared with the kernel; copying each chunk instead cost 9 % of a bulk transfer")]
+#![expect(
+    unsafe_code,
+    reason = "memory shared with the kernel; copying each chunk instead cost 9 % of a bulk transfer"
+)]
 
 use std::cell::Cell;
 use std::io;
@@ -38,9 +41,12 @@ struct Shared {
 impl Pool {
     /// Maps the buffers and gives all of them to the kernel.
     pub(crate) fn new(ring: &Ring, config: BufferConfig) -> io::Result<Self> {
-        let valid = config.count.is_power_of_two() && config.count <= 1 << 15 && (512..=1 << 20).contains(&config.bytes);
+        let valid = config.count.is_power_of_two()
+            && config.count <= 1 << 15
+            && (512..=1 << 20).contains(&config.bytes);
         if !valid {
-            let reason = "buffers: count must be a power of two up to 32768, bytes from 512 to 1 MiB";
+            let reason =
+                "buffers: count must be a power of two up to 32768, bytes from 512 to 1 MiB";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
         let count = usize::from(config.count);
@@ -66,12 +72,19 @@ impl Pool {
             return None;
         }
         references.set(1);
-        self.0.with_kernel.set(self.0.with_kernel.get().saturating_sub(1));
-        Some(Chunk { lease: Lease { pool: Rc::clone(&self.0), buffer }, range: 0..bytes })
+        self.0
+            .with_kernel
+            .set(self.0.with_kernel.get().saturating_sub(1));
+        Some(Chunk {
+            lease: Lease {
+                pool: Rc::clone(&self.0),
+                buffer,
+            },
+            range: 0..bytes,
+        })
     }
 
     /// Buffers that the kernel can still fill.
-    #[cfg(test)]
     pub(crate) fn available(&self) -> u16 {
         self.0.with_kernel.get()
     }
@@ -79,11 +92,6 @@ impl Pool {
     /// Whether less than half of the buffers are left: then links that cannot send copy out.
     pub(crate) fn is_short(&self) -> bool {
         self.0.with_kernel.get() < self.0.config.count / 2
-    }
-
-    /// Whether receives that starved should be armed again.
-    pub(crate) fn is_replenished(&self) -> bool {
-        self.0.with_kernel.get() > self.0.config.count / 16
     }
 }
 
@@ -130,7 +138,10 @@ impl Lease {
 impl Clone for Lease {
     fn clone(&self) -> Self {
         self.references().set(self.references().get() + 1);
-        Self { pool: Rc::clone(&self.pool), buffer: self.buffer }
+        Self {
+            pool: Rc::clone(&self.pool),
+            buffer: self.buffer,
+        }
     }
 }
 
@@ -162,7 +173,10 @@ impl Chunk {
     /// The first `count` bytes (at most all), as a chunk of their own; `self` keeps the rest.
     pub(crate) fn split_to(&mut self, count: usize) -> Self {
         let middle = self.range.start + count.min(self.range.len()) as u32;
-        let head = Self { lease: self.lease.clone(), range: self.range.start..middle };
+        let head = Self {
+            lease: self.lease.clone(),
+            range: self.range.start..middle,
+        };
         self.range.start = middle;
         head
     }
@@ -174,7 +188,10 @@ impl Chunk {
 
     /// From here on the bytes are only read.
     pub(crate) fn freeze(self) -> Span {
-        Span { lease: self.lease, range: self.range }
+        Span {
+            lease: self.lease,
+            range: self.range,
+        }
     }
 }
 
@@ -198,7 +215,10 @@ impl Span {
         }
         let start = self.range.start + part.start as u32;
         let end = self.range.start + part.end as u32;
-        Some(Self { lease: self.lease.clone(), range: start..end })
+        Some(Self {
+            lease: self.lease.clone(),
+            range: start..end,
+        })
     }
 
     /// Bytes left.
@@ -228,7 +248,14 @@ mod tests {
 
     fn pool() -> (Ring, Pool) {
         let ring = Ring::new().expect("a ring");
-        let pool = Pool::new(&ring, BufferConfig { bytes: 4096, count: 4 }).expect("a pool");
+        let pool = Pool::new(
+            &ring,
+            BufferConfig {
+                bytes: 4096,
+                count: 4,
+            },
+        )
+        .expect("a pool");
         (ring, pool)
     }
 
@@ -284,7 +311,25 @@ mod tests {
     #[test]
     fn a_count_that_is_no_power_of_two_is_refused() {
         let ring = Ring::new().expect("a ring");
-        assert!(Pool::new(&ring, BufferConfig { bytes: 4096, count: 3 }).is_err());
-        assert!(Pool::new(&ring, BufferConfig { bytes: 16, count: 4 }).is_err());
+        assert!(
+            Pool::new(
+                &ring,
+                BufferConfig {
+                    bytes: 4096,
+                    count: 3
+                }
+            )
+            .is_err()
+        );
+        assert!(
+            Pool::new(
+                &ring,
+                BufferConfig {
+                    bytes: 16,
+                    count: 4
+                }
+            )
+            .is_err()
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! The worker's io_uring: push, enter, harvest. Knows nothing of sockets or flows.
-#![expect(unsafe_code, reason = "submission entries carry raw pointers; io-uring makes the pusher answer for them")]
+#![expect(
+    unsafe_code,
+    reason = "submission entries carry raw pointers; io-uring makes the pusher answer for them"
+)]
 
 use std::io;
 
@@ -60,9 +63,15 @@ impl Ring {
             && uring.params().is_feature_submit_stable()
             && uring.params().is_feature_skip_cqe_on_success();
         if !needed {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "io_uring_setup: the kernel is older than 6.1"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "io_uring_setup: the kernel is older than 6.1",
+            ));
         }
-        Ok(Self { uring, harvest: Vec::with_capacity(COMPLETION_ENTRIES as usize) })
+        Ok(Self {
+            uring,
+            harvest: Vec::with_capacity(COMPLETION_ENTRIES as usize),
+        })
     }
 
     /// Queues one entry.
@@ -103,7 +112,10 @@ impl Ring {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ETIME) => Ok(()),
-                _ => Err(io::Error::new(error.kind(), format!("io_uring_enter: {error}"))),
+                _ => Err(io::Error::new(
+                    error.kind(),
+                    format!("io_uring_enter: {error}"),
+                )),
             },
         }
     }
@@ -131,7 +143,9 @@ impl Ring {
 
     /// Whether entering would find something, read from shared memory without a system call.
     pub(crate) fn is_ready(&mut self) -> bool {
-        !self.harvest.is_empty() || !self.uring.completion().is_empty() || self.uring.submission().taskrun()
+        !self.harvest.is_empty()
+            || !self.uring.completion().is_empty()
+            || self.uring.submission().taskrun()
     }
 
     /// Takes the harvest; give the vector back with [`Ring::recycle`].
@@ -153,7 +167,11 @@ impl Ring {
     /// The memory must stay mapped until it is unregistered or the ring is gone.
     pub(crate) unsafe fn register_buffers(&self, entries: u64, count: u16) -> io::Result<()> {
         // SAFETY: the caller's promise.
-        unsafe { self.uring.submitter().register_buf_ring_with_flags(entries, count, 0, 0) }
-            .map_err(|error| io::Error::new(error.kind(), format!("io_uring_register: {error}")))
+        unsafe {
+            self.uring
+                .submitter()
+                .register_buf_ring_with_flags(entries, count, 0, 0)
+        }
+        .map_err(|error| io::Error::new(error.kind(), format!("io_uring_register: {error}")))
     }
 }

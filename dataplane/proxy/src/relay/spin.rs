@@ -34,13 +34,19 @@ const LOOKS: u32 = 8;
 impl Spin {
     /// Spins up to `limit` per turn; zero is never.
     pub(crate) const fn new(limit: Duration) -> Self {
-        Self { limit, score: 0, round: 0, is_allowed: false }
+        Self {
+            limit,
+            score: 0,
+            round: 0,
+            is_allowed: false,
+        }
     }
 
     /// Looks at the epoch that ended.
     pub(crate) fn learn(&mut self, epoch: Epoch) {
         let is_lone = (1..=SPIN_FLOWS_MAX).contains(&epoch.active_flows);
-        self.is_allowed = !self.limit.is_zero() && is_lone && epoch.wait_permille <= SPIN_WAIT_PERMILLE_MAX;
+        self.is_allowed =
+            !self.limit.is_zero() && is_lone && epoch.wait_permille <= SPIN_WAIT_PERMILLE_MAX;
     }
 
     /// Whether to spin in this turn.
@@ -57,7 +63,8 @@ impl Spin {
                 if is_ready() {
                     // Later than the limit means that somebody else had the core meanwhile.
                     let is_ours = start.elapsed() <= self.limit;
-                    self.score = (self.score + if is_ours { HIT } else { MISS }).clamp(-SCORE_MAX, SCORE_MAX);
+                    self.score = (self.score + if is_ours { HIT } else { MISS })
+                        .clamp(-SCORE_MAX, SCORE_MAX);
                     return true;
                 }
                 std::hint::spin_loop();
@@ -75,7 +82,10 @@ mod tests {
     use super::*;
 
     fn lone() -> Epoch {
-        Epoch { active_flows: 1, wait_permille: 0 }
+        Epoch {
+            active_flows: 1,
+            wait_permille: 0,
+        }
     }
 
     #[test]
@@ -93,9 +103,15 @@ mod tests {
     #[test]
     fn many_flows_or_a_contended_core_forbid_it() {
         let mut spin = Spin::new(Duration::from_micros(50));
-        spin.learn(Epoch { active_flows: SPIN_FLOWS_MAX + 1, wait_permille: 0 });
+        spin.learn(Epoch {
+            active_flows: SPIN_FLOWS_MAX + 1,
+            wait_permille: 0,
+        });
         assert!(!spin.is_due());
-        spin.learn(Epoch { active_flows: 1, wait_permille: SPIN_WAIT_PERMILLE_MAX + 1 });
+        spin.learn(Epoch {
+            active_flows: 1,
+            wait_permille: SPIN_WAIT_PERMILLE_MAX + 1,
+        });
         assert!(!spin.is_due());
         spin.learn(Epoch::default());
         assert!(!spin.is_due(), "nothing is outstanding");

@@ -1,5 +1,8 @@
 //! System calls that no safe wrapper has, each behind one safe function whose error names it.
-#![expect(unsafe_code, reason = "raw system calls; nothing in std sets these options or pins a thread")]
+#![expect(
+    unsafe_code,
+    reason = "raw system calls; nothing in std sets these options or pins a thread"
+)]
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,17 +25,36 @@ pub(crate) fn errno(name: &'static str, errno: i32) -> io::Error {
 /// A blocking TCP socket for `address`'s family: a non-blocking one would make the ring answer
 /// EAGAIN instead of waiting.
 pub(crate) fn tcp_socket(address: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let family = if address.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
     // SAFETY: no pointers.
-    let fd = check("socket", unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    let fd = check("socket", unsafe {
+        libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0)
+    })?;
     // SAFETY: the call above returned it, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn set_option<T>(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+fn set_option<T>(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
     let length = size_of::<T>() as libc::socklen_t;
     // SAFETY: pointer and length describe `value`, which outlives the call.
-    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, std::ptr::from_ref(value).cast(), length) };
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            std::ptr::from_ref(value).cast(),
+            length,
+        )
+    };
     check("setsockopt", result).map(drop)
 }
 
@@ -48,7 +70,10 @@ pub(crate) fn prepare_stream(fd: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Closing the descriptor will send RST and discard what is queued.
 pub(crate) fn reset_on_close(fd: BorrowedFd<'_>) {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
     // It can only fail on a descriptor that is no socket; then closing is all that can be done.
     let _ = set_option(fd, libc::SOL_SOCKET, libc::SO_LINGER, &linger);
 }
@@ -68,7 +93,9 @@ pub(crate) fn shutdown_both(fd: BorrowedFd<'_>) {
 /// A non-blocking eventfd.
 pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
-    let fd = check("eventfd", unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    let fd = check("eventfd", unsafe {
+        libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK)
+    })?;
     // SAFETY: the call above returned it, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -92,7 +119,10 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     // SAFETY: an all-zero cpu_set_t is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     if cpu >= libc::CPU_SETSIZE as usize {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("sched_setaffinity: no CPU {cpu}")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("sched_setaffinity: no CPU {cpu}"),
+        ));
     }
     // SAFETY: `cpu` is within the set, and the set outlives the call.
     let result = unsafe {
@@ -108,7 +138,9 @@ pub(crate) fn monotonic_ns() -> u64 {
     let mut time: libc::timespec = unsafe { std::mem::zeroed() };
     // SAFETY: a writable timespec; this clock always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
 }
 
 /// A socket address as the kernel reads it, with its length.
@@ -120,11 +152,17 @@ pub(crate) fn to_kernel(address: SocketAddr) -> (libc::sockaddr_storage, libc::s
             let inner = libc::sockaddr_in {
                 sin_family: libc::AF_INET as libc::sa_family_t,
                 sin_port: v4.port().to_be(),
-                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from_ne_bytes(v4.ip().octets()),
+                },
                 sin_zero: [0; 8],
             };
             // SAFETY: sockaddr_storage is larger and at least as aligned as any address.
-            unsafe { std::ptr::from_mut(&mut storage).cast::<libc::sockaddr_in>().write(inner) };
+            unsafe {
+                std::ptr::from_mut(&mut storage)
+                    .cast::<libc::sockaddr_in>()
+                    .write(inner)
+            };
             size_of::<libc::sockaddr_in>()
         }
         SocketAddr::V6(v6) => {
@@ -132,11 +170,17 @@ pub(crate) fn to_kernel(address: SocketAddr) -> (libc::sockaddr_storage, libc::s
                 sin6_family: libc::AF_INET6 as libc::sa_family_t,
                 sin6_port: v6.port().to_be(),
                 sin6_flowinfo: v6.flowinfo(),
-                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_addr: libc::in6_addr {
+                    s6_addr: v6.ip().octets(),
+                },
                 sin6_scope_id: v6.scope_id(),
             };
             // SAFETY: as above.
-            unsafe { std::ptr::from_mut(&mut storage).cast::<libc::sockaddr_in6>().write(inner) };
+            unsafe {
+                std::ptr::from_mut(&mut storage)
+                    .cast::<libc::sockaddr_in6>()
+                    .write(inner)
+            };
             size_of::<libc::sockaddr_in6>()
         }
     };
@@ -161,15 +205,27 @@ fn from_kernel(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-type NameCall = unsafe extern "C" fn(RawFd, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
+type NameCall =
+    unsafe extern "C" fn(RawFd, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
 
 fn name_of(name: &'static str, call: NameCall, fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     // SAFETY: an all-zero sockaddr_storage is valid.
     let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
     let mut length = size_of_val(&storage) as libc::socklen_t;
     // SAFETY: pointer and length describe `storage`; both calls write no more than that.
-    check(name, unsafe { call(fd.as_raw_fd(), std::ptr::from_mut(&mut storage).cast(), &mut length) })?;
-    from_kernel(&storage).ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, format!("{name}: not an IP socket")))
+    check(name, unsafe {
+        call(
+            fd.as_raw_fd(),
+            std::ptr::from_mut(&mut storage).cast(),
+            &mut length,
+        )
+    })?;
+    from_kernel(&storage).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("{name}: not an IP socket"),
+        )
+    })
 }
 
 /// The peer's address. ENOTCONN when it was reset before we looked.

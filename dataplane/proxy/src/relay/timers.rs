@@ -34,7 +34,9 @@ mod tests {
     #[test]
     fn deadlines_come_in_order_and_not_before_their_time() {
         let mut timers = Timers::default();
-        [30, 10, 20].map(|at| timers.add(at, at as u32, 0));
+        [30, 10, 20]
+            .into_iter()
+            .for_each(|at| timers.add(at, at as u32, 0));
         assert_eq!(timers.due(9), None);
         assert_eq!(timers.due(25), Some((10, 0)));
         assert_eq!(timers.due(25), Some((20, 0)));

@@ -34,7 +34,7 @@ stages! {
     Handshake = "tls_handshake",
     /// One call into the flow: parse, judge, record, edit.
     Judge = "judge",
-    /// Completions digested, flows served and sends submitted: what one turn adds to latency.
+    /// All flows of one turn served: what a turn adds to the latency of those behind.
     Turn = "turn",
 }
 
@@ -52,9 +52,13 @@ impl Stages {
     /// Empty histograms.
     #[must_use]
     pub fn new() -> Self {
-        let histogram =
-            || Histogram::new_with_max(NANOS_MAX, DIGITS).expect("one minute in nanoseconds at two digits is in range");
-        Self { histograms: Stage::ALL.iter().map(|_| histogram()).collect() }
+        let histogram = || {
+            Histogram::new_with_max(NANOS_MAX, DIGITS)
+                .expect("one minute in nanoseconds at two digits is in range")
+        };
+        Self {
+            histograms: Stage::ALL.iter().map(|_| histogram()).collect(),
+        }
     }
 
     /// Counts one duration.
@@ -73,7 +77,8 @@ impl Stages {
     /// Adds another's counts.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.histograms.iter_mut().zip(&other.histograms) {
-            mine.add(theirs).expect("all histograms have the same bounds");
+            mine.add(theirs)
+                .expect("all histograms have the same bounds");
         }
     }
 
@@ -105,7 +110,11 @@ impl Exchange {
     /// Takes what was handed over since the last call into `total` and asks for more, which
     /// comes within a tick. Call it twice a scrape interval to see everything.
     pub fn collect(&self, total: &mut Stages) {
-        let mut slot = self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self
+            .shared
+            .slot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         total.merge(&slot);
         slot.reset();
         self.shared.is_asked.store(true, Ordering::Release);
@@ -155,7 +164,11 @@ mod tests {
         mine.record(Stage::Judge, 1_000);
         exchange.offer(&mut mine);
         exchange.collect(&mut total);
-        assert_eq!(total.histogram(Stage::Judge).expect("a stage").len(), 0, "nobody had asked yet");
+        assert_eq!(
+            total.histogram(Stage::Judge).expect("a stage").len(),
+            0,
+            "nobody had asked yet"
+        );
         mine.record(Stage::Judge, 3_000);
         exchange.offer(&mut mine);
         mine.record(Stage::Judge, 5_000);
@@ -174,7 +187,8 @@ mod tests {
 
     #[test]
     fn names_are_distinct() {
-        let names: std::collections::HashSet<_> = Stage::ALL.iter().map(|stage| stage.name()).collect();
+        let names: std::collections::HashSet<_> =
+            Stage::ALL.iter().map(|stage| stage.name()).collect();
         assert_eq!(names.len(), Stage::ALL.len());
     }
 }

@@ -116,7 +116,8 @@ impl AcceptorSource {
         if now.unix_timestamp() < self.current.load().renew_at_s {
             return Ok(false);
         }
-        self.current.store(Arc::new(Self::make(&self.ca, &self.names, now)?));
+        self.current
+            .store(Arc::new(Self::make(&self.ca, &self.names, now)?));
         Ok(true)
     }
 }
@@ -133,7 +134,11 @@ mod tests {
         let ca = HostCa::open(state.path(), now).expect("a CA");
         let source = AcceptorSource::new(ca, Vec::new(), now).expect("a leaf");
         let first = source.current().digest();
-        assert!(!source.renew(now + Duration::days(14)).expect("nothing to do"));
+        assert!(
+            !source
+                .renew(now + Duration::days(14))
+                .expect("nothing to do")
+        );
         assert!(source.renew(now + Duration::days(16)).expect("a new leaf"));
         assert_ne!(source.current().digest(), first);
     }

@@ -25,7 +25,9 @@ const SHA256_ALGORITHMS: [&[u8]; 7] = [
 /// than 32 bytes (SHA-384, SHA-512): then nobody binds.
 pub(super) fn server_end_point(certificate: &[u8]) -> Option<Digest> {
     let algorithm = signature_algorithm(certificate)?;
-    SHA256_ALGORITHMS.contains(&algorithm).then(|| Digest(Sha256::digest(certificate).into()))
+    SHA256_ALGORITHMS
+        .contains(&algorithm)
+        .then(|| Digest(Sha256::digest(certificate).into()))
 }
 
 /// `Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm SEQUENCE { OID, … }, … }`
@@ -48,7 +50,12 @@ fn element(input: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         0..=0x7f => (usize::from(short), rest),
         0x81..=0x83 => {
             let (digits, rest) = rest.split_at_checked(usize::from(short & 0x7f))?;
-            (digits.iter().fold(0, |length, &digit| length << 8 | usize::from(digit)), rest)
+            (
+                digits
+                    .iter()
+                    .fold(0, |length, &digit| length << 8 | usize::from(digit)),
+                rest,
+            )
         }
         _ => return None,
     };
@@ -58,23 +65,35 @@ fn element(input: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
+    use rcgen::{
+        CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
+    };
 
     fn certificate(algorithm: &'static rcgen::SignatureAlgorithm) -> Vec<u8> {
         let key = KeyPair::generate_for(algorithm).expect("a key");
         let params = CertificateParams::new(vec!["db.internal".to_owned()]).expect("a name");
-        params.self_signed(&key).expect("a certificate").der().to_vec()
+        params
+            .self_signed(&key)
+            .expect("a certificate")
+            .der()
+            .to_vec()
     }
 
     #[test]
     fn a_certificate_signed_with_sha256_binds_with_sha256() {
         let der = certificate(&PKCS_ECDSA_P256_SHA256);
-        assert_eq!(server_end_point(&der), Some(Digest(Sha256::digest(&der).into())));
+        assert_eq!(
+            server_end_point(&der),
+            Some(Digest(Sha256::digest(&der).into()))
+        );
     }
 
     #[test]
     fn a_certificate_signed_otherwise_binds_with_nothing() {
-        assert_eq!(server_end_point(&certificate(&PKCS_ECDSA_P384_SHA384)), None);
+        assert_eq!(
+            server_end_point(&certificate(&PKCS_ECDSA_P384_SHA384)),
+            None
+        );
         assert_eq!(server_end_point(&certificate(&PKCS_ED25519)), None);
     }
 

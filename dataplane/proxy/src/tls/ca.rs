@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -93,29 +93,47 @@ impl HostCa {
         let path = state.join(SECRET_FILE);
         match File::open(&path) {
             Ok(file) => Self::read(&path, &file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(state, &path, now),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self::create(state, &path, now)
+            }
             Err(error) => Err(CaError::File { path, error }),
         }
     }
 
     fn read(path: &Path, file: &File) -> Result<Self, CaError> {
-        let failed = |error| CaError::File { path: path.to_owned(), error };
-        let wrong = |reason: String| CaError::Content { path: path.to_owned(), reason };
+        let failed = |error| CaError::File {
+            path: path.to_owned(),
+            error,
+        };
+        let wrong = |reason: String| CaError::Content {
+            path: path.to_owned(),
+            reason,
+        };
         let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(CaError::Mode { path: path.to_owned(), mode });
+            return Err(CaError::Mode {
+                path: path.to_owned(),
+                mode,
+            });
         }
         let text = Zeroizing::new(io::read_to_string(file).map_err(failed)?);
-        let certificate = CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
-        let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+        let certificate = CertificateDer::from_pem_slice(text.as_bytes())
+            .map_err(|error| wrong(error.to_string()))?;
+        let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes())
+            .map_err(|error| wrong(error.to_string()))?;
         let key = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ECDSA_P256_SHA256)?;
         // The certificate must be of this key: it carries the key's bits as they are.
         let bits = key.public_key_raw();
         if !certificate.windows(bits.len()).any(|window| window == bits) {
-            return Err(wrong("the certificate is not of the key beside it".to_owned()));
+            return Err(wrong(
+                "the certificate is not of the key beside it".to_owned(),
+            ));
         }
         let params = ca_params(&key, OffsetDateTime::UNIX_EPOCH);
-        Ok(Self { certificate, issuer: Issuer::new(params, key) })
+        Ok(Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        })
     }
 
     fn create(state: &Path, path: &Path, now: OffsetDateTime) -> Result<Self, CaError> {
@@ -126,7 +144,10 @@ impl HostCa {
         let secret = Zeroizing::new(format!("{pem}{}", key.serialize_pem()));
         write_new(path, secret.as_bytes(), 0o600)?;
         write_new(&state.join(PUBLIC_FILE), pem.as_bytes(), 0o644)?;
-        Ok(Self { certificate: certificate.der().clone(), issuer: Issuer::new(params, key) })
+        Ok(Self {
+            certificate: certificate.der().clone(),
+            issuer: Issuer::new(params, key),
+        })
     }
 
     /// The CA's certificate, DER.
@@ -139,7 +160,12 @@ impl HostCa {
     #[must_use]
     pub fn certificate_pem(&self) -> String {
         let lines = BASE64.encode(&self.certificate);
-        let lines = lines.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n");
+        let lines = lines
+            .as_bytes()
+            .chunks(64)
+            .map(String::from_utf8_lossy)
+            .collect::<Vec<_>>()
+            .join("\n");
         format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
     }
 
@@ -149,7 +175,12 @@ impl HostCa {
     /// A name that no certificate can carry.
     pub fn leaf(&self, names: &[String], now: OffsetDateTime) -> Result<Leaf, CaError> {
         let mut all: Vec<String> = LOCAL_NAMES.iter().map(|&name| name.to_owned()).collect();
-        all.extend(names.iter().filter(|name| !LOCAL_NAMES.contains(&name.as_str())).cloned());
+        all.extend(
+            names
+                .iter()
+                .filter(|name| !LOCAL_NAMES.contains(&name.as_str()))
+                .cloned(),
+        );
         let mut params = CertificateParams::new(all)?;
         params.distinguished_name = named("Weir");
         params.not_before = now - CLOCK_SKEW;
@@ -171,7 +202,11 @@ impl HostCa {
 /// The CA's parameters follow from its key alone, so that they need not be parsed back.
 fn ca_params(key: &KeyPair, now: OffsetDateTime) -> CertificateParams {
     let fingerprint: [u8; 32] = Sha256::digest(key.public_key_raw()).into();
-    let short: String = fingerprint.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let short: String = fingerprint
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let mut params = CertificateParams::default();
     params.distinguished_name = named(&format!("Weir host CA {short}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -189,11 +224,21 @@ fn named(name: &str) -> DistinguishedName {
 
 /// Writes a file that did not exist: whole, synced, then renamed into place.
 fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), CaError> {
-    let failed = |error| CaError::File { path: path.to_owned(), error };
+    let failed = |error| CaError::File {
+        path: path.to_owned(),
+        error,
+    };
     let draft = path.with_extension("new");
     let _ = fs::remove_file(&draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&draft)
+        .map_err(failed)?;
+    file.write_all(content)
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
     fs::rename(&draft, path).map_err(failed)
 }
 
@@ -212,11 +257,19 @@ mod tests {
         let read = HostCa::open(state.path(), now()).expect("the same CA");
         assert_eq!(made.certificate(), read.certificate());
         let public = fs::read_to_string(state.path().join(PUBLIC_FILE)).expect("a file");
-        let parsed = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+        let parsed =
+            |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
         assert_eq!(parsed(&read.certificate_pem()), parsed(&public));
-        let mode = fs::metadata(state.path().join(SECRET_FILE)).expect("a file").permissions().mode();
+        let mode = fs::metadata(state.path().join(SECRET_FILE))
+            .expect("a file")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(!fs::read_to_string(state.path().join(PUBLIC_FILE)).expect("a file").contains("PRIVATE"));
+        assert!(
+            !fs::read_to_string(state.path().join(PUBLIC_FILE))
+                .expect("a file")
+                .contains("PRIVATE")
+        );
     }
 
     #[test]
@@ -225,12 +278,18 @@ mod tests {
         HostCa::open(state.path(), now()).expect("a CA");
         let path = state.path().join(SECRET_FILE);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("chmod");
-        assert!(matches!(HostCa::open(state.path(), now()), Err(CaError::Mode { mode: 0o640, .. })));
+        assert!(matches!(
+            HostCa::open(state.path(), now()),
+            Err(CaError::Mode { mode: 0o640, .. })
+        ));
     }
 
     #[test]
     fn a_damaged_or_mixed_up_file_is_refused() {
-        let (one, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let (one, other) = (
+            tempfile::tempdir().expect("a directory"),
+            tempfile::tempdir().expect("a directory"),
+        );
         HostCa::open(one.path(), now()).expect("a CA");
         HostCa::open(other.path(), now()).expect("a CA");
         let path = one.path().join(SECRET_FILE);
@@ -238,9 +297,20 @@ mod tests {
         let theirs = fs::read_to_string(other.path().join(SECRET_FILE)).expect("a file");
         let key_at = |text: &str| text.find("-----BEGIN PRIVATE").expect("a key");
         let mixed = format!("{}{}", &mine[..key_at(&mine)], &theirs[key_at(&theirs)..]);
-        for content in [mixed.as_str(), &mine[..key_at(&mine)], "", "-----BEGIN CERTIFICATE-----\n"] {
+        for content in [
+            mixed.as_str(),
+            &mine[..key_at(&mine)],
+            "",
+            "-----BEGIN CERTIFICATE-----\n",
+        ] {
             fs::write(&path, content).expect("write");
-            assert!(matches!(HostCa::open(one.path(), now()), Err(CaError::Content { .. })), "{content:.40}");
+            assert!(
+                matches!(
+                    HostCa::open(one.path(), now()),
+                    Err(CaError::Content { .. })
+                ),
+                "{content:.40}"
+            );
         }
     }
 

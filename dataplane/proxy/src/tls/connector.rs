@@ -46,10 +46,12 @@ impl Connector {
     /// # Errors
     /// A name or a root that is none.
     pub fn new(server_name: &str, roots_pem: &str, speaks: Speaks) -> Result<Self, ConnectorError> {
-        let name = ServerName::try_from(server_name.to_owned()).map_err(|_| ConnectorError::Name(server_name.into()))?;
+        let name = ServerName::try_from(server_name.to_owned())
+            .map_err(|_| ConnectorError::Name(server_name.into()))?;
         let mut store = RootCertStore::empty();
         for root in CertificateDer::pem_slice_iter(roots_pem.as_bytes()) {
-            let root = root.map_err(|error| ConnectorError::Root(Error::General(error.to_string())))?;
+            let root =
+                root.map_err(|error| ConnectorError::Root(Error::General(error.to_string())))?;
             store.add(root).map_err(ConnectorError::Root)?;
         }
         let builder = || {
@@ -57,11 +59,24 @@ impl Connector {
                 .with_safe_default_protocol_versions()
                 .expect("ring supports TLS 1.2 and 1.3")
         };
-        let verified = (!store.is_empty())
-            .then(|| finish(builder().with_root_certificates(store).with_no_client_auth(), speaks));
+        let verified = (!store.is_empty()).then(|| {
+            finish(
+                builder()
+                    .with_root_certificates(store)
+                    .with_no_client_auth(),
+                speaks,
+            )
+        });
         let anything = Arc::new(Unverified(provider()));
-        let unverified = builder().dangerous().with_custom_certificate_verifier(anything).with_no_client_auth();
-        Ok(Self { name, unverified: finish(unverified, speaks), verified })
+        let unverified = builder()
+            .dangerous()
+            .with_custom_certificate_verifier(anything)
+            .with_no_client_auth();
+        Ok(Self {
+            name,
+            unverified: finish(unverified, speaks),
+            verified,
+        })
     }
 
     pub(super) fn config(&self, verify: Verify) -> Option<Arc<ClientConfig>> {
@@ -104,7 +119,12 @@ impl ServerCertVerifier for Unverified {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -113,7 +133,12 @@ impl ServerCertVerifier for Unverified {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -134,8 +159,14 @@ mod tests {
 
     #[test]
     fn names_and_roots_that_are_none_are_refused() {
-        assert!(matches!(Connector::new("no name", "", Speaks::Postgres), Err(ConnectorError::Name(_))));
+        assert!(matches!(
+            Connector::new("no name", "", Speaks::Postgres),
+            Err(ConnectorError::Name(_))
+        ));
         let root = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
-        assert!(matches!(Connector::new("10.0.0.1", root, Speaks::Http), Err(ConnectorError::Root(_))));
+        assert!(matches!(
+            Connector::new("10.0.0.1", root, Speaks::Http),
+            Err(ConnectorError::Root(_))
+        ));
     }
 }

@@ -62,9 +62,9 @@ impl Session {
     /// # Errors
     /// Full verification without roots.
     pub fn connect(connector: &Connector, verify: Verify) -> Result<Self, rustls::Error> {
-        let config = connector
-            .config(verify)
-            .ok_or_else(|| rustls::Error::General("verify-full without root certificates".to_owned()))?;
+        let config = connector.config(verify).ok_or_else(|| {
+            rustls::Error::General("verify-full without root certificates".to_owned())
+        })?;
         let connection = ClientConnection::new(config, connector.name())?;
         Ok(Self::new(connection.into(), Alpn::Optional, None))
     }
@@ -72,7 +72,12 @@ impl Session {
     fn new(mut connection: Connection, alpn: Alpn, our_leaf: Option<Digest>) -> Self {
         // The link's own marks bound what is queued; a second bound would only split writes.
         connection.set_buffer_limit(None);
-        Self { connection, alpn, our_leaf, is_up: false }
+        Self {
+            connection,
+            alpn,
+            our_leaf,
+            is_up: false,
+        }
     }
 
     /// Takes ciphertext and appends plaintext. After [`Fed::Up`], call again with what is left.
@@ -80,7 +85,11 @@ impl Session {
     /// # Errors
     /// The peer broke the protocol or failed verification. [`Session::take_ciphertext`] then has
     /// the alert.
-    pub fn feed(&mut self, ciphertext: &mut &[u8], plaintext: &mut BytesMut) -> Result<Fed, rustls::Error> {
+    pub fn feed(
+        &mut self,
+        ciphertext: &mut &[u8],
+        plaintext: &mut BytesMut,
+    ) -> Result<Fed, rustls::Error> {
         loop {
             let state = self.connection.process_new_packets()?;
             self.take_plaintext(state.plaintext_bytes_to_read(), plaintext)?;
@@ -91,11 +100,20 @@ impl Session {
                 return Ok(Fed::Closed);
             }
             if ciphertext.is_empty() {
-                return Ok(if self.is_up { Fed::Open } else { Fed::Handshaking });
+                return Ok(if self.is_up {
+                    Fed::Open
+                } else {
+                    Fed::Handshaking
+                });
             }
-            let taken = self.connection.read_tls(ciphertext).map_err(|error| rustls::Error::General(error.to_string()))?;
+            let taken = self
+                .connection
+                .read_tls(ciphertext)
+                .map_err(|error| rustls::Error::General(error.to_string()))?;
             if taken == 0 {
-                return Err(rustls::Error::General("the record buffer takes no more".to_owned()));
+                return Err(rustls::Error::General(
+                    "the record buffer takes no more".to_owned(),
+                ));
             }
         }
     }
@@ -105,18 +123,33 @@ impl Session {
             return Err(rustls::Error::NoApplicationProtocol);
         }
         self.is_up = true;
-        let peer = || self.connection.peer_certificates()?.first().and_then(|leaf| server_end_point(leaf));
-        Ok(Fed::Up { channel_binding: self.our_leaf.or_else(peer) })
+        let peer = || {
+            self.connection
+                .peer_certificates()?
+                .first()
+                .and_then(|leaf| server_end_point(leaf))
+        };
+        Ok(Fed::Up {
+            channel_binding: self.our_leaf.or_else(peer),
+        })
     }
 
-    fn take_plaintext(&mut self, count: usize, plaintext: &mut BytesMut) -> Result<(), rustls::Error> {
+    fn take_plaintext(
+        &mut self,
+        count: usize,
+        plaintext: &mut BytesMut,
+    ) -> Result<(), rustls::Error> {
         let mut left = count;
         while left > 0 {
             let start = plaintext.len();
             let step = left.min(RECORD_BYTES);
             plaintext.resize(start + step, 0);
             let target = plaintext.get_mut(start..).unwrap_or_default();
-            let read = self.connection.reader().read(target).map_err(|error| rustls::Error::General(error.to_string()))?;
+            let read = self
+                .connection
+                .reader()
+                .read(target)
+                .map_err(|error| rustls::Error::General(error.to_string()))?;
             plaintext.truncate(start + read);
             if read == 0 {
                 break;
@@ -136,7 +169,10 @@ impl Session {
         // Without a buffer limit everything is taken at once; anything else would reorder bytes.
         match writer.write_vectored(runs)? {
             taken if taken == total => Ok(()),
-            _ => Err(io::Error::new(io::ErrorKind::WriteZero, "TLS took only a part")),
+            _ => Err(io::Error::new(
+                io::ErrorKind::WriteZero,
+                "TLS took only a part",
+            )),
         }
     }
 

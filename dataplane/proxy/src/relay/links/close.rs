@@ -23,7 +23,9 @@ impl Links {
     /// Sends what is queued, then FIN, reads until the peer's FIN, and is gone; reset after
     /// [`CLOSE_TIMEOUT`]. Its owner hears nothing more of it.
     pub(crate) fn close(&mut self, key: LinkKey, now_ns: u64) -> io::Result<()> {
-        let Some(link) = self.link_mut(key) else { return Ok(()) };
+        let Some(link) = self.link_mut(key) else {
+            return Ok(());
+        };
         match link.phase {
             Phase::Connecting => return self.reset(key),
             Phase::Closing | Phase::Lingering | Phase::Dead => return Ok(()),
@@ -37,14 +39,17 @@ impl Links {
         if link.fin == Fin::Open {
             link.fin = Fin::Queued;
         }
-        self.closing.push_back((now_ns + CLOSE_TIMEOUT.as_nanos() as u64, key));
+        self.closing
+            .push_back((now_ns + CLOSE_TIMEOUT.as_nanos() as u64, key));
         self.mark(key.slot);
         self.arm(key.slot)
     }
 
     /// Drops the link with RST, and with it whatever is queued. Its owner hears nothing more.
     pub(crate) fn reset(&mut self, key: LinkKey) -> io::Result<()> {
-        let Some(link) = self.link_mut(key) else { return Ok(()) };
+        let Some(link) = self.link_mut(key) else {
+            return Ok(());
+        };
         if link.phase == Phase::Dead {
             return Ok(());
         }
@@ -55,7 +60,9 @@ impl Links {
 
     /// After the queue is sent: waits for the peer's FIN, or goes if it came already.
     pub(super) fn linger(&mut self, slot: u32) -> io::Result<()> {
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         if link.phase != Phase::Closing {
             return Ok(());
         }
@@ -75,13 +82,19 @@ impl Links {
     }
 
     fn kill(&mut self, slot: u32) -> io::Result<()> {
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         link.phase = Phase::Dead;
         self.drop_queue(slot);
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         if link.operations > 0 {
             let all = CancelBuilder::fd(Fd(link.fd.as_raw_fd())).all();
-            let cancel = opcode::AsyncCancel2::new(all).build().user_data(Token::Aside.pack());
+            let cancel = opcode::AsyncCancel2::new(all)
+                .build()
+                .user_data(Token::Aside.pack());
             // SAFETY: it points to nothing.
             return unsafe { self.ring.push(cancel) };
         }
@@ -91,7 +104,10 @@ impl Links {
 
     /// Closes the descriptor of a dead link without operations.
     pub(super) fn reap(&mut self, slot: u32) {
-        let is_done = self.links.get(slot as usize).is_some_and(|link| link.phase == Phase::Dead && link.operations == 0);
+        let is_done = self
+            .links
+            .get(slot as usize)
+            .is_some_and(|link| link.phase == Phase::Dead && link.operations == 0);
         if is_done {
             let link = self.links.remove(slot as usize);
             self.heap_bytes -= link.outgoing.heap_len();
@@ -116,14 +132,20 @@ impl Links {
         let keys: Vec<LinkKey> = self
             .links
             .iter()
-            .map(|(slot, link)| LinkKey { slot: slot as u32, generation: link.generation })
+            .map(|(slot, link)| LinkKey {
+                slot: slot as u32,
+                generation: link.generation,
+            })
             .collect();
         let mut is_fine = keys.into_iter().try_for_each(|key| self.reset(key)).is_ok();
         for _ in 0..ABANDON_TURNS {
             if !is_fine || self.links.is_empty() {
                 break;
             }
-            is_fine = self.arm_tick(ABANDON_TICK).and_then(|()| self.turn(Wait::One, 0)).is_ok();
+            is_fine = self
+                .arm_tick(ABANDON_TICK)
+                .and_then(|()| self.turn(Wait::One, 0))
+                .is_ok();
             self.events.clear();
         }
         if !self.links.is_empty() {

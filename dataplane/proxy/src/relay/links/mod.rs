@@ -164,9 +164,17 @@ pub(crate) struct Links {
     events: Vec<LinkEvent>,
     dirty: Vec<u32>,
     unsettled: Vec<u32>,
-    starved: Vec<u32>,
+    starved: VecDeque<u32>,
     closing: VecDeque<(u64, LinkKey)>,
+    #[expect(
+        clippy::vec_box,
+        reason = "taken out and given to the kernel by address"
+    )]
     spare_gathers: Vec<Box<Gather>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "the kernel reads them where they are until they are submitted"
+    )]
     submitted_gathers: Vec<Box<Gather>>,
     heap_bytes: usize,
     counters: Arc<Counters>,
@@ -183,7 +191,13 @@ impl Links {
     ) -> io::Result<Self> {
         let ring = Ring::new()?;
         let pool = Pool::new(&ring, buffers)?;
-        let listeners = listeners.into_iter().map(|fd| Listening { fd, is_armed: false }).collect();
+        let listeners = listeners
+            .into_iter()
+            .map(|fd| Listening {
+                fd,
+                is_armed: false,
+            })
+            .collect();
         let mut links = Self {
             ring,
             pool,
@@ -197,7 +211,7 @@ impl Links {
             events: Vec::new(),
             dirty: Vec::new(),
             unsettled: Vec::new(),
-            starved: Vec::new(),
+            starved: VecDeque::new(),
             closing: VecDeque::new(),
             spare_gathers: Vec::new(),
             submitted_gathers: Vec::new(),
@@ -247,7 +261,11 @@ impl Links {
 
     /// Whether something waits for nothing but the next turn.
     fn is_pressing(&self) -> bool {
-        let follows = |slot: &u32| self.links.get(*slot as usize).is_some_and(Link::has_follow_up);
+        let follows = |slot: &u32| {
+            self.links
+                .get(*slot as usize)
+                .is_some_and(Link::has_follow_up)
+        };
         !self.events.is_empty() || !self.dirty.is_empty() || self.unsettled.iter().any(follows)
     }
 
@@ -285,11 +303,15 @@ impl Links {
     }
 
     fn link(&self, key: LinkKey) -> Option<&Link> {
-        self.links.get(key.slot as usize).filter(|link| link.generation == key.generation)
+        self.links
+            .get(key.slot as usize)
+            .filter(|link| link.generation == key.generation)
     }
 
     fn link_mut(&mut self, key: LinkKey) -> Option<&mut Link> {
-        self.links.get_mut(key.slot as usize).filter(|link| link.generation == key.generation)
+        self.links
+            .get_mut(key.slot as usize)
+            .filter(|link| link.generation == key.generation)
     }
 
     fn insert(&mut self, fd: OwnedFd, owner: Owner, phase: Phase) -> LinkKey {
@@ -312,14 +334,20 @@ impl Links {
             outgoing: Outgoing::default(),
             address: None,
         });
-        LinkKey { slot: slot as u32, generation }
+        LinkKey {
+            slot: slot as u32,
+            generation,
+        }
     }
 }
 
 impl Link {
     /// Whether there is more to do as soon as the send in flight is known to be through.
     fn has_follow_up(&self) -> bool {
-        self.outgoing.has_more() || self.fin == Fin::Queued || self.wants_relief || self.phase == Phase::Dead
+        self.outgoing.has_more()
+            || self.fin == Fin::Queued
+            || self.wants_relief
+            || self.phase == Phase::Dead
     }
 }
 

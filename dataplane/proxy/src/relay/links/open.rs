@@ -38,7 +38,11 @@ impl Links {
         sys::prepare_stream(socket.as_fd())?;
         let fd = Fd(socket.as_raw_fd());
         let (storage, length) = sys::to_kernel(target);
-        let address = Box::new(Address { storage, length, limit: Timespec::from(DIAL_TIMEOUT) });
+        let address = Box::new(Address {
+            storage,
+            length,
+            limit: Timespec::from(DIAL_TIMEOUT),
+        });
         let key = self.insert(socket, owner, Phase::Connecting);
         let connect = opcode::Connect::new(fd, (&raw const address.storage).cast(), address.length)
             .build()
@@ -58,7 +62,9 @@ impl Links {
     }
 
     pub(super) fn on_connect(&mut self, slot: u32, result: i32) -> io::Result<()> {
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         link.operations -= 1;
         link.address = None;
         if link.phase == Phase::Dead {
@@ -68,9 +74,16 @@ impl Links {
         let owner = link.owner;
         if result < 0 {
             // The linked time limit cancels the connect.
-            let errno = if result == -libc::ECANCELED { libc::ETIMEDOUT } else { -result };
+            let errno = if result == -libc::ECANCELED {
+                libc::ETIMEDOUT
+            } else {
+                -result
+            };
             link.phase = Phase::Dead;
-            self.events.push(LinkEvent::Refused { owner, error: sys::errno("connect", errno) });
+            self.events.push(LinkEvent::Refused {
+                owner,
+                error: sys::errno("connect", errno),
+            });
             self.reap(slot);
             return Ok(());
         }
@@ -105,7 +118,10 @@ impl Links {
         if completion.result >= 0 {
             // SAFETY: the completion hands over a descriptor that nobody else has.
             let socket = unsafe { OwnedFd::from_raw_fd(completion.result) };
-            self.events.push(LinkEvent::Accepted { listener: index, socket });
+            self.events.push(LinkEvent::Accepted {
+                listener: index,
+                socket,
+            });
         }
         if completion.more() {
             return Ok(());
@@ -114,8 +130,15 @@ impl Links {
             listener.is_armed = false;
         }
         // Without descriptors or memory it would fail again at once: then the tick arms it.
-        let is_short = matches!(-completion.result, libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS);
-        if is_short { Ok(()) } else { self.arm_listeners() }
+        let is_short = matches!(
+            -completion.result,
+            libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS
+        );
+        if is_short {
+            Ok(())
+        } else {
+            self.arm_listeners()
+        }
     }
 
     /// Accepts no more. The listening sockets stay open for whoever shares them.
@@ -140,13 +163,19 @@ impl Links {
     pub(super) fn on_wake(&mut self, completion: Completion) -> io::Result<()> {
         sys::lower(self.inbox.as_fd());
         self.events.push(LinkEvent::Woken);
-        if completion.more() { Ok(()) } else { self.arm_inbox() }
+        if completion.more() {
+            Ok(())
+        } else {
+            self.arm_inbox()
+        }
     }
 
     /// [`LinkEvent::Ticked`] once, after this time.
     pub(crate) fn arm_tick(&mut self, after: Duration) -> io::Result<()> {
         *self.tick = Timespec::from(after);
-        let timeout = opcode::Timeout::new(&raw const *self.tick).build().user_data(Token::Tick.pack());
+        let timeout = opcode::Timeout::new(&raw const *self.tick)
+            .build()
+            .user_data(Token::Tick.pack());
         // SAFETY: the timespec is boxed, and written again only after this was submitted: by the
         // tick itself, or by `hasten_tick`, whose value is as good for both.
         unsafe { self.ring.push(timeout) }

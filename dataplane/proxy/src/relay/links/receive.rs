@@ -14,14 +14,18 @@ use super::{End, LinkEvent, LinkKey, Links, Phase, Receive};
 impl Links {
     /// Reads the link, until [`Links::pause`].
     pub(crate) fn resume(&mut self, key: LinkKey) -> io::Result<()> {
-        let Some(link) = self.link_mut(key) else { return Ok(()) };
+        let Some(link) = self.link_mut(key) else {
+            return Ok(());
+        };
         link.is_wanted = true;
         self.arm(key.slot)
     }
 
     /// Stops reading. What is in the kernel's hands already still arrives.
     pub(crate) fn pause(&mut self, key: LinkKey) -> io::Result<()> {
-        let Some(link) = self.link_mut(key) else { return Ok(()) };
+        let Some(link) = self.link_mut(key) else {
+            return Ok(());
+        };
         link.is_wanted = false;
         match link.receive {
             Receive::Armed => {
@@ -35,7 +39,9 @@ impl Links {
 
     /// Arms the receive if it is wanted and can be.
     pub(super) fn arm(&mut self, slot: u32) -> io::Result<()> {
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         let can_read = match link.phase {
             Phase::Open | Phase::Closing | Phase::Lingering => true,
             Phase::Connecting | Phase::Dead => false,
@@ -57,7 +63,9 @@ impl Links {
             (bytes, Some(buffer)) if bytes > 0 => self.pool.take(buffer, bytes as u32),
             _ => None,
         };
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         if !completion.more() {
             link.operations -= 1;
             link.receive = Receive::Idle;
@@ -74,12 +82,18 @@ impl Links {
         if let Some(chunk) = chunk {
             self.counters.received_bytes.add(chunk.len() as u64);
             self.events.push(LinkEvent::Received { owner, chunk });
-            return if completion.more() { Ok(()) } else { self.arm(slot) };
+            return if completion.more() {
+                Ok(())
+            } else {
+                self.arm(slot)
+            };
         }
         match completion.result {
             0 => self.end_input(slot, End::Finished),
             result if result == -libc::ENOBUFS => self.starve(slot),
-            result if matches!(-result, libc::ECANCELED | libc::EAGAIN | libc::EINTR) => self.arm(slot),
+            result if matches!(-result, libc::ECANCELED | libc::EAGAIN | libc::EINTR) => {
+                self.arm(slot)
+            }
             _ => self.end_input(slot, End::Broken),
         }
     }
@@ -88,19 +102,31 @@ impl Links {
         let result = completion.result;
         let retry = result > 0 || matches!(-result, libc::ECANCELED | libc::EAGAIN | libc::EINTR);
         if retry {
-            return if completion.more() { Ok(()) } else { self.arm(slot) };
+            return if completion.more() {
+                Ok(())
+            } else {
+                self.arm(slot)
+            };
         }
         if result == -libc::ENOBUFS {
             return self.starve(slot);
         }
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         link.receive = Receive::Over;
         // An EOF while the queue still drains is a peer that half-closed; it may yet read.
-        if result == 0 && link.phase == Phase::Closing { Ok(()) } else { self.die(slot) }
+        if result == 0 && link.phase == Phase::Closing {
+            Ok(())
+        } else {
+            self.die(slot)
+        }
     }
 
     fn end_input(&mut self, slot: u32, end: End) -> io::Result<()> {
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         link.receive = Receive::Over;
         let end = if link.is_broken { End::Broken } else { end };
         if end == End::Broken {
@@ -117,19 +143,23 @@ impl Links {
     fn starve(&mut self, slot: u32) -> io::Result<()> {
         if let Some(link) = self.links.get_mut(slot as usize) {
             link.receive = Receive::Starved;
-            self.starved.push(slot);
+            self.starved.push_back(slot);
             self.counters.starvations.add(1);
         }
         Ok(())
     }
 
-    /// Arms starved receives once enough buffers are back: at once they would only starve again.
+    /// Arms as many starved receives as there are buffers, those that starved first. Each takes at
+    /// least one if it has input, so that this cannot go round in circles.
     pub(super) fn feed_starved(&mut self) -> io::Result<()> {
-        if self.starved.is_empty() || !self.pool.is_replenished() {
-            return Ok(());
-        }
-        for slot in std::mem::take(&mut self.starved) {
-            let Some(link) = self.links.get_mut(slot as usize) else { continue };
+        let count = self.starved.len().min(usize::from(self.pool.available()));
+        for _ in 0..count {
+            let Some(slot) = self.starved.pop_front() else {
+                break;
+            };
+            let Some(link) = self.links.get_mut(slot as usize) else {
+                continue;
+            };
             if link.receive == Receive::Starved {
                 link.receive = Receive::Idle;
                 self.arm(slot)?;

@@ -1,6 +1,9 @@
 //! Output: one send at a time per link, submitted inline without a completion when there is
 //! room, and waiting in the kernel when there is none.
-#![expect(unsafe_code, reason = "pushes submission entries that point into the queue")]
+#![expect(
+    unsafe_code,
+    reason = "pushes submission entries that point into the queue"
+)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -9,7 +12,9 @@ use bytes::Bytes;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
-use super::super::limits::{HEAP_SHORT_BYTES, QUEUE_HIGH_BYTES, QUEUE_HIGH_SHORT_BYTES, QUEUE_LOW_BYTES};
+use super::super::limits::{
+    HEAP_SHORT_BYTES, QUEUE_HIGH_BYTES, QUEUE_HIGH_SHORT_BYTES, QUEUE_LOW_BYTES,
+};
 use super::super::outgoing::{Batch, Segment};
 use super::super::sys;
 use super::super::token::Token;
@@ -22,8 +27,12 @@ impl Links {
     /// Queues bytes. They are dropped if the link is broken or closing.
     pub(crate) fn send(&mut self, key: LinkKey, segment: Segment) {
         let is_short = self.pool.is_short();
-        let Some(link) = self.link_mut(key) else { return };
-        let takes = matches!(link.phase, Phase::Connecting | Phase::Open) && !link.is_broken && link.fin == Fin::Open;
+        let Some(link) = self.link_mut(key) else {
+            return;
+        };
+        let takes = matches!(link.phase, Phase::Connecting | Phase::Open)
+            && !link.is_broken
+            && link.fin == Fin::Open;
         if !takes {
             return;
         }
@@ -43,7 +52,9 @@ impl Links {
 
     /// Sends FIN after what is queued.
     pub(crate) fn finish(&mut self, key: LinkKey) {
-        let Some(link) = self.link_mut(key) else { return };
+        let Some(link) = self.link_mut(key) else {
+            return;
+        };
         if link.fin == Fin::Open {
             link.fin = Fin::Queued;
             self.mark(key.slot);
@@ -57,7 +68,11 @@ impl Links {
 
     /// Whether the other side should not be read until this link's queue is shorter.
     pub(crate) fn is_full(&self, key: LinkKey) -> bool {
-        let high = if self.heap_bytes > HEAP_SHORT_BYTES { QUEUE_HIGH_SHORT_BYTES } else { QUEUE_HIGH_BYTES };
+        let high = if self.heap_bytes > HEAP_SHORT_BYTES {
+            QUEUE_HIGH_SHORT_BYTES
+        } else {
+            QUEUE_HIGH_BYTES
+        };
         self.queued(key) > high
     }
 
@@ -92,7 +107,9 @@ impl Links {
     }
 
     fn advance(&mut self, slot: u32) -> io::Result<()> {
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         link.is_dirty = false;
         if link.wants_relief && link.outgoing.len() <= QUEUE_LOW_BYTES {
             link.wants_relief = false;
@@ -116,7 +133,9 @@ impl Links {
 
     fn submit_send(&mut self, slot: u32) -> io::Result<()> {
         let is_short = self.pool.is_short();
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         let before = link.outgoing.heap_len();
         if link.is_blocked && is_short {
             link.outgoing.copy_out();
@@ -129,10 +148,14 @@ impl Links {
             libc::MSG_NOSIGNAL | libc::MSG_WAITALL | libc::MSG_DONTWAIT
         };
         let fd = Fd(link.fd.as_raw_fd());
-        let Some(batch) = link.outgoing.next_batch(self.spare_gathers.pop()) else { return Ok(()) };
+        let Some(batch) = link.outgoing.next_batch(self.spare_gathers.pop()) else {
+            return Ok(());
+        };
         let entry = match &batch {
             Batch::One(start, bytes) => opcode::Send::new(fd, *start, *bytes).flags(flags).build(),
-            Batch::Many(gather) => opcode::SendMsg::new(fd, gather.header()).flags(flags as u32).build(),
+            Batch::Many(gather) => opcode::SendMsg::new(fd, gather.header())
+                .flags(flags as u32)
+                .build(),
         };
         let entry = entry.user_data(Token::Send(slot).pack());
         link.operations += 1;
@@ -155,11 +178,15 @@ impl Links {
     }
 
     pub(super) fn on_send(&mut self, slot: u32, result: i32) -> io::Result<()> {
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         if link.sending == Sending::Idle {
             return Ok(());
         }
-        let is_short = link.sending == Sending::Inline && result >= 0 && (result as usize) < link.outgoing.in_flight();
+        let is_short = link.sending == Sending::Inline
+            && result >= 0
+            && (result as usize) < link.outgoing.in_flight();
         match result {
             0.. => link.is_blocked = is_short,
             _ if matches!(-result, libc::EAGAIN | libc::EINTR) => link.is_blocked = true,
@@ -193,7 +220,9 @@ impl Links {
     }
 
     fn sent(&mut self, slot: u32, bytes: usize) -> io::Result<()> {
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         link.operations -= 1;
         link.sending = Sending::Idle;
         let before = link.outgoing.heap_len();
@@ -218,7 +247,9 @@ impl Links {
     /// still sent; so the input is read even if it was paused.
     fn break_off(&mut self, slot: u32) -> io::Result<()> {
         self.drop_queue(slot);
-        let Some(link) = self.links.get_mut(slot as usize) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot as usize) else {
+            return Ok(());
+        };
         match link.phase {
             Phase::Closing | Phase::Lingering => self.die(slot),
             Phase::Connecting | Phase::Open | Phase::Dead => {
@@ -226,7 +257,10 @@ impl Links {
                 if link.receive != Receive::Over {
                     return self.arm(slot);
                 }
-                self.events.push(LinkEvent::Ended { owner: link.owner, end: End::Broken });
+                self.events.push(LinkEvent::Ended {
+                    owner: link.owner,
+                    end: End::Broken,
+                });
                 Ok(())
             }
         }

@@ -44,20 +44,41 @@ impl Relay {
         let address = listener.local_addr().expect("an address");
         let inbox = sys::eventfd().expect("an eventfd");
         let wake = inbox.try_clone().expect("a descriptor");
-        let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::default()));
+        let (stop, counters) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(Counters::default()),
+        );
         let heap_most = Arc::new(AtomicUsize::new(0));
-        let mine = (Arc::clone(&stop), Arc::clone(&counters), Arc::clone(&heap_most));
+        let mine = (
+            Arc::clone(&stop),
+            Arc::clone(&counters),
+            Arc::clone(&heap_most),
+        );
         let thread = std::thread::spawn(move || {
             let (stop, counters, heap_most) = mine;
             let links = Links::new(buffers, vec![listener.into()], inbox, counters).expect("links");
-            Passing { links, pairs: Slab::new(), server }.run(&stop, &heap_most);
+            Passing {
+                links,
+                pairs: Slab::new(),
+                server,
+            }
+            .run(&stop, &heap_most);
         });
-        Self { address, stop, wake, counters, heap_most, thread: Some(thread) }
+        Self {
+            address,
+            stop,
+            wake,
+            counters,
+            heap_most,
+            thread: Some(thread),
+        }
     }
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("a socket");
         stream
     }
 }
@@ -81,9 +102,13 @@ struct Passing {
 
 impl Passing {
     fn run(&mut self, stop: &AtomicBool, heap_most: &AtomicUsize) {
-        self.links.arm_tick(Duration::from_millis(20)).expect("a tick");
+        self.links
+            .arm_tick(Duration::from_millis(20))
+            .expect("a tick");
         while !stop.load(Ordering::Acquire) {
-            self.links.turn(Wait::One, clock::now().mono_ns).expect("a turn");
+            self.links
+                .turn(Wait::One, clock::now().mono_ns)
+                .expect("a turn");
             let mut events = self.links.take_events();
             for event in events.drain(..) {
                 self.on_event(event).expect("the ring works");
@@ -94,7 +119,11 @@ impl Passing {
     }
 
     fn owner(slot: usize, side: Side) -> Owner {
-        Owner { role: Role::Side(side), slot: slot as u32, serial: 0 }
+        Owner {
+            role: Role::Side(side),
+            slot: slot as u32,
+            serial: 0,
+        }
     }
 
     fn on_event(&mut self, event: LinkEvent) -> io::Result<()> {
@@ -102,11 +131,15 @@ impl Passing {
             LinkEvent::Accepted { socket, .. } => {
                 let slot = self.pairs.insert(Pair::default());
                 let client = self.links.adopt(socket, Self::owner(slot, Side::Client));
-                let server = self.links.connect(self.server, Self::owner(slot, Side::Server))?;
+                let server = self
+                    .links
+                    .connect(self.server, Self::owner(slot, Side::Server))?;
                 self.pairs[slot].links = [Some(client), Some(server)];
                 self.links.resume(server)
             }
-            LinkEvent::Connected { owner } => self.links.resume(self.link(owner, Side::Client).expect("a client")),
+            LinkEvent::Connected { owner } => self
+                .links
+                .resume(self.link(owner, Side::Client).expect("a client")),
             LinkEvent::Received { owner, chunk } => self.pass(owner, chunk),
             LinkEvent::Ended { owner, end } => self.end(owner, end),
             LinkEvent::Refused { owner, .. } => {
@@ -115,8 +148,11 @@ impl Passing {
                 self.links.reset(client)
             }
             LinkEvent::Relieved { owner } => {
-                let Role::Side(side) = owner.role else { return Ok(()) };
-                self.link(owner, side.other()).map_or(Ok(()), |other| self.links.resume(other))
+                let Role::Side(side) = owner.role else {
+                    return Ok(());
+                };
+                self.link(owner, side.other())
+                    .map_or(Ok(()), |other| self.links.resume(other))
             }
             LinkEvent::Woken => Ok(()),
             LinkEvent::Ticked => self.links.arm_tick(Duration::from_millis(20)),
@@ -128,8 +164,13 @@ impl Passing {
     }
 
     fn pass(&mut self, owner: Owner, chunk: Chunk) -> io::Result<()> {
-        let Role::Side(side) = owner.role else { return Ok(()) };
-        let (Some(from), Some(to)) = (self.link(owner, side), self.link(owner, side.other())) else { return Ok(()) };
+        let Role::Side(side) = owner.role else {
+            return Ok(());
+        };
+        let (Some(from), Some(to)) = (self.link(owner, side), self.link(owner, side.other()))
+        else {
+            return Ok(());
+        };
         self.links.send(to, Segment::Span(chunk.freeze()));
         if self.links.is_full(to) {
             self.links.want_relief(to);
@@ -139,25 +180,41 @@ impl Passing {
     }
 
     fn end(&mut self, owner: Owner, end: End) -> io::Result<()> {
-        let Role::Side(side) = owner.role else { return Ok(()) };
-        let Some(pair) = self.pairs.get_mut(owner.slot as usize) else { return Ok(()) };
+        let Role::Side(side) = owner.role else {
+            return Ok(());
+        };
+        let Some(pair) = self.pairs.get_mut(owner.slot as usize) else {
+            return Ok(());
+        };
         pair.ended[index(side)] = true;
         let (links, is_over) = (pair.links, pair.ended == [true; 2]);
         if end == End::Finished {
-            links[index(side.other())].into_iter().for_each(|other| self.links.finish(other));
+            links[index(side.other())]
+                .into_iter()
+                .for_each(|other| self.links.finish(other));
         }
         if is_over || end == End::Broken {
             self.pairs.remove(owner.slot as usize);
             for link in links.into_iter().flatten() {
-                if end == End::Broken { self.links.reset(link)? } else { self.links.close(link, clock::now().mono_ns)? }
+                if end == End::Broken {
+                    self.links.reset(link)?
+                } else {
+                    self.links.close(link, clock::now().mono_ns)?
+                }
             }
         }
         Ok(())
     }
 }
 
-const SMALL: BufferConfig = BufferConfig { bytes: 16 * 1024, count: 32 };
-const USUAL: BufferConfig = BufferConfig { bytes: 16 * 1024, count: 512 };
+const SMALL: BufferConfig = BufferConfig {
+    bytes: 16 * 1024,
+    count: 32,
+};
+const USUAL: BufferConfig = BufferConfig {
+    bytes: 16 * 1024,
+    count: 512,
+};
 
 /// A server that handles each connection on a thread.
 fn server(each: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
@@ -274,7 +331,10 @@ fn is_reset(result: io::Result<usize>) -> bool {
 
 #[test]
 fn a_refused_dial_resets_the_client() {
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .expect("a port")
+        .local_addr()
+        .expect("an address");
     let relay = Relay::towards(nobody, USUAL);
     assert!(is_reset(relay.connect().read(&mut [0; 1])));
 }
@@ -350,7 +410,9 @@ fn readers_that_never_read_stop_nobody_else_and_hold_bounded_memory() {
         let mut stream = relay.connect();
         stream.write_all(b"?").expect("sent");
         let mut answer = [0; 1];
-        stream.read_exact(&mut answer).expect("an answer beside forty stuck flows");
+        stream
+            .read_exact(&mut answer)
+            .expect("an answer beside forty stuck flows");
     }
     // 40 links at the high mark, and what one run of receives may add.
     assert!(relay.heap_most.load(Ordering::Relaxed) < 40 * (1 << 20));

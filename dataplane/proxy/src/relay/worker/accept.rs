@@ -26,17 +26,20 @@ struct Bound {
 impl Engine {
     pub(super) fn on_accepted(&mut self, listener: u32, socket: OwnedFd) -> io::Result<()> {
         self.counters.accepted.add(1);
-        let Some(kind) = self.kinds.get(listener as usize).cloned() else { return Ok(()) };
+        let Some(kind) = self.kinds.get(listener as usize).cloned() else {
+            return Ok(());
+        };
         if kind == ListenerKind::Redirect {
             self.meter.accepted(self.desk.now.mono_ns);
         }
-        if self.flows.len() >= self.flows_max || self.drain_ends_ns.is_some() {
+        if self.is_full() || self.drain_ends_ns.is_some() {
             self.counters.over_limit.add(1);
             refuse(socket);
             return Ok(());
         }
         // A peer that is gone before we look (ENOTCONN) leaves nothing to do.
-        let ready = sys::peer_of(socket.as_fd()).and_then(|peer| sys::prepare_stream(socket.as_fd()).map(|()| peer));
+        let ready = sys::peer_of(socket.as_fd())
+            .and_then(|peer| sys::prepare_stream(socket.as_fd()).map(|()| peer));
         let Ok(source) = ready else {
             refuse(socket);
             return Ok(());
@@ -60,34 +63,76 @@ impl Engine {
             return Ok(());
         }
         let connection = self.desk.world.connections.at(target).cloned();
-        let slot = self.insert(socket, Bound { source, target, connection })?;
-        let Some(flow) = self.flows.get(slot).map(|flow| flow.id) else { return Ok(()) };
+        let slot = self.insert(
+            socket,
+            Bound {
+                source,
+                target,
+                connection,
+            },
+        )?;
+        let Some(flow) = self.flows.get(slot).map(|flow| flow.id) else {
+            return Ok(());
+        };
         let limit = ATTEST_TIMEOUT.as_nanos() as u64;
-        self.timers.add(self.desk.now.mono_ns + limit, slot as u32, flow.0);
-        let request = ToControl::Attest { worker: self.index, flow, origin };
+        self.timers
+            .add(self.desk.now.mono_ns + limit, slot as u32, flow.0);
+        let request = ToControl::Attest {
+            worker: self.index,
+            flow,
+            origin,
+        };
         if self.shared.control.send(request).is_err() {
             return self.break_flow(slot, "the control tasks take no more requests");
         }
         Ok(())
     }
 
-    fn origin_of(&self, socket: &OwnedFd) -> Option<FlowOrigin> {
-        self.shared.origins.as_ref()?.origin(socket.as_fd()).ok().flatten()
+    /// Two links per flow, and as many again that linger after theirs.
+    fn is_full(&self) -> bool {
+        self.flows.len() >= self.flows_max || self.links.len() >= self.flows_max.saturating_mul(4)
     }
 
-    fn admit_explicit(&mut self, socket: OwnedFd, source: SocketAddr, name: ConnectionName) -> io::Result<()> {
-        let registered = self.desk.world.connections.named(&name).and_then(|server| server.addresses.first().copied());
+    fn origin_of(&self, socket: &OwnedFd) -> Option<FlowOrigin> {
+        self.shared
+            .origins
+            .as_ref()?
+            .origin(socket.as_fd())
+            .ok()
+            .flatten()
+    }
+
+    fn admit_explicit(
+        &mut self,
+        socket: OwnedFd,
+        source: SocketAddr,
+        name: ConnectionName,
+    ) -> io::Result<()> {
+        let registered = self
+            .desk
+            .world
+            .connections
+            .named(&name)
+            .and_then(|server| server.addresses.first().copied());
         // A name that nobody registered yet: the flow refuses it, in a record.
-        let target = match registered {
-            Some(target) => target,
-            None => sys::local_of(socket.as_fd())?,
+        let local = || sys::local_of(socket.as_fd()).ok();
+        let Some(target) = registered.or_else(local) else {
+            refuse(socket);
+            return Ok(());
         };
         if registered.is_some() && self.is_own(target) {
             self.counters.loops.add(1);
             refuse(socket);
             return Ok(());
         }
-        let slot = self.insert(socket, Bound { source, target, connection: registered.map(|_| name) })?;
+        let slot = self.insert(
+            socket,
+            Bound {
+                source,
+                target,
+                connection: registered.map(|_| name),
+            },
+        )?;
         self.begin(slot, None)
     }
 
@@ -104,7 +149,10 @@ impl Engine {
             target: bound.target,
             connection: bound.connection,
             core: None,
-            client: End { link: Some(link), ..End::default() },
+            client: End {
+                link: Some(link),
+                ..End::default()
+            },
             server: End::default(),
             events: VecDeque::new(),
             is_finished: false,
@@ -118,10 +166,19 @@ impl Engine {
     }
 
     /// The caller is attested: the flow begins. Of one that is not, nothing was ever read.
-    pub(super) fn on_attested(&mut self, flow: FlowId, caller: Result<Arc<Workload>, String>) -> io::Result<()> {
-        let Some(slot) = self.by_id.get(&flow).map(|&slot| slot as usize) else { return Ok(()) };
-        let Some(waiting) = self.flows.get(slot).filter(|flow| flow.core.is_none()) else { return Ok(()) };
-        self.stages.record(Stage::Attest, self.stopwatch.nanos_since(waiting.mark));
+    pub(super) fn on_attested(
+        &mut self,
+        flow: FlowId,
+        caller: Result<Arc<Workload>, String>,
+    ) -> io::Result<()> {
+        let Some(slot) = self.by_id.get(&flow).map(|&slot| slot as usize) else {
+            return Ok(());
+        };
+        let Some(waiting) = self.flows.get(slot).filter(|flow| flow.core.is_none()) else {
+            return Ok(());
+        };
+        self.stages
+            .record(Stage::Attest, self.stopwatch.nanos_since(waiting.mark));
         match caller {
             Ok(workload) => self.begin(slot, Some(workload)),
             Err(reason) => {
@@ -137,7 +194,9 @@ impl Engine {
     }
 
     fn begin(&mut self, slot: usize, workload: Option<Arc<Workload>>) -> io::Result<()> {
-        let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(());
+        };
         let start = Start {
             id: flow.id,
             arrival: Arrival {

@@ -25,7 +25,9 @@ impl Engine {
 
     /// Cuts what is left when the time is over.
     pub(super) fn enforce_drain(&mut self) -> io::Result<()> {
-        let is_over = self.drain_ends_ns.is_some_and(|end| end <= self.desk.now.mono_ns);
+        let is_over = self
+            .drain_ends_ns
+            .is_some_and(|end| end <= self.desk.now.mono_ns);
         if is_over {
             for slot in 0..self.flows.capacity() {
                 self.cut_flow(slot)?;
@@ -36,7 +38,9 @@ impl Engine {
 
     /// Whether the thread may end. Links that linger are cut by dropping them once the time is over.
     pub(super) fn is_drained(&self) -> bool {
-        let Some(end) = self.drain_ends_ns else { return false };
+        let Some(end) = self.drain_ends_ns else {
+            return false;
+        };
         self.flows.is_empty() && (self.links.len() == 0 || end <= self.desk.now.mono_ns)
     }
 }

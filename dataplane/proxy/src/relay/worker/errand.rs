@@ -25,7 +25,11 @@ impl Engine {
         }
         self.next_flow += 1;
         let entry = self.errands.vacant_entry();
-        let owner = Owner { role: Role::Errand, slot: entry.key() as u32, serial: self.next_flow };
+        let owner = Owner {
+            role: Role::Errand,
+            slot: entry.key() as u32,
+            serial: self.next_flow,
+        };
         match self.links.connect(target, owner) {
             Ok(link) => {
                 entry.insert(Errand { request, link });
@@ -37,7 +41,9 @@ impl Engine {
 
     /// Connected: the rest is the link's own closing, which ends with the server's FIN or a reset.
     pub(super) fn run_errand(&mut self, owner: Owner) -> io::Result<()> {
-        let Some(errand) = self.errands.try_remove(owner.slot as usize) else { return Ok(()) };
+        let Some(errand) = self.errands.try_remove(owner.slot as usize) else {
+            return Ok(());
+        };
         self.counters.cancels_sent.add(1);
         self.links.send(errand.link, Segment::Owned(errand.request));
         self.links.close(errand.link, self.desk.now.mono_ns)

@@ -117,5 +117,9 @@ impl End {
 
 /// The owner of a flow's link.
 pub(super) const fn owner(slot: usize, id: FlowId, side: Side) -> Owner {
-    Owner { role: Role::Side(side), slot: slot as u32, serial: id.0 }
+    Owner {
+        role: Role::Side(side),
+        slot: slot as u32,
+        serial: id.0,
+    }
 }

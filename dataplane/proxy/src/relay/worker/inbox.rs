@@ -25,21 +25,29 @@ impl Engine {
     }
 
     fn on_flow_event(&mut self, id: FlowId, event: Event) -> io::Result<()> {
-        let Some(slot) = self.by_id.get(&id).map(|&slot| slot as usize) else { return Ok(()) };
+        let Some(slot) = self.by_id.get(&id).map(|&slot| slot as usize) else {
+            return Ok(());
+        };
         self.tell(slot, event)
     }
 
     /// Tells one flow, if it has begun: one that waits for attestation begins in the new world.
     pub(super) fn tell(&mut self, slot: usize, event: Event) -> io::Result<()> {
-        let Some(flow) = self.flows.get_mut(slot).filter(|flow| flow.core.is_some()) else { return Ok(()) };
+        let Some(flow) = self.flows.get_mut(slot).filter(|flow| flow.core.is_some()) else {
+            return Ok(());
+        };
         flow.events.push_back(event);
         self.pump(slot)
     }
 
     /// Tells flows of a new world, some per turn, so that the others are served meanwhile.
     pub(super) fn continue_sweep(&mut self) -> io::Result<()> {
-        let Some(next) = self.sweep else { return Ok(()) };
-        let end = next.saturating_add(FLOW_SWEEP_PER_TURN).min(self.flows.capacity());
+        let Some(next) = self.sweep else {
+            return Ok(());
+        };
+        let end = next
+            .saturating_add(FLOW_SWEEP_PER_TURN)
+            .min(self.flows.capacity());
         for slot in next..end {
             self.tell(slot, Event::WorldChanged)?;
         }
@@ -51,7 +59,10 @@ impl Engine {
     pub(super) fn finish_flow(&mut self, slot: usize) -> io::Result<()> {
         for side in [Side::Client, Side::Server] {
             self.close_tls(slot, side)?;
-            let link = self.flows.get_mut(slot).and_then(|flow| flow.end_mut(side).link.take());
+            let link = self
+                .flows
+                .get_mut(slot)
+                .and_then(|flow| flow.end_mut(side).link.take());
             if let Some(link) = link {
                 self.links.close(link, self.desk.now.mono_ns)?;
             }
@@ -69,12 +80,25 @@ impl Engine {
         self.cut_flow(slot)
     }
 
+    /// Its code panicked: what it believes may be half a truth, so it is not called again.
+    pub(super) fn abandon_flow(&mut self, slot: usize) -> io::Result<()> {
+        if let Some(flow) = self.flows.get_mut(slot) {
+            flow.core = None;
+        }
+        self.break_flow(slot, "its code panicked")
+    }
+
     /// Lets the flow record its end, discards what it says to that, and resets both links.
     pub(super) fn cut_flow(&mut self, slot: usize) -> io::Result<()> {
         for side in [Side::Client, Side::Server] {
-            let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
-            let is_untold = std::mem::replace(&mut flow.end_mut(side).input, Input::Told) != Input::Told;
-            let Some(core) = flow.core.as_mut().filter(|_| is_untold) else { continue };
+            let Some(flow) = self.flows.get_mut(slot) else {
+                return Ok(());
+            };
+            let is_untold =
+                std::mem::replace(&mut flow.end_mut(side).input, Input::Told) != Input::Told;
+            let Some(core) = flow.core.as_mut().filter(|_| is_untold) else {
+                continue;
+            };
             // A second panic changes nothing: the flow goes.
             let _ = self.desk.call(|env| core.handle_eof(env, side));
             self.desk.outbox.clear();
@@ -85,7 +109,10 @@ impl Engine {
     /// Resets both links.
     pub(super) fn reset_flow(&mut self, slot: usize) -> io::Result<()> {
         for side in [Side::Client, Side::Server] {
-            let link = self.flows.get_mut(slot).and_then(|flow| flow.end_mut(side).link.take());
+            let link = self
+                .flows
+                .get_mut(slot)
+                .and_then(|flow| flow.end_mut(side).link.take());
             if let Some(link) = link {
                 self.links.reset(link)?;
             }
@@ -95,10 +122,15 @@ impl Engine {
     }
 
     fn forget_flow(&mut self, slot: usize) {
-        let Some(flow) = self.flows.try_remove(slot) else { return };
+        let Some(flow) = self.flows.try_remove(slot) else {
+            return;
+        };
         self.parked_bytes -= flow.parked_bytes;
         self.by_id.remove(&flow.id);
         // A full queue means that the control tasks hang; they find stale flows by their silence.
-        let _ = self.shared.control.send(ToControl::Ended { worker: self.index, flow: flow.id });
+        let _ = self.shared.control.send(ToControl::Ended {
+            worker: self.index,
+            flow: flow.id,
+        });
     }
 }

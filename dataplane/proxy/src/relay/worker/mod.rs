@@ -192,11 +192,18 @@ impl Worker {
         let inbox = Mailbox::new(INBOX_MESSAGES)?;
         let (counters, stages) = (Arc::new(Counters::default()), Exchange::default());
         let mine = (inbox.clone(), Arc::clone(&counters), stages.clone());
-        let thread = std::thread::Builder::new().name(format!("relay-{}", config.index)).spawn(move || {
-            let (inbox, counters, stages) = mine;
-            Engine::new(config, shared, inbox, counters, stages)?.run()
-        })?;
-        Ok(Self { inbox, counters, stages, thread })
+        let thread = std::thread::Builder::new()
+            .name(format!("relay-{}", config.index))
+            .spawn(move || {
+                let (inbox, counters, stages) = mine;
+                Engine::new(config, shared, inbox, counters, stages)?.run()
+            })?;
+        Ok(Self {
+            inbox,
+            counters,
+            stages,
+            thread,
+        })
     }
 }
 
@@ -270,8 +277,11 @@ impl Engine {
         if let Some(cpu) = config.cpu {
             sys::pin_to(cpu)?;
         }
-        let (sockets, kinds): (Vec<_>, Vec<_>) =
-            config.listeners.into_iter().map(|listener| (listener.socket, listener.kind)).unzip();
+        let (sockets, kinds): (Vec<_>, Vec<_>) = config
+            .listeners
+            .into_iter()
+            .map(|listener| (listener.socket, listener.kind))
+            .unzip();
         let wake = inbox.wake().try_clone_to_owned()?;
         let mut links = Links::new(config.buffers, sockets, wake, Arc::clone(&counters))?;
         links.arm_tick(TICK_IDLE)?;
@@ -328,7 +338,8 @@ impl Engine {
             self.links.recycle(events);
             self.continue_sweep()?;
             if is_busy {
-                self.stages.record(Stage::Turn, self.stopwatch.nanos_since(mark));
+                self.stages
+                    .record(Stage::Turn, self.stopwatch.nanos_since(mark));
             }
         }
         self.meter.stop();
@@ -382,7 +393,11 @@ impl Engine {
     fn on_tick(&mut self) -> io::Result<()> {
         let now_ns = self.desk.now.mono_ns;
         self.is_tick_slow = self.flows.is_empty() && self.links.len() == 0;
-        self.links.arm_tick(if self.is_tick_slow { TICK_IDLE } else { TICK_BUSY })?;
+        self.links.arm_tick(if self.is_tick_slow {
+            TICK_IDLE
+        } else {
+            TICK_BUSY
+        })?;
         self.links.arm_listeners()?;
         let epoch = self.meter.end_epoch(now_ns);
         self.spin.learn(epoch);
@@ -391,7 +406,9 @@ impl Engine {
         }
         self.counters.flows.set(self.flows.len() as u64);
         self.counters.links.set(self.links.len() as u64);
-        self.counters.heap_bytes.set((self.links.heap_bytes() + self.parked_bytes) as u64);
+        self.counters
+            .heap_bytes
+            .set((self.links.heap_bytes() + self.parked_bytes) as u64);
         self.exchange.offer(&mut self.stages);
         self.enforce_drain()
     }

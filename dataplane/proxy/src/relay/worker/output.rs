@@ -36,24 +36,37 @@ impl Source {
 
 impl Engine {
     /// Carries out a call and everything that follows from it.
-    pub(super) fn carry_out(&mut self, slot: usize, result: Result<Option<Source>, Panicked>) -> io::Result<()> {
+    pub(super) fn carry_out(
+        &mut self,
+        slot: usize,
+        result: Result<Option<Source>, Panicked>,
+    ) -> io::Result<()> {
         self.apply(slot, result)?;
         self.pump(slot)
     }
 
     /// Carries out what one call released.
-    pub(super) fn apply(&mut self, slot: usize, result: Result<Option<Source>, Panicked>) -> io::Result<()> {
+    pub(super) fn apply(
+        &mut self,
+        slot: usize,
+        result: Result<Option<Source>, Panicked>,
+    ) -> io::Result<()> {
         let mut outbox = std::mem::take(&mut self.desk.outbox);
         let done = match result {
             Ok(source) => self.apply_all(slot, &mut outbox, source.as_ref()),
-            Err(Panicked) => self.break_flow(slot, "its code panicked"),
+            Err(Panicked) => self.abandon_flow(slot),
         };
         outbox.clear();
         self.desk.outbox = outbox;
         done
     }
 
-    fn apply_all(&mut self, slot: usize, outbox: &mut Outbox, source: Option<&Source>) -> io::Result<()> {
+    fn apply_all(
+        &mut self,
+        slot: usize,
+        outbox: &mut Outbox,
+        source: Option<&Source>,
+    ) -> io::Result<()> {
         for side in [Side::Client, Side::Server] {
             self.apply_pieces(slot, side, outbox.to(side), source)?;
         }
@@ -78,7 +91,9 @@ impl Engine {
             let segment = match piece {
                 Piece::Span(range) => match source.and_then(|source| source.part(range)) {
                     Some(segment) => segment,
-                    None => return self.break_flow(slot, "it released bytes that it was not given"),
+                    None => {
+                        return self.break_flow(slot, "it released bytes that it was not given");
+                    }
                 },
                 Piece::Bytes(bytes) => Segment::Owned(bytes),
                 Piece::StartTls => {
@@ -103,7 +118,9 @@ impl Engine {
 
     /// Queues plaintext on a plain link; on a TLS link collects it, so that records are full.
     fn send(&mut self, slot: usize, side: Side, segment: Segment, run: &mut Vec<Segment>) {
-        let Some(end) = self.flows.get(slot).map(|flow| flow.end(side)) else { return };
+        let Some(end) = self.flows.get(slot).map(|flow| flow.end(side)) else {
+            return;
+        };
         match end.link {
             Some(_) if end.tls.is_some() => run.push(segment),
             Some(link) => self.links.send(link, segment),
@@ -114,7 +131,9 @@ impl Engine {
     /// Sends FIN after what is queued. A reset that came from the other side is passed on as a
     /// reset: FIN would make a whole of what was cut.
     fn shut(&mut self, slot: usize, side: Side) -> io::Result<()> {
-        let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(());
+        };
         if flow.end(side.other()).is_broken {
             return self.drop_link(slot, side);
         }
@@ -129,8 +148,10 @@ impl Engine {
         Ok(())
     }
 
-    fn drop_link(&mut self, slot: usize, side: Side) -> io::Result<()> {
-        let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
+    pub(super) fn drop_link(&mut self, slot: usize, side: Side) -> io::Result<()> {
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(());
+        };
         let end = flow.end_mut(side);
         end.is_shut = true;
         match end.link.take() {
@@ -140,7 +161,9 @@ impl Engine {
     }
 
     fn apply_effect(&mut self, slot: usize, effect: Effect) -> io::Result<()> {
-        let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(());
+        };
         match effect {
             Effect::Dial { target } => self.dial(slot, target),
             Effect::SendCancel { target, request } => self.send_errand(target, request),
@@ -155,7 +178,11 @@ impl Engine {
             | Effect::Sync(_)
             | Effect::OfferCancelKey(_)
             | Effect::RouteCancel(_)) => {
-                let request = ToControl::Effect { worker: self.index, flow: flow.id, effect };
+                let request = ToControl::Effect {
+                    worker: self.index,
+                    flow: flow.id,
+                    effect,
+                };
                 match self.shared.control.send(request) {
                     Ok(()) => Ok(()),
                     Err(_) => self.break_flow(slot, "the control tasks take no more requests"),
@@ -166,50 +193,61 @@ impl Engine {
 
     fn dial(&mut self, slot: usize, target: std::net::SocketAddr) -> io::Result<()> {
         let is_own = self.is_own(target);
-        let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(());
+        };
         if flow.server.link.is_some() {
             return self.break_flow(slot, "it dialled twice");
         }
         if is_own {
             self.counters.loops.add(1);
-            flow.events.push_back(Event::DialFailed { reason: "the address is one of Weir's own listeners".into() });
+            flow.events.push_back(Event::DialFailed {
+                reason: "the address is one of Weir's own listeners".into(),
+            });
             return Ok(());
         }
         flow.mark = self.stopwatch.mark();
         flow.target = target;
-        match self.links.connect(target, owner(slot, flow.id, Side::Server)) {
+        match self
+            .links
+            .connect(target, owner(slot, flow.id, Side::Server))
+        {
             Ok(link) => flow.server.link = Some(link),
             Err(error) => {
                 self.counters.dial_failures.add(1);
-                flow.events.push_back(Event::DialFailed { reason: error.to_string() });
+                flow.events.push_back(Event::DialFailed {
+                    reason: error.to_string(),
+                });
             }
         }
         Ok(())
     }
 
     pub(super) fn on_dialed(&mut self, owner: Owner) -> io::Result<()> {
-        let Some((slot, _)) = self.slot_of(owner) else { return Ok(()) };
-        let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
-        self.stages.record(Stage::Dial, self.stopwatch.nanos_since(flow.mark));
+        let Some((slot, _)) = self.slot_of(owner) else {
+            return Ok(());
+        };
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(());
+        };
+        self.stages
+            .record(Stage::Dial, self.stopwatch.nanos_since(flow.mark));
         flow.events.push_back(Event::Dialed);
         self.pump(slot)
     }
 
-    /// The client was accepted before the server: a flow that says nothing itself lets the client
-    /// see a reset, which is what makes multi-host drivers try the next host.
     pub(super) fn on_dial_failed(&mut self, owner: Owner, error: &io::Error) -> io::Result<()> {
-        let Some((slot, side)) = self.slot_of(owner) else { return Ok(()) };
+        let Some((slot, side)) = self.slot_of(owner) else {
+            return Ok(());
+        };
         self.counters.dial_failures.add(1);
-        let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(());
+        };
         flow.end_mut(side).link = None;
-        let Some(core) = flow.core.as_mut() else { return self.reset_flow(slot) };
-        let event = Event::DialFailed { reason: error.to_string() };
-        let result = self.desk.call(|env| core.handle_event(env, event));
-        let is_silent = self.desk.outbox.to_client.is_empty();
-        self.apply(slot, result.map(|()| None))?;
-        if is_silent {
-            self.drop_link(slot, Side::Client)?;
-        }
+        flow.events.push_back(Event::DialFailed {
+            reason: error.to_string(),
+        });
         self.pump(slot)
     }
 }

@@ -42,7 +42,13 @@ mod tests {
     #[test]
     fn our_own_listeners_are_known_in_every_spelling() {
         let own = OwnAddresses::new([at("127.0.0.1:15432"), at("[::1]:15432"), at("0.0.0.0:6543")]);
-        for target in ["127.0.0.1:15432", "[::ffff:127.0.0.1]:15432", "[::1]:15432", "127.0.0.1:6543", "0.0.0.0:15432"] {
+        for target in [
+            "127.0.0.1:15432",
+            "[::ffff:127.0.0.1]:15432",
+            "[::1]:15432",
+            "127.0.0.1:6543",
+            "0.0.0.0:15432",
+        ] {
             assert!(own.contains(at(target)), "{target}");
         }
     }

@@ -33,8 +33,12 @@ impl ConnectorCache {
         if let Some(connector) = self.0.get(&key) {
             return Ok(Arc::clone(connector));
         }
-        let name = tls.server_name.as_ref().map_or_else(|| address.to_string(), |name| name.to_string());
-        let connector = Connector::new(&name, &tls.ca_pem, speaks).map_err(|error| error.to_string())?;
+        let name = tls
+            .server_name
+            .as_ref()
+            .map_or_else(|| address.to_string(), |name| name.to_string());
+        let connector =
+            Connector::new(&name, &tls.ca_pem, speaks).map_err(|error| error.to_string())?;
         let connector = Arc::new(connector);
         if self.0.len() < CONNECTORS_MAX {
             self.0.insert(key, Arc::clone(&connector));
@@ -55,12 +59,20 @@ impl Engine {
     pub(super) fn start_tls(&mut self, slot: usize, side: Side) -> io::Result<()> {
         let session = self.new_session(slot, side);
         let mark = self.stopwatch.mark();
-        let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(());
+        };
         let end = flow.end_mut(side);
         match session {
             Ok(session) if end.tls.is_none() => {
                 let early = end.parked.split();
-                end.tls = Some(Box::new(Secure { session, early, mark, is_up: false, is_dead: false }));
+                end.tls = Some(Box::new(Secure {
+                    session,
+                    early,
+                    mark,
+                    is_up: false,
+                    is_dead: false,
+                }));
                 self.flush_tls(slot, side)
             }
             Ok(_) => self.break_flow(slot, "it began TLS twice"),
@@ -74,15 +86,32 @@ impl Engine {
 
     fn new_session(&mut self, slot: usize, side: Side) -> Result<Session, String> {
         let flow = self.flows.get(slot).ok_or("the flow is gone")?;
-        let name = flow.connection.as_ref().ok_or("no connection is registered")?;
-        let connection = self.desk.world.connections.named(name).ok_or("the connection is not registered any more")?;
+        let name = flow
+            .connection
+            .as_ref()
+            .ok_or("no connection is registered")?;
+        let connection = self
+            .desk
+            .world
+            .connections
+            .named(name)
+            .ok_or("the connection is not registered any more")?;
         let speaks = speaks(connection);
         match side {
             Side::Client => {
-                let acceptor = self.shared.tls.as_ref().ok_or("no certificate is configured")?.current();
+                let acceptor = self
+                    .shared
+                    .tls
+                    .as_ref()
+                    .ok_or("no certificate is configured")?
+                    .current();
                 // TLS that no SSLRequest preceded must say which protocol it is for.
                 let is_direct = !flow.client.has_spoken && speaks == Speaks::Postgres;
-                let alpn = if is_direct { Alpn::Required } else { Alpn::Optional };
+                let alpn = if is_direct {
+                    Alpn::Required
+                } else {
+                    Alpn::Optional
+                };
                 Session::accept(&acceptor, speaks, alpn).map_err(|error| error.to_string())
             }
             Side::Server => {
@@ -91,7 +120,9 @@ impl Engine {
                     TlsMode::Prefer | TlsMode::Require => Verify::Nothing,
                     TlsMode::VerifyFull => Verify::Full,
                 };
-                let connector = self.connectors.of(&connection.tls, flow.target.ip(), speaks)?;
+                let connector = self
+                    .connectors
+                    .of(&connection.tls, flow.target.ip(), speaks)?;
                 Session::connect(&connector, verify).map_err(|error| error.to_string())
             }
         }
@@ -99,8 +130,15 @@ impl Engine {
 
     /// Decrypts what came before the session did.
     pub(super) fn decrypt_early(&mut self, slot: usize, side: Side) -> io::Result<bool> {
-        let Some(flow) = self.flows.get_mut(slot) else { return Ok(false) };
-        let Some(secure) = flow.end_mut(side).tls.as_mut().filter(|secure| !secure.early.is_empty()) else {
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(false);
+        };
+        let Some(secure) = flow
+            .end_mut(side)
+            .tls
+            .as_mut()
+            .filter(|secure| !secure.early.is_empty())
+        else {
             return Ok(false);
         };
         let early = secure.early.split();
@@ -109,19 +147,32 @@ impl Engine {
     }
 
     /// Feeds ciphertext; plaintext is parked, and the pump offers it.
-    pub(super) fn decrypt(&mut self, slot: usize, side: Side, mut ciphertext: &[u8]) -> io::Result<()> {
+    pub(super) fn decrypt(
+        &mut self,
+        slot: usize,
+        side: Side,
+        mut ciphertext: &[u8],
+    ) -> io::Result<()> {
         loop {
-            let Some(flow) = self.flows.get_mut(slot) else { return Ok(()) };
+            let Some(flow) = self.flows.get_mut(slot) else {
+                return Ok(());
+            };
             let (events, end) = match side {
                 Side::Client => (&mut flow.events, &mut flow.client),
                 Side::Server => (&mut flow.events, &mut flow.server),
             };
-            let Some(secure) = end.tls.as_mut().filter(|secure| !secure.is_dead) else { return Ok(()) };
+            let Some(secure) = end.tls.as_mut().filter(|secure| !secure.is_dead) else {
+                return Ok(());
+            };
             match secure.session.feed(&mut ciphertext, &mut end.parked) {
                 Ok(Fed::Up { channel_binding }) => {
                     secure.is_up = true;
-                    self.stages.record(Stage::Handshake, self.stopwatch.nanos_since(secure.mark));
-                    events.push_back(Event::TlsUp { side, channel_binding });
+                    self.stages
+                        .record(Stage::Handshake, self.stopwatch.nanos_since(secure.mark));
+                    events.push_back(Event::TlsUp {
+                        side,
+                        channel_binding,
+                    });
                     continue;
                 }
                 Ok(Fed::Handshaking | Fed::Open) => {}
@@ -133,7 +184,10 @@ impl Engine {
                         end.is_broken = true;
                         end.end_input();
                     } else {
-                        events.push_back(Event::TlsFailed { side, reason: error.to_string() });
+                        events.push_back(Event::TlsFailed {
+                            side,
+                            reason: error.to_string(),
+                        });
                     }
                 }
             }
@@ -142,11 +196,19 @@ impl Engine {
     }
 
     /// Encrypts a run of plaintext and queues it.
-    pub(super) fn seal(&mut self, slot: usize, side: Side, run: &mut Vec<Segment>) -> io::Result<()> {
+    pub(super) fn seal(
+        &mut self,
+        slot: usize,
+        side: Side,
+        run: &mut Vec<Segment>,
+    ) -> io::Result<()> {
         if run.is_empty() {
             return Ok(());
         }
-        let secure = self.flows.get_mut(slot).and_then(|flow| flow.end_mut(side).tls.as_mut());
+        let secure = self
+            .flows
+            .get_mut(slot)
+            .and_then(|flow| flow.end_mut(side).tls.as_mut());
         let Some(secure) = secure.filter(|secure| !secure.is_dead) else {
             run.clear();
             return Ok(());
@@ -156,7 +218,9 @@ impl Engine {
             for (slice, segment) in runs.iter_mut().zip(segments) {
                 *slice = IoSlice::new(segment.as_slice());
             }
-            secure.session.seal(runs.get(..segments.len()).unwrap_or_default())
+            secure
+                .session
+                .seal(runs.get(..segments.len()).unwrap_or_default())
         });
         run.clear();
         match sealed {
@@ -167,15 +231,24 @@ impl Engine {
 
     /// Says close_notify, if there is TLS to close.
     pub(super) fn close_tls(&mut self, slot: usize, side: Side) -> io::Result<()> {
-        let secure = self.flows.get_mut(slot).and_then(|flow| flow.end_mut(side).tls.as_mut());
-        let Some(secure) = secure.filter(|secure| secure.is_up && !secure.is_dead) else { return Ok(()) };
+        let secure = self
+            .flows
+            .get_mut(slot)
+            .and_then(|flow| flow.end_mut(side).tls.as_mut());
+        let Some(secure) = secure.filter(|secure| secure.is_up && !secure.is_dead) else {
+            return Ok(());
+        };
         secure.session.close();
         self.flush_tls(slot, side)
     }
 
     fn flush_tls(&mut self, slot: usize, side: Side) -> io::Result<()> {
-        let Some(end) = self.flows.get_mut(slot).map(|flow| flow.end_mut(side)) else { return Ok(()) };
-        let (Some(secure), Some(link)) = (end.tls.as_mut(), end.link) else { return Ok(()) };
+        let Some(end) = self.flows.get_mut(slot).map(|flow| flow.end_mut(side)) else {
+            return Ok(());
+        };
+        let (Some(secure), Some(link)) = (end.tls.as_mut(), end.link) else {
+            return Ok(());
+        };
         if let Some(ciphertext) = secure.session.take_ciphertext()? {
             self.links.send(link, Segment::Owned(ciphertext));
         }

@@ -23,12 +23,21 @@ fn host(names: &[&str]) -> Host {
 }
 
 /// Carries flights back and forth until both are up, or one refuses.
-fn handshake(client: &mut Session, server: &mut Session) -> Result<[Option<Digest>; 2], rustls::Error> {
+fn handshake(
+    client: &mut Session,
+    server: &mut Session,
+) -> Result<[Option<Digest>; 2], rustls::Error> {
     let mut bindings = [None, None];
     for _ in 0..8 {
         for side in 0..2 {
-            let (from, to) = if side == 0 { (&mut *client, &mut *server) } else { (&mut *server, &mut *client) };
-            let Some(flight) = from.take_ciphertext().expect("memory") else { continue };
+            let (from, to) = if side == 0 {
+                (&mut *client, &mut *server)
+            } else {
+                (&mut *server, &mut *client)
+            };
+            let Some(flight) = from.take_ciphertext().expect("memory") else {
+                continue;
+            };
             let (mut rest, mut plaintext) = (&flight[..], BytesMut::new());
             while let Fed::Up { channel_binding } = to.feed(&mut rest, &mut plaintext)? {
                 bindings[1 - side] = channel_binding;
@@ -43,7 +52,8 @@ fn pair(host: &Host, name: &str, verify: Verify) -> (Session, Session) {
     let roots = host.ca.certificate_pem();
     let connector = Connector::new(name, &roots, Speaks::Postgres).expect("a connector");
     let client = Session::connect(&connector, verify).expect("a client");
-    let server = Session::accept(&host.acceptor, Speaks::Postgres, Alpn::Required).expect("a server");
+    let server =
+        Session::accept(&host.acceptor, Speaks::Postgres, Alpn::Required).expect("a server");
     (client, server)
 }
 
@@ -60,7 +70,11 @@ fn both_ends_come_up_and_agree_on_the_channel_binding_of_the_leaf() {
         let [ours, theirs] = handshake(&mut client, &mut server).expect(name);
         assert_eq!(ours, Some(host.acceptor.digest()));
         assert_eq!(ours, theirs);
-        let presented = client.connection.peer_certificates().expect("a certificate")[0].clone();
+        let presented = client
+            .connection
+            .peer_certificates()
+            .expect("a certificate")[0]
+            .clone();
         assert_eq!(ours, Some(Digest(Sha256::digest(&presented).into())));
     }
 }
@@ -70,7 +84,10 @@ fn a_wrong_name_is_refused_only_when_the_name_matters() {
     let host = host(&["db.internal"]);
     let (mut client, mut server) = pair(&host, "other.internal", Verify::Full);
     let refused = handshake(&mut client, &mut server).expect_err("the name differs");
-    assert!(matches!(refused, rustls::Error::InvalidCertificate(_)), "{refused}");
+    assert!(
+        matches!(refused, rustls::Error::InvalidCertificate(_)),
+        "{refused}"
+    );
     let (mut client, mut server) = pair(&host, "other.internal", Verify::Nothing);
     handshake(&mut client, &mut server).expect("nobody asked for the name");
 }
@@ -82,8 +99,13 @@ fn a_certificate_of_another_host_is_refused_only_when_the_chain_matters() {
     let connector = Connector::new("localhost", &roots, Speaks::Postgres).expect("a connector");
     for (verify, goes_well) in [(Verify::Full, false), (Verify::Nothing, true)] {
         let mut client = Session::connect(&connector, verify).expect("a client");
-        let mut server = Session::accept(&theirs.acceptor, Speaks::Postgres, Alpn::Optional).expect("a server");
-        assert_eq!(handshake(&mut client, &mut server).is_ok(), goes_well, "{verify:?}");
+        let mut server =
+            Session::accept(&theirs.acceptor, Speaks::Postgres, Alpn::Optional).expect("a server");
+        assert_eq!(
+            handshake(&mut client, &mut server).is_ok(),
+            goes_well,
+            "{verify:?}"
+        );
     }
 }
 
@@ -92,7 +114,8 @@ fn another_protocol_than_the_one_spoken_is_refused() {
     let host = host(&[]);
     let connector = Connector::new("localhost", "", Speaks::Http).expect("a connector");
     let mut client = Session::connect(&connector, Verify::Nothing).expect("a client");
-    let mut server = Session::accept(&host.acceptor, Speaks::Postgres, Alpn::Optional).expect("a server");
+    let mut server =
+        Session::accept(&host.acceptor, Speaks::Postgres, Alpn::Optional).expect("a server");
     assert!(handshake(&mut client, &mut server).is_err());
 }
 
@@ -104,14 +127,21 @@ fn plaintext_arrives_unchanged_however_the_ciphertext_is_cut() {
         let (mut client, mut server) = pair(&host, "localhost", Verify::Full);
         handshake(&mut client, &mut server).expect("a handshake");
         let (head, tail) = text.split_at(40_000);
-        client.seal(&[IoSlice::new(head), IoSlice::new(tail)]).expect("sealed");
+        client
+            .seal(&[IoSlice::new(head), IoSlice::new(tail)])
+            .expect("sealed");
         client.close();
-        let ciphertext = client.take_ciphertext().expect("memory").expect("something");
+        let ciphertext = client
+            .take_ciphertext()
+            .expect("memory")
+            .expect("something");
         assert!(!ciphertext.windows(16).any(|window| window == &text[..16]));
         let mut plaintext = BytesMut::new();
         let mut last = Fed::Open;
         for mut part in ciphertext.chunks(step) {
-            last = server.feed(&mut part, &mut plaintext).expect("valid records");
+            last = server
+                .feed(&mut part, &mut plaintext)
+                .expect("valid records");
         }
         assert_eq!(last, Fed::Closed);
         assert_eq!(plaintext, text);
@@ -124,20 +154,32 @@ fn a_flipped_bit_ends_the_session_with_an_alert() {
     let (mut client, mut server) = pair(&host, "localhost", Verify::Full);
     handshake(&mut client, &mut server).expect("a handshake");
     client.seal(&[IoSlice::new(b"secret")]).expect("sealed");
-    let mut ciphertext = client.take_ciphertext().expect("memory").expect("something").to_vec();
+    let mut ciphertext = client
+        .take_ciphertext()
+        .expect("memory")
+        .expect("something")
+        .to_vec();
     *ciphertext.last_mut().expect("bytes") ^= 1;
     let mut plaintext = BytesMut::new();
     assert!(server.feed(&mut &ciphertext[..], &mut plaintext).is_err());
     assert!(plaintext.is_empty());
-    assert!(server.take_ciphertext().expect("memory").is_some(), "the peer is told");
+    assert!(
+        server.take_ciphertext().expect("memory").is_some(),
+        "the peer is told"
+    );
 }
 
 #[test]
 fn bytes_that_are_no_tls_are_refused() {
     let host = host(&[]);
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16; 64], &[0xff; 6000]] {
-        let mut server = Session::accept(&host.acceptor, Speaks::Postgres, Alpn::Optional).expect("a server");
-        assert!(server.feed(&mut &garbage[..], &mut BytesMut::new()).is_err());
+        let mut server =
+            Session::accept(&host.acceptor, Speaks::Postgres, Alpn::Optional).expect("a server");
+        assert!(
+            server
+                .feed(&mut &garbage[..], &mut BytesMut::new())
+                .is_err()
+        );
     }
 }
 
