@@ -12,13 +12,8 @@ use super::{
 };
 use crate::frame::{HEADER_BYTES, ServerTag};
 use crate::message::{self, TransactionStatus};
+use crate::startup::PINNED;
 use settle::Made;
-
-/// Parameters that decide how bytes are read, and the only value that we read them with.
-const PINNED: [(&str, &str); 2] = [
-    ("client_encoding", "UTF8"),
-    ("standard_conforming_strings", "on"),
-];
 
 /// What became of the request at the head.
 enum Fate {
