@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use weir_audit::{JournalError, Kind, Protocol, Receipt, Record};
-use weir_facts::{Access, Action, Digest, FlowId, OperationRef, PolicyId, Workload};
+use weir_facts::{Access, Action, ApprovalId, Digest, FlowId, OperationRef, PolicyId, Workload};
 use weir_mcp::http::{Authority, HostError, RequestHead, check_host};
 use weir_mcp::session::{Holder, Seal};
 
@@ -37,11 +37,32 @@ pub(crate) struct Told<'a> {
     pub(crate) reason: &'a str,
     pub(crate) session: &'a str,
     pub(crate) bytes: &'a [u8],
+    pub(crate) approval: Option<ApprovalId>,
+    pub(crate) approvers: &'a [Arc<str>],
+    pub(crate) masked: &'a [(&'a str, &'a str)],
+    pub(crate) rows: u64,
+    pub(crate) response_bytes: u64,
+    pub(crate) duration_us: u64,
+    pub(crate) outcome: &'a str,
 }
 
 impl Told<'_> {
-    pub(crate) const NOTHING: Self =
-        Self { summary: "", accesses: &[], verdict: "", policies: &[], reason: "", session: "", bytes: &[] };
+    pub(crate) const NOTHING: Self = Self {
+        summary: "",
+        accesses: &[],
+        verdict: "",
+        policies: &[],
+        reason: "",
+        session: "",
+        bytes: &[],
+        approval: None,
+        approvers: &[],
+        masked: &[],
+        rows: 0,
+        response_bytes: 0,
+        duration_us: 0,
+        outcome: "",
+    };
 }
 
 impl Context {
@@ -90,11 +111,12 @@ impl Context {
             source: Some(self.source),
             target: Some(self.target),
             connection: Some(&self.connection.name),
-            ..Record::new(kind, Protocol::Mcp, env.now)
+            protocol: Protocol::Mcp,
+            ..Record::new(kind, env.now)
         }
     }
 
-    /// Keeps a record of one operation; `fill` adds what only some records have.
+    /// Keeps a record.
     pub(crate) fn keep(
         &self,
         env: &mut Env<'_>,
@@ -102,7 +124,6 @@ impl Context {
         operation: Option<OperationRef>,
         caller: Option<&Caller>,
         told: Told<'_>,
-        fill: impl for<'r> FnOnce(Record<'r>) -> Record<'r>,
     ) -> Result<Receipt, JournalError> {
         let ids: Vec<(Action, String)> = told
             .accesses
@@ -112,7 +133,7 @@ impl Context {
         let accesses: Vec<_> = ids.iter().map(|(action, id)| (*action, id.as_str())).collect();
         let session = session_digest(told.session);
         let bundle = env.world.bundle.clone();
-        let record = fill(Record {
+        let record = Record {
             operation: operation.map(|operation| operation.seq),
             summary: told.summary,
             accesses: &accesses,
@@ -122,15 +143,22 @@ impl Context {
             session: &session,
             bundle: &bundle,
             bytes: told.bytes,
+            approval: told.approval,
+            approvers: told.approvers,
+            masked: told.masked,
+            rows: told.rows,
+            response_bytes: told.response_bytes,
+            duration_us: told.duration_us,
+            outcome: told.outcome,
             ..self.record(kind, env, caller)
-        });
+        };
         env.journal.append(operation, &record)
     }
 
     /// Keeps a refusal. What it tells of is refused whether or not this was kept.
     pub(crate) fn keep_refusal(&self, env: &mut Env<'_>, caller: Option<&Caller>, told: Told<'_>) {
         let told = Told { verdict: if told.verdict.is_empty() { "deny" } else { told.verdict }, ..told };
-        let _ = self.keep(env, Kind::Refusal, None, caller, told, |record| record);
+        let _ = self.keep(env, Kind::Refusal, None, caller, told);
     }
 }
 

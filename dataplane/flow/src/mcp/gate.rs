@@ -55,17 +55,12 @@ pub(crate) fn admit(
             accesses: std::slice::from_ref(&plan.access),
             verdict: if grant.is_some() { "approved" } else { plan.verdict_word() },
             policies: &plan.judgement.policies,
-            reason: "",
             session: &exchange.session,
-            bytes: &[],
+            approval: grant.map(|grant| grant.approval),
+            approvers: grant.map_or(&[], |grant| &grant.approvers),
+            ..Told::NOTHING
         };
-        let receipt = desk.context.keep(env, Kind::Intent, Some(operation), Some(&exchange.caller), told, |record| {
-            weir_audit::Record {
-                approval: grant.map(|grant| grant.approval),
-                approvers: grant.map_or(&[], |grant| &grant.approvers),
-                ..record
-            }
-        });
+        let receipt = desk.context.keep(env, Kind::Intent, Some(operation), Some(&exchange.caller), told);
         let receipt = receipt.map_err(|_| Unrecorded::Journal)?;
         match env.world.settings.durability {
             Durability::SyncedExceptPlainReads if !plan.is_plain_read() => durable = Some(receipt.seq()),
@@ -103,16 +98,19 @@ pub(crate) fn release(
     }
     let digest = digest(exchange, &body);
     let mut running = Vec::with_capacity(plans.len());
+    let mut last = None;
     for (plan, (operation, permit, receipt)) in plans.into_iter().zip(proofs) {
         let released = Released::new(operation, permit, receipt)?;
         if released.operation().digest != digest {
             return Err(End::Broken("proofs that name other bytes than those at the gate"));
         }
+        last = Some(released);
         running.push(begun(plan, operation));
     }
     let mut out = head(desk, exchange, &body);
     out.extend_from_slice(&body);
-    env.out.to_server.push(Piece::Bytes(out.into()));
+    let released = last.ok_or(End::Broken("a request without proofs was about to be released"))?;
+    env.out.to_server.push(released.spend(Piece::Bytes(out.into())));
     Ok(running)
 }
 

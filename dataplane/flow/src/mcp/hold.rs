@@ -68,12 +68,13 @@ pub(crate) fn ask(desk: &Desk, env: &mut Env<'_>, exchange: &Exchange, plan: Pla
         reason: &terms.reason,
         session: &exchange.session,
         bytes: &body,
+        approval: Some(request),
+        outcome: "requested",
+        ..Told::NOTHING
     };
-    let kept = desk.context.keep(env, Kind::Approval, None, Some(&exchange.caller), told, |record| {
-        weir_audit::Record { approval: Some(request), outcome: "requested", ..record }
-    });
+    let kept = desk.context.keep(env, Kind::Approval, None, Some(&exchange.caller), told);
     // What is not recorded does not happen: nobody is asked.
-    kept.ok()?;
+    let _ = kept.ok()?;
     env.out.effects.push(Effect::RequestApproval(Box::new(effect)));
     let deadline_ns = env.now.mono_ns.saturating_add(env.world.settings.mcp_hold_ns);
     Some(Asking { request, digest, deadline_ns, plan, body })
@@ -112,7 +113,7 @@ fn request_of(
 pub(crate) enum Decided {
     Redeem(Redeeming),
     /// The call is answered with this message, and was not executed.
-    Answer { text: String, inside: String },
+    Answer { plan: Plan, text: String, inside: String },
 }
 
 /// People decided: judges again, with what they gave, before it is spent.
@@ -124,32 +125,36 @@ pub(crate) fn decide(
     approval: ApprovalId,
     decision: Decision,
 ) -> Decided {
-    let answer = |text: String| Decided::Answer { inside: text.clone(), text };
+    let answer = |plan: Plan, text: String| Decided::Answer { plan, inside: text.clone(), text };
     let grant = match decision {
         Decision::Approved { approvers, groups } => Grant { approval, approvers, groups },
-        Decision::Denied { reason } => return answer(format!("Approval {approval} was denied: {reason}")),
-        Decision::Expired => return answer(format!("Approval {approval} expired. Call again to ask anew.")),
+        Decision::Denied { reason } => {
+            return answer(asking.plan, format!("Approval {approval} was denied: {reason}"));
+        }
+        Decision::Expired => {
+            return answer(asking.plan, format!("Approval {approval} expired. Call again to ask anew."));
+        }
         Decision::Unavailable => {
-            return answer("This call needs approval, and nobody can be asked now. Try again later.".to_owned());
+            let text = "This call needs approval, and nobody can be asked now. Try again later.";
+            return answer(asking.plan, text.to_owned());
         }
     };
-    let Some(held) = &asking.plan.held else {
-        return answer("This call cannot be approved.".to_owned());
-    };
+    let arguments = asking.plan.held.as_ref().and_then(|held| held.arguments.as_ref());
     let accesses = std::slice::from_ref(&asking.plan.access);
-    let judgement =
-        judge_approved(&desk.context, env, &exchange.caller, accesses, held.arguments.as_ref(), &grant.groups);
+    let judgement = judge_approved(&desk.context, env, &exchange.caller, accesses, arguments, &grant.groups);
     match &judgement.verdict {
         Verdict::Allow => {
             env.out.effects.push(Effect::RedeemApproval { id: approval, digest: asking.digest });
             Decided::Redeem(Redeeming { grant, judgement, plan: asking.plan, body: asking.body })
         }
         Verdict::Hold(_) => {
-            answer(format!("Approval {approval} does not cover what policy asks for now. Call again to ask anew."))
+            let text = format!("Approval {approval} does not cover what policy asks for now. Call again to ask anew.");
+            answer(asking.plan, text)
         }
         Verdict::Deny(denial) => Decided::Answer {
             text: format!("Denied by policy: {}", denial.outside),
             inside: denial.inside.to_string(),
+            plan: asking.plan,
         },
     }
 }
@@ -186,11 +191,15 @@ pub(crate) fn pending(asking: &Asking) -> Option<Vec<u8>> {
 /// Records that nobody waits for an approval any more, and tells the control plane.
 pub(crate) fn withdraw(desk: &Desk, env: &mut Env<'_>, exchange: &Exchange, asking: &Asking) {
     env.out.effects.push(Effect::WithdrawApproval(asking.request));
-    let told = Told { summary: &asking.plan.summary, session: &exchange.session, ..Told::NOTHING };
+    let told = Told {
+        summary: &asking.plan.summary,
+        session: &exchange.session,
+        approval: Some(asking.request),
+        outcome: "withdrawn",
+        ..Told::NOTHING
+    };
     // The flow ends whether or not this was kept; the request itself was recorded.
-    let _ = desk.context.keep(env, Kind::Approval, None, Some(&exchange.caller), told, |record| {
-        weir_audit::Record { approval: Some(asking.request), outcome: "withdrawn", ..record }
-    });
+    let _ = desk.context.keep(env, Kind::Approval, None, Some(&exchange.caller), told);
 }
 
 /// Admits a call whose approval was spent.

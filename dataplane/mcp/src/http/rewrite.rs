@@ -32,6 +32,8 @@ pub struct Onward<'a> {
     pub revision: Option<Revision>,
     /// The session at the server.
     pub session: Option<&'a str>,
+    /// The server's own id of the event to resume after.
+    pub last_event_id: Option<&'a str>,
     /// Names, in lower case, of further fields that the operator lets through.
     pub extra_fields: &'a [&'a str],
     /// Bytes of the body; `None` for GET and DELETE, which have none.
@@ -66,7 +68,7 @@ pub fn request(head: &RequestHead, onward: &Onward<'_>) -> Vec<u8> {
     if let Some(session) = onward.session {
         field(&mut out, "Mcp-Session-Id", session);
     }
-    if let (Method::Get, Some(id)) = (head.method, head.fields.get("last-event-id")) {
+    if let Some(id) = onward.last_event_id {
         field(&mut out, "Last-Event-ID", id);
     }
     for (name, value) in head.fields.iter() {

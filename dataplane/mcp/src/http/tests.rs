@@ -599,7 +599,7 @@ fn nothing_of_a_clients_head_goes_on_but_what_is_named() {
         "Host: client\r\nAuthorization: Bearer client-token\r\nCookie: a=b\r\nAccept-Encoding: gzip\r\n",
         "Connection: keep-alive\r\nX-Forwarded-For: 1.2.3.4\r\nX-HTTP-Method-Override: DELETE\r\nTE: trailers\r\n",
         "Mcp-Name: other\r\nMcp-Method: other\r\nMcp-Session-Id: shown\r\nMCP-Protocol-Version: 2025-06-18\r\n",
-        "User-Agent: agent\r\nTraceparent: 00-1\r\nX-Org: 7\r\nContent-Type: application/json; charset=utf-8\r\n",
+        "Last-Event-ID: shown\r\nUser-Agent: agent\r\nTraceparent: 00-1\r\nX-Org: 7\r\nContent-Type: application/json; charset=utf-8\r\n",
         "Expect: 100-continue\r\n",
     ));
     let onward = Onward {
@@ -607,13 +607,14 @@ fn nothing_of_a_clients_head_goes_on_but_what_is_named() {
         authorization: Some("Bearer stored"),
         revision: Some(Revision::V2025_06_18),
         session: Some("real"),
+        last_event_id: Some("7"),
         extra_fields: &["x-org"],
         body_bytes: Some(5),
     };
     let expected = concat!(
         "POST /mcp?k=v HTTP/1.1\r\nHost: server:99\r\nAccept: application/json, text/event-stream\r\n",
         "Accept-Encoding: identity\r\nAuthorization: Bearer stored\r\nMCP-Protocol-Version: 2025-06-18\r\n",
-        "Mcp-Session-Id: real\r\nuser-agent: agent\r\ntraceparent: 00-1\r\nx-org: 7\r\n",
+        "Mcp-Session-Id: real\r\nLast-Event-ID: 7\r\nuser-agent: agent\r\ntraceparent: 00-1\r\nx-org: 7\r\n",
         "Content-Type: application/json\r\nContent-Length: 5\r\n\r\n",
     );
     assert_eq!(

@@ -1,0 +1,398 @@
+//! The server's answer to one request, and how it reaches the client.
+//!
+//! ```text
+//!            ┌─ application/json ──▶ Json ── whole ──▶ filtered, masked, recorded, sent
+//!   Head ────┼─ text/event-stream ─▶ Events ─ each ──▶ the same, event by event
+//!            └─ anything else ─────▶ Bare ── over ───▶ status, and a body of our own
+//! ```
+
+use weir_audit::Kind;
+use weir_mcp::http::rewrite::{Answer, AnswerFraming, answer};
+use weir_mcp::http::{Framing, Method, ResponseHead, Version, encode_chunk, last_chunk};
+use weir_mcp::limits::ANSWER_BODY_BYTES_MAX;
+use weir_mcp::message::client::ClientMethod;
+use weir_mcp::refuse;
+use weir_mcp::session::{Pending, Resumable};
+use weir_mcp::sse::{self, Event, Item, Parser};
+
+use super::context::Told;
+use super::exchange::{Exchange, Running, What};
+use super::message::{Passed, Stream, summary};
+use super::{Desk, End};
+use crate::io::{Env, Piece};
+
+/// A request that went on, until its answer is over.
+pub(crate) struct Answering {
+    pub(crate) exchange: Exchange,
+    pending: Pending<Running>,
+    /// Operations that no message answers.
+    others: Vec<Running>,
+    phase: Phase,
+    /// The head of the server's answer.
+    from: Option<ResponseHead>,
+    status: u16,
+    shown_bytes: u64,
+    /// The server closes after this answer.
+    server_closes: bool,
+    /// The client has left: nothing is written to it.
+    pub(crate) client_gone: bool,
+}
+
+enum Phase {
+    Head,
+    Json { body: Vec<u8> },
+    Events { parser: Box<Parser>, framing: AnswerFraming },
+    Bare,
+}
+
+/// Whether the connection serves another request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    Again,
+    Close,
+}
+
+impl Answering {
+    /// What `running` asked is on its way to the server.
+    pub(crate) fn new(exchange: Exchange, running: Vec<(What, Running)>) -> Result<Self, End> {
+        let mut pending = Pending::default();
+        let mut others = Vec::new();
+        for (what, operation) in running {
+            match what {
+                What::Request { id, .. } => {
+                    pending.ask(id, operation).map_err(|_| End::Broken("two requests with one id were released"))?;
+                }
+                What::Notification | What::Answer => others.push(operation),
+                What::Http => {
+                    for asked in exchange.resumed.iter().flat_map(|(_, asked)| asked) {
+                        // An id that stands twice is answered once.
+                        let _ = pending.ask(asked.id.clone(), resumed(&operation, asked));
+                    }
+                    others.push(operation);
+                }
+            }
+        }
+        Ok(Self {
+            exchange,
+            pending,
+            others,
+            phase: Phase::Head,
+            from: None,
+            status: 0,
+            shown_bytes: 0,
+            server_closes: false,
+            client_gone: false,
+        })
+    }
+
+    /// Whether this is the server's own stream, which nobody but the client ends.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.exchange.head.method == Method::Get
+    }
+
+    /// Whether the client has seen the head of the answer.
+    pub(crate) fn has_begun(&self) -> bool {
+        matches!(self.phase, Phase::Events { .. })
+    }
+
+    /// Whether only an interim answer has ended, which another follows.
+    pub(crate) fn is_interim(&self) -> bool {
+        matches!(self.phase, Phase::Head)
+    }
+
+    fn closes(&self) -> bool {
+        self.server_closes || self.exchange.head.closes
+    }
+
+    /// The head of the answer.
+    pub(crate) fn on_head(&mut self, desk: &Desk, env: &mut Env<'_>, head: ResponseHead) {
+        if head.is_interim() {
+            return;
+        }
+        self.status = shown_status(head.status);
+        self.server_closes = head.closes;
+        let media = head.fields.media_type();
+        let is_events = self.status == 200 && media.as_deref() == Some("text/event-stream");
+        self.phase = match media.as_deref() {
+            _ if self.status != head.status || head.framing == Framing::Empty => Phase::Bare,
+            _ if self.exchange.head.method == Method::Delete => Phase::Bare,
+            Some("text/event-stream") if is_events => self.begin_events(desk, env, &head),
+            Some("application/json") if self.exchange.head.method == Method::Post => Phase::Json { body: Vec::new() },
+            Some(_) | None => {
+                if self.status < 300 && self.status != 202 {
+                    self.status = 502;
+                }
+                Phase::Bare
+            }
+        };
+        self.from = Some(head);
+    }
+
+    fn begin_events(&mut self, desk: &Desk, env: &mut Env<'_>, head: &ResponseHead) -> Phase {
+        let framing = match self.exchange.head.version {
+            Version::Http11 => AnswerFraming::Chunked,
+            Version::Http10 => AnswerFraming::UntilClose,
+        };
+        let session = self.session(desk, head);
+        self.write_head(env, Some(head), "text/event-stream", session.as_deref(), framing);
+        Phase::Events { parser: Box::new(Parser::new(ANSWER_BODY_BYTES_MAX)), framing }
+    }
+
+    /// The name that the client gets for a session that the server has just opened.
+    fn session(&self, desk: &Desk, head: &ResponseHead) -> Option<String> {
+        let opens = self.pending.iter().any(|(_, running)| running.method == ClientMethod::Initialize);
+        let id = head.fields.get("mcp-session-id").filter(|_| opens)?;
+        desk.context.seal.session(&desk.context.holder(&self.exchange.caller, id))
+    }
+
+    fn write_head(
+        &self,
+        env: &mut Env<'_>,
+        from: Option<&ResponseHead>,
+        content_type: &str,
+        session: Option<&str>,
+        framing: AnswerFraming,
+    ) {
+        let content_type = (!content_type.is_empty()).then_some(content_type);
+        let shown =
+            Answer { status: self.status, content_type, session, framing, closes: self.closes(), extra: &[] };
+        self.write(env, answer(&shown, from));
+    }
+
+    fn write(&self, env: &mut Env<'_>, bytes: Vec<u8>) {
+        if !self.client_gone && !bytes.is_empty() {
+            env.out.to_client.push(Piece::Bytes(bytes.into()));
+        }
+    }
+
+    /// A piece of the answer's content.
+    pub(crate) fn on_content(&mut self, desk: &mut Desk, env: &mut Env<'_>, content: &[u8]) -> Result<(), End> {
+        match &mut self.phase {
+            Phase::Head => Err(End::Broken("content before its head")),
+            Phase::Json { body } => {
+                body.extend_from_slice(content);
+                Ok(())
+            }
+            Phase::Bare => Ok(()),
+            Phase::Events { .. } => self.on_events(desk, env, content),
+        }
+    }
+
+    fn on_events(&mut self, desk: &mut Desk, env: &mut Env<'_>, content: &[u8]) -> Result<(), End> {
+        let mut rest = content;
+        let mut out = Vec::new();
+        while !rest.is_empty() {
+            let Phase::Events { parser, .. } = &mut self.phase else {
+                return Err(End::Broken("events without their stream"));
+            };
+            let (taken, item) = parser.take(rest).map_err(|error| End::Server(error.to_string()))?;
+            rest = rest.get(taken..).unwrap_or_default();
+            match item {
+                None => {}
+                Some(Item::Comment) => out.extend_from_slice(sse::KEEP_ALIVE),
+                Some(Item::Event(event)) => {
+                    if let Some(event) = self.event(desk, env, event)? {
+                        sse::encode(&event, &mut out);
+                    }
+                }
+            }
+        }
+        self.write_events(env, &out);
+        Ok(())
+    }
+
+    fn write_events(&mut self, env: &mut Env<'_>, events: &[u8]) {
+        self.shown_bytes += events.len() as u64;
+        let Phase::Events { framing, .. } = &self.phase else { return };
+        let bytes = match framing {
+            AnswerFraming::Chunked => {
+                let mut chunk = Vec::with_capacity(events.len() + 16);
+                encode_chunk(events, &mut chunk);
+                chunk
+            }
+            AnswerFraming::UntilClose | AnswerFraming::Length(_) | AnswerFraming::None => events.to_vec(),
+        };
+        self.write(env, bytes);
+    }
+
+    fn event(&mut self, desk: &mut Desk, env: &mut Env<'_>, event: Event) -> Result<Option<Event>, End> {
+        if event.event.as_deref().is_some_and(|name| name != "message") {
+            self.note_dropped(desk, env, "an event of a type that MCP does not have");
+            return Ok(None);
+        }
+        let data = match event.data.as_deref() {
+            None => None,
+            // It primes the stream: an id to resume after, and nothing to show.
+            Some("") => Some(String::new()),
+            Some(data) => {
+                let mut stream = Stream { exchange: &self.exchange, pending: &mut self.pending };
+                match stream.body(desk, env, data.as_bytes())? {
+                    Passed::Send(bytes) => {
+                        Some(String::from_utf8(bytes).map_err(|_| End::Broken("an edited message that is no text"))?)
+                    }
+                    Passed::Drop(why) => {
+                        self.note_dropped(desk, env, why);
+                        return Ok(None);
+                    }
+                }
+            }
+        };
+        // The id is sealed after the message, which may have answered a request: what
+        // comes after this event can no longer answer it.
+        let id = event.id.and_then(|id| self.sealed(desk, &id));
+        Ok(Some(Event { id, data, ..event }))
+    }
+
+    fn sealed(&self, desk: &Desk, id: &str) -> Option<String> {
+        let asked: Vec<_> = self
+            .pending
+            .iter()
+            .map(|(id, running)| Resumable {
+                method: running.method.as_str().to_owned(),
+                subject: running.subject.clone(),
+                id: id.clone(),
+            })
+            .collect();
+        let holder = desk.context.holder(&self.exchange.caller, &self.exchange.session);
+        desk.context.seal.event(&holder, id, &asked)
+    }
+
+    fn note_dropped(&self, desk: &Desk, env: &mut Env<'_>, why: &str) {
+        let told =
+            Told { summary: "message of the server", reason: why, session: &self.exchange.session, ..Told::NOTHING };
+        desk.context.keep_refusal(env, Some(&self.exchange.caller), told);
+    }
+
+    /// The answer is over.
+    pub(crate) fn finish(&mut self, desk: &mut Desk, env: &mut Env<'_>) -> Result<After, End> {
+        let from = self.from.take();
+        let head = from.as_ref();
+        match std::mem::replace(&mut self.phase, Phase::Bare) {
+            Phase::Head => return Err(End::Server("no answer".to_owned())),
+            Phase::Json { body } => self.finish_json(desk, env, head, &body)?,
+            Phase::Bare => {
+                self.keep_rest(desk, env)?;
+                self.write_bare(env, head);
+            }
+            Phase::Events { parser, framing } => {
+                self.keep_rest(desk, env)?;
+                self.phase = Phase::Events { parser, framing };
+                if framing == AnswerFraming::Chunked {
+                    let mut end = Vec::new();
+                    last_chunk(&mut end);
+                    self.write(env, end);
+                }
+            }
+        }
+        Ok(if self.closes() { After::Close } else { After::Again })
+    }
+
+    fn finish_json(
+        &mut self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        head: Option<&ResponseHead>,
+        body: &[u8],
+    ) -> Result<(), End> {
+        let session = head.and_then(|head| self.session(desk, head));
+        let mut stream = Stream { exchange: &self.exchange, pending: &mut self.pending };
+        let passed = stream.body(desk, env, body)?;
+        match passed {
+            Passed::Send(bytes) => {
+                self.shown_bytes = bytes.len() as u64;
+                self.keep_rest(desk, env)?;
+                self.write_head(env, head, "application/json", session.as_deref(), AnswerFraming::Length(bytes.len()));
+                self.write(env, bytes);
+            }
+            Passed::Drop(why) => {
+                self.note_dropped(desk, env, why);
+                if self.status < 300 {
+                    self.status = if self.pending.is_empty() { 202 } else { 502 };
+                }
+                self.keep_rest(desk, env)?;
+                self.write_bare(env, head);
+            }
+        }
+        Ok(())
+    }
+
+    /// A status with a body of our own: nothing of the server's was read, so nothing of
+    /// it is shown.
+    fn write_bare(&self, env: &mut Env<'_>, head: Option<&ResponseHead>) {
+        if self.status < 300 {
+            let framing = if self.status == 204 { AnswerFraming::None } else { AnswerFraming::Length(0) };
+            self.write_head(env, head, "", None, framing);
+            return;
+        }
+        let text = match self.status {
+            404 => "Session not found",
+            405 => "Method not allowed",
+            _ => "The server did not accept the request",
+        };
+        let body = refuse::error(None, refuse::TRANSPORT_ERROR, text);
+        self.write_head(env, head, "application/json", None, AnswerFraming::Length(body.len()));
+        self.write(env, body);
+    }
+
+    /// Records what came of everything that no message answered. Before the last bytes.
+    fn keep_rest(&mut self, desk: &Desk, env: &mut Env<'_>) -> Result<(), End> {
+        let outcome = format!("HTTP {}", self.status);
+        let others = std::mem::take(&mut self.others);
+        for running in &others {
+            self.keep_outcome(desk, env, running, &outcome)?;
+        }
+        let unanswered: Vec<_> = self.pending.drain().map(|(_, running)| running).collect();
+        for running in &unanswered {
+            let is_resumed = others.iter().any(|other| other.operation == running.operation);
+            if !is_resumed {
+                self.keep_outcome(desk, env, running, &format!("{outcome}, not answered"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_outcome(&self, desk: &Desk, env: &mut Env<'_>, running: &Running, outcome: &str) -> Result<(), End> {
+        let summary = summary(running);
+        let told = Told {
+            summary: &summary,
+            session: &self.exchange.session,
+            duration_us: env.now.mono_ns.saturating_sub(self.exchange.begun_ns) / 1000,
+            response_bytes: self.shown_bytes,
+            outcome,
+            ..Told::NOTHING
+        };
+        let caller = Some(&self.exchange.caller);
+        let _ = desk.context.keep(env, Kind::Outcome, Some(running.operation), caller, told)?;
+        Ok(())
+    }
+
+    /// The flow ends before the answer does: records that, as far as it can.
+    pub(crate) fn abandon(&mut self, desk: &Desk, env: &mut Env<'_>, why: &str) {
+        let rest: Vec<_> = self.others.drain(..).chain(self.pending.drain().map(|(_, running)| running)).collect();
+        for running in &rest {
+            // The flow ends whether or not this was kept.
+            let _ = self.keep_outcome(desk, env, running, why);
+        }
+    }
+}
+
+/// A request that a resumed stream may still answer runs under the resumption's own
+/// record: its own is on another flow.
+fn resumed(under: &Running, asked: &Resumable) -> Running {
+    Running {
+        operation: under.operation,
+        method: ClientMethod::read(&asked.method),
+        name: asked.method.clone(),
+        subject: asked.subject.clone(),
+        progress: None,
+    }
+}
+
+/// The status that the client sees. A redirect is not followed and not passed on; what
+/// the server says of a credential is about Weir's, not the client's.
+const fn shown_status(status: u16) -> u16 {
+    match status {
+        200 | 202 | 204 | 400 | 404 | 405 | 406 | 409 | 413 | 415 | 429 | 503 | 504 => status,
+        _ => 502,
+    }
+}

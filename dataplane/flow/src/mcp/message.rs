@@ -1,0 +1,383 @@
+//! One message of the server's on its way to the client: matched, filtered, masked,
+//! recorded.
+
+use std::borrow::Cow;
+
+use weir_audit::Kind;
+use weir_facts::{Side, Verdict};
+use weir_mcp::json::{Document, Edits, Kind as JsonKind, Value};
+use weir_mcp::list::List;
+use weir_mcp::message::client::ClientMethod;
+use weir_mcp::message::server::{Passage, ServerMethod};
+use weir_mcp::message::{Body, Id, Message, Revision, Shape};
+use weir_mcp::refuse;
+use weir_mcp::session::Pending;
+
+use super::context::Told;
+use super::exchange::{Exchange, Running};
+use super::limits::ABSENT_TEXT_BYTES_MAX;
+use super::masks::Withheld;
+use super::{Desk, End};
+use crate::io::Env;
+
+/// What becomes of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// These bytes may leave. Where it answers a request, that is recorded.
+    Send(Vec<u8>),
+    /// Nothing of it may leave.
+    Drop(&'static str),
+}
+
+/// The stream that a message came on.
+pub(crate) struct Stream<'a> {
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) pending: &'a mut Pending<Running>,
+}
+
+/// An answer as it will leave, with what its record says.
+struct Ready {
+    bytes: Vec<u8>,
+    places: Vec<(String, String)>,
+    verdict: &'static str,
+    reason: String,
+    outcome: String,
+    rows: u64,
+}
+
+impl Ready {
+    fn refused(bytes: Vec<u8>, reason: String) -> Self {
+        Self { bytes, places: Vec::new(), verdict: "deny", reason, outcome: "withheld".to_owned(), rows: 0 }
+    }
+}
+
+impl Stream<'_> {
+    /// Deals with the body of a JSON answer or of an event: one message, or a batch.
+    pub(crate) fn body(&mut self, desk: &mut Desk, env: &mut Env<'_>, body: &[u8]) -> Result<Passed, End> {
+        let Ok(document) = Document::parse(body) else { return Ok(Passed::Drop("an answer that is no JSON")) };
+        match Body::read(&document, Side::Server, self.exchange.revision()) {
+            Ok(Body::One(message)) => self.message(desk, env, &document, &message),
+            Ok(Body::Batch(messages)) => self.batch(desk, env, &messages),
+            Err(_) => Ok(Passed::Drop("an answer that is no message")),
+        }
+    }
+
+    fn batch(&mut self, desk: &mut Desk, env: &mut Env<'_>, messages: &[Message<'_>]) -> Result<Passed, End> {
+        let mut out = vec![b'['];
+        for message in messages {
+            if let Passed::Send(bytes) = self.body(desk, env, message.value.raw())? {
+                if out.len() > 1 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(&bytes);
+            }
+        }
+        if out.len() == 1 {
+            return Ok(Passed::Drop("a batch of which nothing may pass"));
+        }
+        out.push(b']');
+        Ok(Passed::Send(out))
+    }
+
+    fn message(
+        &mut self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        document: &Document<'_>,
+        message: &Message<'_>,
+    ) -> Result<Passed, End> {
+        match &message.shape {
+            Shape::Result { id, result } => {
+                let Some(running) = self.pending.answer(id) else {
+                    return Ok(Passed::Drop("an answer to nothing that was asked"));
+                };
+                let ready = self.result(desk, env, document, &running, id, result);
+                self.keep(desk, env, &running, ready)
+            }
+            Shape::Error { id: Some(id), error } => {
+                let Some(running) = self.pending.answer(id) else {
+                    return Ok(Passed::Drop("an error about nothing that was asked"));
+                };
+                let ready = self.error(desk, env, document, &running, id, error);
+                self.keep(desk, env, &running, ready)
+            }
+            Shape::Error { id: None, .. } => Ok(self.told(desk, env, document)),
+            Shape::Request { id, method, .. } => self.asks(desk, env, document, &message.value, id, method),
+            Shape::Notification { method, params } => {
+                Ok(self.notifies(desk, env, document, ServerMethod::read(method), *params))
+            }
+        }
+    }
+
+    /// A result, in its order: what a list shows, whether the revision is served, whether
+    /// the tool is there at all, what values show.
+    fn result(
+        &self,
+        desk: &mut Desk,
+        env: &Env<'_>,
+        document: &Document<'_>,
+        running: &Running,
+        id: &Id,
+        result: &Value<'_>,
+    ) -> Ready {
+        let mut rows = 0;
+        let mut bytes = Cow::Borrowed(document.bytes());
+        if let Some(list) = List::of(running.method) {
+            let caller = &self.exchange.caller;
+            let filtered = list.filter(result, |name| {
+                desk.verdicts.may_see(&desk.context, env, caller, &list.access(name))
+            });
+            match filtered {
+                Ok(filtered) => {
+                    rows = filtered.kept.len() as u64;
+                    if !filtered.edits.is_empty() {
+                        bytes = Cow::Owned(filtered.edits.apply(document.bytes()));
+                    }
+                }
+                Err(error) => {
+                    let told = refuse::error(Some(id), refuse::INTERNAL_ERROR, "The server's list could not be read");
+                    return Ready::refused(told, error.to_string());
+                }
+            }
+        }
+        if running.method == ClientMethod::Initialize && !is_served(result) {
+            let told = refuse::error(Some(id), refuse::INVALID_REQUEST, "Unsupported protocol version");
+            return Ready::refused(told, "the server chose a revision that is not served".to_owned());
+        }
+        if running.method == ClientMethod::ToolsCall && is_absent_result(result, &running.subject) {
+            return absent(id, &running.subject);
+        }
+        let is_error = result.get("isError").is_some_and(|value| value.kind() == JsonKind::True);
+        let ready = self.mask(desk, env, &bytes, tool(running), Some((id, running.method)));
+        Ready { rows, outcome: if is_error { "tool error" } else { "result" }.to_owned(), ..ready }
+    }
+
+    fn error(
+        &self,
+        desk: &mut Desk,
+        env: &Env<'_>,
+        document: &Document<'_>,
+        running: &Running,
+        id: &Id,
+        error: &Value<'_>,
+    ) -> Ready {
+        let text = error.get("message").and_then(|message| message.text()).unwrap_or_default();
+        if running.method == ClientMethod::ToolsCall && is_absent_text(&text, &running.subject) {
+            return absent(id, &running.subject);
+        }
+        let code = error.get("code").and_then(|code| code.number()).unwrap_or("without code").to_owned();
+        let ready = self.mask(desk, env, document.bytes(), tool(running), Some((id, running.method)));
+        Ready { outcome: format!("error {code}"), ..ready }
+    }
+
+    /// An error that names no request.
+    fn told(&self, desk: &mut Desk, env: &Env<'_>, document: &Document<'_>) -> Passed {
+        let tool = self.only_tool();
+        Passed::Send(self.mask(desk, env, document.bytes(), &tool, None).bytes)
+    }
+
+    /// Masks a message. One that may not be shown is replaced: where it answers a call,
+    /// by an answer that says so.
+    fn mask(
+        &self,
+        desk: &mut Desk,
+        env: &Env<'_>,
+        bytes: &[u8],
+        tool: &str,
+        answers: Option<(&Id, ClientMethod)>,
+    ) -> Ready {
+        let withheld = |text: &str, reason: String| {
+            let told = match answers {
+                Some((id, ClientMethod::ToolsCall)) => refuse::tool_error(id, text),
+                Some((id, _)) => refuse::error(Some(id), refuse::TRANSPORT_ERROR, text),
+                None => refuse::error(None, refuse::TRANSPORT_ERROR, text),
+            };
+            Ready::refused(told, reason)
+        };
+        let masks = desk.verdicts.masks(&desk.context, env, &self.exchange.caller, tool);
+        let Ok(document) = Document::parse(bytes) else {
+            return withheld("The answer could not be read", "a filtered answer that is no JSON".to_owned());
+        };
+        match masks.apply(&document, &desk.context.connection.mask_key) {
+            Ok(masked) => Ready {
+                bytes: masked.edits.apply(bytes),
+                verdict: if masked.places.is_empty() { "allow" } else { "mask" },
+                places: masked.places,
+                reason: String::new(),
+                outcome: "result".to_owned(),
+                rows: 0,
+            },
+            Err(Withheld { class, outside }) => withheld(
+                &format!("The answer was withheld by policy: {outside}"),
+                format!("the answer holds a value of class {class} that may not be shown"),
+            ),
+        }
+    }
+
+    /// Records the outcome of a request, and lets its answer go.
+    fn keep(&self, desk: &Desk, env: &mut Env<'_>, running: &Running, ready: Ready) -> Result<Passed, End> {
+        let masked: Vec<_> = ready.places.iter().map(|(place, rule)| (place.as_str(), rule.as_str())).collect();
+        let duration_us = env.now.mono_ns.saturating_sub(self.exchange.begun_ns) / 1000;
+        let told = Told {
+            summary: &summary(running),
+            verdict: ready.verdict,
+            reason: &ready.reason,
+            session: &self.exchange.session,
+            masked: &masked,
+            rows: ready.rows,
+            response_bytes: ready.bytes.len() as u64,
+            duration_us,
+            outcome: &ready.outcome,
+            ..Told::NOTHING
+        };
+        let caller = Some(&self.exchange.caller);
+        let _ = desk.context.keep(env, Kind::Outcome, Some(running.operation), caller, told)?;
+        Ok(Passed::Send(ready.bytes))
+    }
+
+    /// The server asks the client. Its id is sealed, so that the answer can be told from
+    /// one to a request that was never made.
+    fn asks(
+        &mut self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        document: &Document<'_>,
+        message: &Value<'_>,
+        id: &Id,
+        method: &str,
+    ) -> Result<Passed, End> {
+        let known = ServerMethod::read(method);
+        if !known.is_request() {
+            return Ok(Passed::Drop("a request of the server's that Weir does not know"));
+        }
+        if let Passage::Judged(access) = known.passage() {
+            let judgement = desk.verdicts.judge(&desk.context, env, &self.exchange.caller, &access);
+            let allowed = judgement.verdict == Verdict::Allow;
+            let told = Told {
+                summary: method,
+                accesses: std::slice::from_ref(&access),
+                verdict: if allowed { "allow" } else { "deny" },
+                policies: &judgement.policies,
+                reason: "the server asks the client",
+                session: &self.exchange.session,
+                bytes: message.raw(),
+                ..Told::NOTHING
+            };
+            if !allowed {
+                desk.context.keep_refusal(env, Some(&self.exchange.caller), told);
+                return Ok(Passed::Drop("a request of the server's that policy does not allow"));
+            }
+            let _ = desk.context.keep(env, Kind::Intent, None, Some(&self.exchange.caller), told)?;
+        }
+        let Some(span) = message.get("id").map(|id| id.span()) else {
+            return Ok(Passed::Drop("a request without an id"));
+        };
+        let holder = desk.context.holder(&self.exchange.caller, &self.exchange.session);
+        let sealed = edited(document, span, desk.context.seal.request(&holder, id));
+        let tool = self.only_tool();
+        let ready = self.mask(desk, env, &sealed, &tool, None);
+        Ok(if ready.verdict == "deny" { Passed::Drop("a request that may not be shown") } else { Passed::Send(ready.bytes) })
+    }
+
+    fn notifies(
+        &mut self,
+        desk: &mut Desk,
+        env: &Env<'_>,
+        document: &Document<'_>,
+        method: ServerMethod,
+        params: Option<Value<'_>>,
+    ) -> Passed {
+        if method.is_request() || method.passage() != Passage::WithSession {
+            return Passed::Drop("a notification that Weir does not know");
+        }
+        let mut bytes = Cow::Borrowed(document.bytes());
+        if method == ServerMethod::NotificationsProgress && !self.is_awaited(params) {
+            return Passed::Drop("progress of nothing that was asked");
+        }
+        if method == ServerMethod::NotificationsCancelled {
+            let Some(request) = params.and_then(|params| params.get("requestId")) else {
+                return Passed::Drop("a cancellation of nothing");
+            };
+            let Some(id) = Id::read(&request) else { return Passed::Drop("a cancellation of no request") };
+            let holder = desk.context.holder(&self.exchange.caller, &self.exchange.session);
+            bytes = Cow::Owned(edited(document, request.span(), desk.context.seal.request(&holder, &id)));
+        }
+        let tool = self.only_tool();
+        let ready = self.mask(desk, env, &bytes, &tool, None);
+        if ready.verdict == "deny" { Passed::Drop("a notification that may not be shown") } else { Passed::Send(ready.bytes) }
+    }
+
+    /// Progress names a request of this stream. On a stream that answers nothing, it may
+    /// name one of another.
+    fn is_awaited(&self, params: Option<Value<'_>>) -> bool {
+        let token = params.and_then(|params| params.get("progressToken")).and_then(|token| Id::read(&token));
+        let Some(token) = token else { return false };
+        self.pending.is_empty() || self.pending.iter().any(|(_, running)| running.progress.as_ref() == Some(&token))
+    }
+
+    /// The tool whose call this stream answers, if it is one alone.
+    fn only_tool(&self) -> String {
+        let mut tools = self.pending.iter().map(|(_, running)| tool(running));
+        match (tools.next(), tools.next()) {
+            (Some(tool), None) => tool.to_owned(),
+            (Some(_) | None, _) => String::new(),
+        }
+    }
+}
+
+fn tool(running: &Running) -> &str {
+    if running.method == ClientMethod::ToolsCall { &running.subject } else { "" }
+}
+
+fn edited(document: &Document<'_>, span: std::ops::Range<usize>, replacement: Vec<u8>) -> Vec<u8> {
+    let mut edits = Edits::new();
+    // The only edit of this document fits.
+    let _ = edits.push(span, replacement);
+    edits.apply(document.bytes())
+}
+
+pub(crate) fn summary(running: &Running) -> String {
+    if running.subject.is_empty() { running.name.clone() } else { format!("{} {}", running.name, running.subject) }
+}
+
+fn is_served(result: &Value<'_>) -> bool {
+    let version = result.get("protocolVersion").and_then(|version| version.text());
+    version.and_then(|version| Revision::parse(&version)).is_some_and(Revision::is_served)
+}
+
+/// A tool that the server does not have is answered as one that the caller may not call.
+fn absent(id: &Id, name: &str) -> Ready {
+    Ready {
+        bytes: refuse::unknown_tool(id, name),
+        places: Vec::new(),
+        verdict: "allow",
+        reason: "the server has no such tool".to_owned(),
+        outcome: format!("error {}", refuse::INVALID_PARAMS),
+        rows: 0,
+    }
+}
+
+fn is_absent_result(result: &Value<'_>, name: &str) -> bool {
+    let is_error = result.get("isError").is_some_and(|value| value.kind() == JsonKind::True);
+    let mut content = result.get("content").map(|content| content.elements()).into_iter().flatten();
+    let (Some(first), None) = (content.next(), content.next()) else { return false };
+    let text = first.get("text").and_then(|text| text.text());
+    is_error && text.is_some_and(|text| is_absent_text(&text, name))
+}
+
+/// The ways in which the reference SDKs say that there is no such tool, punctuation and
+/// letter case aside.
+fn is_absent_text(text: &str, name: &str) -> bool {
+    if text.len() > ABSENT_TEXT_BYTES_MAX {
+        return false;
+    }
+    let plain = |text: &str| {
+        let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+        words.join(" ").to_lowercase()
+    };
+    let (text, name) = (plain(text), plain(name));
+    let text = text.strip_prefix("mcp error ").map_or(text.as_str(), |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' '));
+    [format!("unknown tool {name}"), format!("tool {name} not found"), format!("tool not found {name}")]
+        .iter()
+        .any(|said| said == text)
+}
