@@ -159,9 +159,8 @@ fn strings_that_escape_out_of_utf8_are_refused() {
         "SELECT set_config(E'\\xff', 'x', false)",
         "SELECT nextval(E'\\377')",
     ] {
-        assert_eq!(
-            run(text, &catalog, &sensitive),
-            Err(Refusal::Tree),
+        assert!(
+            matches!(run(text, &catalog, &sensitive), Err(Refusal::Syntax { .. })),
             "{text}"
         );
     }

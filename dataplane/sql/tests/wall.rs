@@ -109,6 +109,8 @@ const ASKING: &[(&str, Action)] = &[
     ("SELECT * FROM (VALUES ((SELECT ssn FROM customers LIMIT 1))) v", Action::PgInfer),
     ("SELECT upper((c).ssn) FROM customers c", Action::PgInfer),
     ("SELECT length(ssn(c)) FROM customers c", Action::PgInfer),
+    ("SELECT name(c) FROM customers c", Action::PgInfer),
+    ("SELECT notes(c) || upper(email(c)) FROM customers c", Action::PgInfer),
     ("SELECT jsonb_object_agg(id, ssn) FROM customers", Action::PgInfer),
     ("SELECT JSON_OBJECT('a': ssn) FROM customers", Action::PgInfer),
     ("SELECT JSON_ARRAY(SELECT ssn FROM customers)", Action::PgInfer),

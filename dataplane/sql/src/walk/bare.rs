@@ -7,6 +7,7 @@ use weir_facts::{ColumnId, Resource};
 use super::scope::{Col, Meaning, Rte, Scope, column_of};
 use super::{Walk, Walked, qualified, strings};
 use crate::statement::NO_ORIGIN;
+use crate::trust::is_harmless_function;
 
 /// A part of a column reference.
 #[derive(Clone, Copy)]
@@ -22,7 +23,9 @@ impl Walk<'_> {
         match node {
             Node::ColumnRef(reference) => self.column_ref(reference, scope).map(Some),
             Node::A_Indirection(indirection) => self.field_of_row(indirection, scope),
-            Node::FuncCall(call) => Ok(column_by_function(call, scope).map(|column| vec![column])),
+            Node::FuncCall(call) => Ok(self
+                .column_by_function(call, scope)
+                .map(|column| vec![column])),
             _ => Ok(None),
         }
     }
@@ -161,6 +164,26 @@ impl Walk<'_> {
             _ => Ok(None),
         }
     }
+
+    /// `c(t)`: a column in a function's clothes. A function of that name would come first, so
+    /// that there must be none.
+    fn column_by_function(&self, call: &FuncCall, scope: &Scope<'_>) -> Option<Col> {
+        if !is_plain(call) {
+            return None;
+        }
+        let rows = row_meant(call.args().first()?, scope)?;
+        let names = strings(call.funcname())?;
+        let (None, name) = qualified(&names)? else {
+            return None;
+        };
+        if is_harmless_function(name) || self.catalog.functions.contains_key(name) {
+            return None;
+        }
+        let exists = rows
+            .iter()
+            .any(|rte| rte.columns.iter().any(|column| &*column.name == name));
+        exists.then(|| column_of(&rows, name))?
+    }
 }
 
 /// The rows that an expression names as such: `t`, `s.t`, `t.*`.
@@ -182,27 +205,15 @@ fn row_meant<'s>(node: Node<'_>, scope: &'s Scope<'_>) -> Option<Vec<&'s Rte>> {
     (!rows.is_empty()).then_some(rows)
 }
 
-/// `c(t)`: a column in a function's clothes. PostgreSQL tries this before functions.
-fn column_by_function(call: &FuncCall, scope: &Scope<'_>) -> Option<Col> {
-    let plain = call.args().len() == 1
+fn is_plain(call: &FuncCall) -> bool {
+    call.args().len() == 1
         && !call.agg_star
         && !call.agg_distinct
         && !call.agg_within_group
         && !call.func_variadic
         && call.over().is_none()
         && call.agg_order().is_empty()
-        && matches!(call.agg_filter(), Node::None);
-    if !plain {
-        return None;
-    }
-    let rows = row_meant(call.args().first()?, scope)?;
-    let names = strings(call.funcname())?;
-    let (None, name) = qualified(&names)? else {
-        return None;
-    };
-    rows.iter()
-        .any(|rte| rte.columns.iter().any(|column| &*column.name == name))
-        .then(|| column_of(&rows, name))?
+        && matches!(call.agg_filter(), Node::None)
 }
 
 fn parts(reference: &ColumnRef) -> Option<Vec<Part<'_>>> {

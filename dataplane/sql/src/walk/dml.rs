@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
         let sight = self.ctes.len();
         self.with(update.with_clause(), outer)?;
         let (relations, rte) = self.written(update.relation(), Action::PgUpdate)?;
-        let others = self.from_list(update.from_clause(), outer)?;
+        let others = self.list_of_from(update.from_clause(), outer)?;
         let scope = Scope {
             from: From::one(rte.clone()).and(&others),
             parent: outer,
@@ -207,7 +207,7 @@ impl<'a> Walk<'a> {
         let sight = self.ctes.len();
         self.with(delete.with_clause(), outer)?;
         let (relations, rte) = self.written(delete.relation(), Action::PgDelete)?;
-        let others = self.from_list(delete.using_clause(), outer)?;
+        let others = self.list_of_from(delete.using_clause(), outer)?;
         let scope = Scope {
             from: From::one(rte.clone()).and(&others),
             parent: outer,
@@ -242,7 +242,7 @@ impl<'a> Walk<'a> {
         self.writes = true;
         self.read_all(&relations);
         let rte = self.rte(range, &relations)?;
-        let source = self.from_item(merge.source_relation(), outer, &From::default())?;
+        let source = self.item_of_from(merge.source_relation(), outer, &From::default())?;
         // RETURNING * shows the source before the target.
         let scope = Scope {
             from: source.and(&From::one(rte.clone())),

@@ -14,21 +14,21 @@ use super::{Walk, Walked, name, qualified, strings};
 use crate::trust::{function_columns, returns_open_record};
 
 impl Walk<'_> {
-    pub(super) fn from_list(
+    pub(super) fn list_of_from(
         &mut self,
         items: &list::NodeList,
         outer: Option<&Scope<'_>>,
     ) -> Walked<From> {
         let mut from = From::default();
         for item in items {
-            let next = self.from_item(item, outer, &from)?;
+            let next = self.item_of_from(item, outer, &from)?;
             from = from.and(&next);
         }
         Ok(from)
     }
 
     /// One item; `left` is what LATERAL can see beside `outer`.
-    pub(super) fn from_item(
+    pub(super) fn item_of_from(
         &mut self,
         item: Node<'_>,
         outer: Option<&Scope<'_>>,
@@ -225,7 +225,7 @@ impl Walk<'_> {
         outer: Option<&Scope<'_>>,
         left: &From,
     ) -> Walked<From> {
-        let from = self.from_item(sample.relation(), outer, left)?;
+        let from = self.item_of_from(sample.relation(), outer, left)?;
         let scope = self.beside(outer, left)?;
         self.expressions(sample.args(), &scope)?;
         self.expression(sample.repeatable(), &scope)?;
@@ -314,10 +314,10 @@ impl Walk<'_> {
     }
 
     fn join(&mut self, join: &JoinExpr, outer: Option<&Scope<'_>>, left: &From) -> Walked<From> {
-        let l = self.from_item(join.larg(), outer, left)?;
+        let l = self.item_of_from(join.larg(), outer, left)?;
         self.count_columns(left.width() + l.width())?;
         let seen = left.clone().and(&l);
-        let r = self.from_item(join.rarg(), outer, &seen)?;
+        let r = self.item_of_from(join.rarg(), outer, &seen)?;
         let mut from = From {
             rtes: [l.rtes.clone(), r.rtes.clone()].concat(),
             star: Vec::new(),

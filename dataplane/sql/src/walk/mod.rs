@@ -216,7 +216,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The strings of a list of names, or `None` if something else is among them.
-fn strings<'n>(list: &'n pg_raw_parse::list::NodeList) -> Option<Vec<&'n str>> {
+fn strings(list: &pg_raw_parse::list::NodeList) -> Option<Vec<&str>> {
     list.iter().map(Node::as_str).collect()
 }
 

@@ -79,12 +79,12 @@ fn figure(node: Node<'_>, version: u32, depth: u16) -> Figured {
 
 /// The last name of a path; stars and subscripts have none.
 fn last(path: &list::NodeList) -> Figured {
-    let name = path.iter().filter_map(Node::as_str).last();
+    let name = path.into_iter().rev().find_map(Node::as_str);
     name.map_or(NONE, |name| (Some(name.to_owned()), 2))
 }
 
 fn type_name(name: Option<&TypeName>) -> Option<Figured> {
-    let last = name?.names().iter().filter_map(|part| part.sval()).last()?;
+    let last = name?.names().iter().rev().find_map(|part| part.sval())?;
     Some((Some(last.to_owned()), 1))
 }
 

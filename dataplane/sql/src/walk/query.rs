@@ -64,7 +64,7 @@ impl Walk<'_> {
     }
 
     fn simple(&mut self, select: &SelectStmt, outer: Option<&Scope<'_>>) -> Walked<Vec<Col>> {
-        let from = self.from_list(select.from_clause(), outer)?;
+        let from = self.list_of_from(select.from_clause(), outer)?;
         let scope = Scope {
             from,
             parent: outer,

@@ -148,7 +148,10 @@ const SYSTEM: &[&str] = &[
     "pg_file_settings",
 ];
 
-const VIEW_OF_CUSTOMERS: &[(u32, &[(i16, u32, i16)])] = &[
+/// (attnum of the view, its origin's OID and attnum)
+type Origins = &'static [(i16, u32, i16)];
+
+const VIEW_OF_CUSTOMERS: &[(u32, Origins)] = &[
     (
         1003,
         &[(1, 1001, 1), (2, 1001, 2), (3, 1001, 3), (4, 1001, 4)],
