@@ -1,0 +1,470 @@
+//! What `weir` can be asked.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+First steps:
+  weir login --url http://127.0.0.1:7400        asks for a token on standard input
+  weir account add dana --group dba             a person, who may approve what asks for dba
+  weir connection add prod-pg --kind postgres --address 192.0.2.7:5432 --default-role app
+  weir connection credential prod-pg --role app < password.txt
+  weir node add gw1                             prints the string by which the data plane joins
+  weir policy push ./policies -m 'first rules'
+  weir guard add app.service --observe
+
+Every day:
+  weir approvals list
+  weir approvals approve 4f1c… --reason 'ticket 812'
+  weir sessions list --who alice
+  weir doctor
+
+For the auditor, offline:
+  weir audit verify ./log --vkey \"$(cat log.vkey)\" --checkpoints stored.json
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 4 not ready.
+Configuration: WEIR_URL and WEIR_TOKEN, or ~/.config/weir/cli.toml, which login writes.";
+
+/// Guards who reaches which data: manage the control plane, decide approvals, verify the log.
+#[derive(Parser)]
+#[command(name = "weir", version, about, after_long_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// The control plane's address
+    #[arg(long, global = true)]
+    pub(crate) url: Option<String>,
+    /// How answers are printed
+    #[arg(long, short, global = true, value_enum, default_value = "table")]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Store a control plane's address and a token, read from standard input
+    Login,
+    /// Who the control plane takes me for
+    Whoami,
+    /// People and services
+    #[command(subcommand)]
+    Account(Account),
+    /// Names for local processes, and who answers for them
+    #[command(subcommand)]
+    Workload(Workload),
+    /// Guarded servers and their credentials
+    #[command(subcommand)]
+    Connection(Connection),
+    /// Whose connections are taken
+    #[command(subcommand)]
+    Guard(Guard),
+    /// Policies: test, publish, compare, go back
+    #[command(subcommand)]
+    Policy(Policy),
+    /// What waits for people
+    #[command(subcommand)]
+    Approvals(Approvals),
+    /// Who did what
+    #[command(subcommand)]
+    Sessions(Sessions),
+    /// End flows of an account, a workload, or one flow, until the lock is lifted
+    #[command(subcommand)]
+    Lock(Lock),
+    /// Register data planes
+    #[command(subcommand)]
+    Node(Node),
+    /// Data planes and how they stand
+    Nodes,
+    /// The audit log
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Is everything as it should be? Exit code 1 if not
+    Doctor,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Account {
+    /// Add a person or a service
+    #[command(
+        after_long_help = "Examples:\n  weir account add alice --group pii-readers\n  weir account add dana --group dba --role auditor\n  weir account add etl --service --owner dana"
+    )]
+    Add {
+        /// Lower-case letters, digits, . _ -
+        name: String,
+        /// A machine, not a person; needs --owner
+        #[arg(long, requires = "owner")]
+        service: bool,
+        /// The person who answers for a service
+        #[arg(long, requires = "service")]
+        owner: Option<String>,
+        /// The human behind it, where one human has several accounts
+        #[arg(long, conflicts_with = "service")]
+        person: Option<String>,
+        /// admin, policy-author, auditor, operator or viewer
+        #[arg(long = "role", value_parser = role)]
+        roles: Vec<weir_api::http::Role>,
+        /// Groups, as policies name them; approvers are groups too
+        #[arg(long = "group")]
+        groups: Vec<String>,
+    },
+    /// All accounts
+    List,
+    /// Set the groups of an account; none given takes all away
+    Groups { name: String, groups: Vec<String> },
+    /// Take everything from an account but its name
+    Disable { name: String },
+    /// Make a token; it is printed once
+    #[command(
+        after_long_help = "Examples:\n  weir account token alice --scope connect --expires 30d\n      For the password field of a Postgres client, or as bearer of MCP.\n  weir account token dana --scope api --expires 8h\n      For this program and the web pages."
+    )]
+    Token {
+        name: String,
+        /// api, read or connect
+        #[arg(long = "scope", required = true, value_parser = scope)]
+        scopes: Vec<weir_api::http::Scope>,
+        /// How long it lives: 8h, 30d
+        #[arg(long, default_value = "30d", value_parser = duration)]
+        expires: u64,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// Tokens of an account
+    Tokens { name: String },
+    /// End a token
+    Revoke { name: String, id: String },
+    /// Make a Postgres secret; it is printed once, and only its SCRAM verifier is kept
+    Secret { name: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Workload {
+    /// Name processes; every condition given must hold
+    #[command(
+        after_long_help = "Example:\n  weir workload add reports --cgroup /system.slice/reports.service --executable /usr/bin/python3.11 --owner dana"
+    )]
+    Add {
+        name: String,
+        /// Real user id
+        #[arg(long)]
+        uid: Option<u32>,
+        /// cgroup2 path, its own or an ancestor
+        #[arg(long)]
+        cgroup: Option<String>,
+        /// Path of the executable
+        #[arg(long)]
+        executable: Option<String>,
+        /// Groups, as policies name them
+        #[arg(long = "group")]
+        groups: Vec<String>,
+        /// The person who answers for it and never approves its requests
+        #[arg(long)]
+        owner: Option<String>,
+    },
+    /// All rules
+    List,
+    /// Remove a rule
+    Remove { name: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Connection {
+    /// Register a server, or change one
+    #[command(
+        after_long_help = "Examples:\n  weir connection add prod-pg --kind postgres --address 192.0.2.7:5432 --tls verify-full --server-name db.internal --ca ca.pem --env prod\n  weir connection add crm --kind mcp --address 192.0.2.9:8080"
+    )]
+    Add(Box<ConnectionAdd>),
+    /// Give Weir the credential of a server; the secret is read from standard input
+    Credential {
+        name: String,
+        /// Postgres role; none for MCP, whose secret is a bearer token
+        #[arg(long, default_value = "")]
+        role: String,
+        /// The least-privilege role that reads the catalogue
+        #[arg(long)]
+        catalogue: bool,
+    },
+    /// All servers
+    List,
+    /// Remove a server and its credentials
+    Remove { name: String },
+    /// Can its addresses be reached from here, and do they offer TLS?
+    Check { name: String },
+}
+
+#[derive(Args)]
+pub(crate) struct ConnectionAdd {
+    /// What policies call it
+    pub(crate) name: String,
+    /// postgres or mcp
+    #[arg(long, value_parser = kind)]
+    pub(crate) kind: weir_api::http::Kind,
+    /// Where it is, address and port; may be given more than once
+    #[arg(long = "address", required = true)]
+    pub(crate) addresses: Vec<String>,
+    /// disable, prefer, require or verify-full
+    #[arg(long, default_value = "prefer", value_parser = tls)]
+    pub(crate) tls: weir_api::http::Tls,
+    /// File with the certificates that may vouch for it, PEM
+    #[arg(long)]
+    pub(crate) ca: Option<PathBuf>,
+    /// The name its certificate must carry
+    #[arg(long)]
+    pub(crate) server_name: Option<String>,
+    /// What policies know its surroundings by
+    #[arg(long, default_value = "")]
+    pub(crate) env: String,
+    /// IANA zone in which its hours are counted
+    #[arg(long, default_value = "UTC")]
+    pub(crate) zone: String,
+    /// Mask columns without a label, and how: redact, null, hash, keep_last:4 …
+    #[arg(long)]
+    pub(crate) mask_unlabelled: Option<String>,
+    /// The database for catalogue reads where a session names none
+    #[arg(long, default_value = "")]
+    pub(crate) database: String,
+    /// Also listen here for it
+    #[arg(long = "listen")]
+    pub(crate) listen: Vec<String>,
+    /// Refuse clients that offer no TLS
+    #[arg(long)]
+    pub(crate) client_tls_required: bool,
+    /// The role for sessions whose start-up user has no credential of its own
+    #[arg(long)]
+    pub(crate) default_role: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Guard {
+    /// Guard a systemd unit, a cgroup (/path), or all
+    #[command(
+        after_long_help = "Examples:\n  weir guard add app.service --observe    record what would be refused, refuse nothing\n  weir guard add /user.slice\n  weir guard add all"
+    )]
+    Add {
+        target: String,
+        /// Only record
+        #[arg(long)]
+        observe: bool,
+    },
+    /// All guards
+    List,
+    /// Remove a guard
+    Remove { target: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Policy {
+    /// Check a directory, run its tests, publish it
+    Push {
+        directory: PathBuf,
+        /// What changed
+        #[arg(long, short)]
+        message: String,
+        /// The version that you started from; refused if another is active by now
+        #[arg(long)]
+        parent: Option<u64>,
+    },
+    /// Compare a directory with the active version, or two versions
+    #[command(after_long_help = "Examples:\n  weir policy diff ./policies\n  weir policy diff 3 5")]
+    Diff {
+        /// A directory, or the older version's number
+        from: String,
+        /// The newer version's number
+        to: Option<u64>,
+    },
+    /// Published versions
+    Log,
+    /// Publish an earlier version again
+    Rollback {
+        number: u64,
+        /// Why
+        #[arg(long, short, default_value = "")]
+        message: String,
+    },
+    /// Check a directory and run its tests, offline
+    Test { directory: PathBuf },
+    /// Print the active version, or another
+    Show { number: Option<u64> },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Approvals {
+    /// What waits; with --all what was decided too
+    List {
+        #[arg(long)]
+        all: bool,
+    },
+    /// One request
+    Show { id: String },
+    /// Say yes
+    Approve {
+        id: String,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Say no; whoever asked is told the reason
+    Deny {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Sessions {
+    /// Sessions, the latest first
+    List {
+        /// Only of this account or workload
+        #[arg(long, default_value = "")]
+        who: String,
+        /// Only on this connection
+        #[arg(long, default_value = "")]
+        connection: String,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// One session's records
+    Show { id: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Lock {
+    /// End flows now and refuse new ones
+    Add {
+        #[command(flatten)]
+        target: LockTarget,
+        #[arg(long)]
+        reason: String,
+    },
+    /// All locks
+    List,
+    /// Lift a lock
+    Remove { id: String },
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct LockTarget {
+    /// All flows of an account
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// All flows of a workload
+    #[arg(long)]
+    pub(crate) workload: Option<String>,
+    /// One flow, as sessions name it
+    #[arg(long)]
+    pub(crate) flow: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Node {
+    /// Register a data plane and print the string by which it joins, once
+    Add {
+        name: String,
+        /// Connections that it serves; all if none is given
+        #[arg(long = "serves")]
+        serves: Vec<String>,
+    },
+    /// Forget a data plane; what it shipped stays
+    Remove { name: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Audit {
+    /// Verify a log from its files alone, offline
+    #[command(
+        after_long_help = "Whoever owns a node can sign its log again. So give --checkpoints: what the control plane\nstored (weir audit checkpoints NODE), and --vkey from the same source.\n\nExample:\n  weir audit checkpoints gw1 > stored.json\n  weir audit verify /var/lib/weir/ledger --checkpoints stored.json"
+    )]
+    Verify {
+        /// The ledger's directory, or that of the log itself
+        directory: PathBuf,
+        /// The log's verification key, or a file that holds it; the ledger's own if absent
+        #[arg(long)]
+        vkey: Option<String>,
+        /// Stored checkpoints: a JSON array of signed notes, or a directory of them
+        #[arg(long)]
+        checkpoints: Option<PathBuf>,
+    },
+    /// Print the checkpoints of a node that the control plane stored, as JSON
+    Checkpoints { node: String },
+    /// The control plane's own log: who changed what
+    Log {
+        /// Only entries after this number
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+    },
+    /// What a person should look at
+    Alerts,
+}
+
+fn word<T: serde::de::DeserializeOwned>(text: &str, known: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|_| format!("known are {known}"))
+}
+
+fn role(text: &str) -> Result<weir_api::http::Role, String> {
+    word(text, "admin, policy-author, auditor, operator, viewer")
+}
+
+fn scope(text: &str) -> Result<weir_api::http::Scope, String> {
+    word(text, "api, read, connect")
+}
+
+fn kind(text: &str) -> Result<weir_api::http::Kind, String> {
+    word(text, "postgres, mcp")
+}
+
+fn tls(text: &str) -> Result<weir_api::http::Tls, String> {
+    word(text, "disable, prefer, require, verify-full")
+}
+
+/// Seconds of `90s`, `15m`, `8h`, `30d`.
+fn duration(text: &str) -> Result<u64, String> {
+    let wrong = || "give a number and a unit: 90s, 15m, 8h, 30d".to_owned();
+    let (number, unit) = text
+        .split_at_checked(text.len().saturating_sub(1))
+        .ok_or_else(wrong)?;
+    let scale: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(scale))
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(
+            [duration("90s"), duration("8h"), duration("30d")],
+            [Ok(90), Ok(28_800), Ok(2_592_000)]
+        );
+        for wrong in ["", "d", "5", "-1d", "1w", "99999999999999999999d", "é"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}
