@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
 };
 
 /// What stays reachable.
@@ -49,7 +50,9 @@ fn landlock(reach: &Reach) -> Result<()> {
     }
     match ruleset.restrict_self()?.ruleset {
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
-        RulesetStatus::NotEnforced => bail!("the kernel does not enforce it; it needs CONFIG_SECURITY_LANDLOCK and landlock in lsm="),
+        RulesetStatus::NotEnforced => bail!(
+            "the kernel does not enforce it; it needs CONFIG_SECURITY_LANDLOCK and landlock in lsm="
+        ),
     }
 }
 
@@ -115,12 +118,22 @@ const NEVER: &[libc::c_long] = &[
 const BPF_MAP_LOOKUP_ELEM: u64 = 1;
 
 fn seccomp() -> Result<()> {
-    let mut rules: std::collections::BTreeMap<_, _> = NEVER.iter().map(|call| (*call, Vec::new())).collect();
-    let other_command =
-        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, BPF_MAP_LOOKUP_ELEM)?;
+    let mut rules: std::collections::BTreeMap<_, _> =
+        NEVER.iter().map(|call| (*call, Vec::new())).collect();
+    let other_command = SeccompCondition::new(
+        0,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Ne,
+        BPF_MAP_LOOKUP_ELEM,
+    )?;
     rules.insert(libc::SYS_bpf, vec![SeccompRule::new(vec![other_command])?]);
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, std::env::consts::ARCH.try_into()?)?;
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        refused,
+        std::env::consts::ARCH.try_into()?,
+    )?;
     let program: BpfProgram = filter.try_into()?;
     seccompiler::apply_filter_all_threads(&program)?;
     Ok(())

@@ -3,8 +3,11 @@
 //! What it never does: hold a capability, open a file or an address that its configuration or the
 //! kernel's facts did not name, or let bytes pass that a flow did not release.
 //!
-//! Start with [`relay`], the loop; [`tls`] and [`stages`] are its helpers.
+//! Start with [`relay`], the loop; [`control`] does what is slow beside it, [`tls`] and [`stages`]
+//! are their helpers, [`confine`] is what the process does before all else.
 
+pub mod confine;
+pub mod control;
 pub mod relay;
 pub mod stages;
 pub mod tls;

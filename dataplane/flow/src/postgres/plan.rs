@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use weir_facts::{Access, Action, ConnectionName, Denial, Group, HoldTerms, Now, Principal, Reveal, Verdict};
+use weir_facts::{Access, Action, ConnectionName, Denial, Group, HoldTerms, Now, Principal, Resource, Reveal, Verdict};
 use weir_policy::{JudgeContext, Judgement, Reads};
 use weir_sql::{Catalog, CopyDirection, Limits, Refusal, Sensitive, SessionFacts, Statement, StatementKind, Unlabelled};
 
@@ -129,7 +129,10 @@ fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> J
             role: question.role,
             arguments: None,
         };
-        question.world.snapshot.judge(question.principal, question.connection, &step.accesses, &context)
+        // What touches nothing needs no more than being here.
+        let here = [Access { action: Action::PgConnect, resource: Resource::Connection }];
+        let accesses = if step.accesses.is_empty() { &here[..] } else { &step.accesses };
+        question.world.snapshot.judge(question.principal, question.connection, accesses, &context)
     };
     Judgement::all(steps.iter().map(one))
 }
@@ -142,6 +145,16 @@ fn shape(step: &Statement) -> Option<Denial> {
         Reveal::Clear | Reveal::Mask(..) => None,
     }) {
         return Some(denial);
+    }
+    // What EXECUTE names is looked up when it runs; inside EXPLAIN nobody would look.
+    if let StatementKind::Explain { inner, .. } = &step.kind
+        && matches!(inner.kind, StatementKind::Execute { .. })
+    {
+        return Some(Denial {
+            outside: "EXPLAIN EXECUTE is refused; EXPLAIN the statement itself".into(),
+            inside: "EXPLAIN EXECUTE".into(),
+            policies: Vec::new(),
+        });
     }
     let copies = matches!(step.kind, StatementKind::Copy { direction: CopyDirection::ToClient });
     (step.sensitive && copies).then(|| Denial {

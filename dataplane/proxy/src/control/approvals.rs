@@ -33,20 +33,34 @@ impl Approvals {
     /// A flow asks. The message goes to the control plane.
     pub fn request(&mut self, place: Place, request: ApprovalRequest) -> v1::FromDataPlane {
         let message = request_message(&request);
-        self.waiting.insert(request.id, Waiting { place, request, approval: None });
+        self.waiting.insert(
+            request.id,
+            Waiting {
+                place,
+                request,
+                approval: None,
+            },
+        );
         message
     }
 
     /// Every request that waits, to be sent again on a new stream.
     pub fn again(&self) -> Vec<v1::FromDataPlane> {
-        self.waiting.values().map(|waiting| request_message(&waiting.request)).collect()
+        self.waiting
+            .values()
+            .map(|waiting| request_message(&waiting.request))
+            .collect()
     }
 
     /// The flow no longer wants it. `id` is the flow's own.
     pub fn withdraw(&mut self, id: ApprovalId) -> Option<v1::FromDataPlane> {
         let approval = self.waiting.remove(&id)?.approval.unwrap_or(id);
-        let message = v1::ApprovalWithdraw { id: approval.to_string() };
-        Some(from(v1::from_data_plane::Message::ApprovalWithdraw(message)))
+        let message = v1::ApprovalWithdraw {
+            id: approval.to_string(),
+        };
+        Some(from(v1::from_data_plane::Message::ApprovalWithdraw(
+            message,
+        )))
     }
 
     /// The control plane stored a request, or knew it already.
@@ -54,8 +68,17 @@ impl Approvals {
         let requested = ApprovalId::parse(&opened.requested)?;
         if !opened.error.is_empty() {
             let waiting = self.waiting.remove(&requested)?;
-            let decision = Decision::Denied { reason: opened.error.as_str().into() };
-            return Some((waiting.place, Event::Approval { request: requested, approval: requested, decision }));
+            let decision = Decision::Denied {
+                reason: opened.error.as_str().into(),
+            };
+            return Some((
+                waiting.place,
+                Event::Approval {
+                    request: requested,
+                    approval: requested,
+                    decision,
+                },
+            ));
         }
         self.waiting.get_mut(&requested)?.approval = ApprovalId::parse(&opened.id);
         None
@@ -63,18 +86,34 @@ impl Approvals {
 
     /// People decided, or time did. One decision may answer several flows that ask the same.
     pub fn decided(&mut self, decided: &v1::ApprovalDecision) -> Vec<Notice> {
-        let Some(approval) = ApprovalId::parse(&decided.id) else { return Vec::new() };
-        let Some(decision) = decision(decided) else { return Vec::new() };
-        let about = |waiting: &Waiting, id: ApprovalId| {
-            waiting.approval.unwrap_or(id) == approval && waiting.request.digest.0.as_slice() == decided.digest
+        let Some(approval) = ApprovalId::parse(&decided.id) else {
+            return Vec::new();
         };
-        let requests: Vec<_> =
-            self.waiting.iter().filter(|(id, waiting)| about(waiting, **id)).map(|(id, _)| *id).collect();
+        let Some(decision) = decision(decided) else {
+            return Vec::new();
+        };
+        let about = |waiting: &Waiting, id: ApprovalId| {
+            waiting.approval.unwrap_or(id) == approval
+                && waiting.request.digest.0.as_slice() == decided.digest
+        };
+        let requests: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|(id, waiting)| about(waiting, **id))
+            .map(|(id, _)| *id)
+            .collect();
         let mut notices = Vec::with_capacity(requests.len());
         for request in requests {
             if let Some(waiting) = self.waiting.remove(&request) {
                 let decision = decision.clone();
-                notices.push((waiting.place, Event::Approval { request, approval, decision }));
+                notices.push((
+                    waiting.place,
+                    Event::Approval {
+                        request,
+                        approval,
+                        decision,
+                    },
+                ));
             }
         }
         notices
@@ -83,7 +122,10 @@ impl Approvals {
     /// A flow spends an approval.
     pub fn redeem(&mut self, place: Place, id: ApprovalId, digest: Digest) -> v1::FromDataPlane {
         self.redeeming.insert(id, (place, digest));
-        let message = v1::ApprovalRedeem { id: id.to_string(), digest: digest.0.to_vec() };
+        let message = v1::ApprovalRedeem {
+            id: id.to_string(),
+            digest: digest.0.to_vec(),
+        };
         from(v1::from_data_plane::Message::ApprovalRedeem(message))
     }
 
@@ -91,38 +133,69 @@ impl Approvals {
     pub fn redeemed(&mut self, result: &v1::RedeemResult) -> Option<Notice> {
         let id = ApprovalId::parse(&result.id)?;
         let (place, _) = self.redeeming.remove(&id)?;
-        Some((place, Event::Redeemed { id, granted: result.ok }))
+        Some((
+            place,
+            Event::Redeemed {
+                id,
+                granted: result.ok,
+            },
+        ))
     }
 
     /// The stream broke. Whether a redeem in flight won cannot be known, so it did not;
     /// requests wait for the next stream.
     pub fn disconnected(&mut self) -> Vec<Notice> {
         let lost = std::mem::take(&mut self.redeeming);
-        lost.into_iter().map(|(id, (place, _))| (place, Event::Redeemed { id, granted: false })).collect()
+        lost.into_iter()
+            .map(|(id, (place, _))| (place, Event::Redeemed { id, granted: false }))
+            .collect()
     }
 
     /// Tells a flow that nobody can be asked.
     pub fn unavailable(place: Place, request: ApprovalId) -> Notice {
-        (place, Event::Approval { request, approval: request, decision: Decision::Unavailable })
+        (
+            place,
+            Event::Approval {
+                request,
+                approval: request,
+                decision: Decision::Unavailable,
+            },
+        )
     }
 
     /// A flow is over: nobody waits there any more.
     pub fn forget(&mut self, place: Place) -> Vec<v1::FromDataPlane> {
         self.redeeming.retain(|_, (waiting, _)| *waiting != place);
-        let gone: Vec<_> =
-            self.waiting.iter().filter(|(_, waiting)| waiting.place == place).map(|(id, _)| *id).collect();
-        gone.into_iter().filter_map(|id| self.withdraw(id)).collect()
+        let gone: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.place == place)
+            .map(|(id, _)| *id)
+            .collect();
+        gone.into_iter()
+            .filter_map(|id| self.withdraw(id))
+            .collect()
     }
 }
 
 fn decision(decided: &v1::ApprovalDecision) -> Option<Decision> {
     match decided.state() {
         v1::ApprovalState::Approved => Some(Decision::Approved {
-            approvers: decided.approvers.iter().map(|name| Arc::from(name.as_str())).collect(),
-            groups: decided.groups.iter().map(|name| Group(name.as_str().into())).collect(),
+            approvers: decided
+                .approvers
+                .iter()
+                .map(|name| Arc::from(name.as_str()))
+                .collect(),
+            groups: decided
+                .groups
+                .iter()
+                .map(|name| Group(name.as_str().into()))
+                .collect(),
         }),
         v1::ApprovalState::Denied | v1::ApprovalState::Withdrawn | v1::ApprovalState::Spent => {
-            Some(Decision::Denied { reason: decided.reason.as_str().into() })
+            Some(Decision::Denied {
+                reason: decided.reason.as_str().into(),
+            })
         }
         v1::ApprovalState::Expired => Some(Decision::Expired),
         v1::ApprovalState::Pending | v1::ApprovalState::Unspecified => None,
@@ -130,8 +203,22 @@ fn decision(decided: &v1::ApprovalDecision) -> Option<Decision> {
 }
 
 fn request_message(request: &ApprovalRequest) -> v1::FromDataPlane {
-    let ApprovalRequest { id, digest, flow, connection, principal, source, operation, accesses, terms } = request;
-    let owner = principal.workload.as_ref().and_then(|workload| workload.owner.as_deref()).unwrap_or_default();
+    let ApprovalRequest {
+        id,
+        digest,
+        flow,
+        connection,
+        principal,
+        source,
+        operation,
+        accesses,
+        terms,
+    } = request;
+    let owner = principal
+        .workload
+        .as_ref()
+        .and_then(|workload| workload.owner.as_deref())
+        .unwrap_or_default();
     let message = v1::ApprovalRequest {
         id: id.to_string(),
         digest: digest.0.to_vec(),
@@ -139,11 +226,18 @@ fn request_message(request: &ApprovalRequest) -> v1::FromDataPlane {
         owner: owner.to_owned(),
         connection: connection.to_string(),
         operation: operation.clone(),
-        accesses: accesses.iter().map(|access| access_message(access, connection)).collect(),
+        accesses: accesses
+            .iter()
+            .map(|access| access_message(access, connection))
+            .collect(),
         approvers: terms.approvers.iter().map(ToString::to_string).collect(),
         quorum: u32::from(terms.quorum),
         reason: terms.reason.to_string(),
-        policies: terms.policies.iter().map(|policy| policy.0.to_string()).collect(),
+        policies: terms
+            .policies
+            .iter()
+            .map(|policy| policy.0.to_string())
+            .collect(),
         expires_s: terms.expires_s,
         flow: flow.0,
         source: source.to_string(),
@@ -152,7 +246,10 @@ fn request_message(request: &ApprovalRequest) -> v1::FromDataPlane {
 }
 
 fn access_message(access: &weir_facts::Access, connection: &ConnectionName) -> v1::Access {
-    v1::Access { action: access.action.as_str().to_owned(), resource: access.resource_id(connection) }
+    v1::Access {
+        action: access.action.as_str().to_owned(),
+        resource: access.resource_id(connection),
+    }
 }
 
 fn principal_message(principal: &Principal) -> v1::Principal {
@@ -171,11 +268,17 @@ fn principal_message(principal: &Principal) -> v1::Principal {
             is_service: identity.is_service,
             groups: identity.groups.iter().map(ToString::to_string).collect(),
         }),
-        agent: principal.agent.as_ref().map(|agent| agent.name.to_string()).unwrap_or_default(),
+        agent: principal
+            .agent
+            .as_ref()
+            .map(|agent| agent.name.to_string())
+            .unwrap_or_default(),
     }
 }
 
 /// Wraps a message for the stream.
 pub const fn from(message: v1::from_data_plane::Message) -> v1::FromDataPlane {
-    v1::FromDataPlane { message: Some(message) }
+    v1::FromDataPlane {
+        message: Some(message),
+    }
 }

@@ -6,13 +6,11 @@ use std::collections::HashMap;
 use weir_facts::FlowId;
 use weir_flow::CancelKey;
 
-use super::workers::WorkerIndex;
-
 /// Where a flow lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The worker that owns it.
-    pub worker: WorkerIndex,
+    pub worker: u16,
     /// The flow.
     pub flow: FlowId,
 }

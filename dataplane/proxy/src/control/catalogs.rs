@@ -42,7 +42,10 @@ struct Database {
 impl Catalogs {
     /// No catalogue yet.
     pub fn new(tls: ServerTls) -> Rc<Self> {
-        Rc::new(Self { databases: Mutex::new(HashMap::new()), tls })
+        Rc::new(Self {
+            databases: Mutex::new(HashMap::new()),
+            tls,
+        })
     }
 
     /// The catalogue of a database, read now unless one is at hand whose epoch is not `stale`.
@@ -74,12 +77,22 @@ impl Catalogs {
     async fn entry(&self, connection: &Arc<Connection>, database: &Arc<str>) -> Rc<Database> {
         let key = (connection.name.clone(), database.clone());
         let mut databases = self.databases.lock().await;
-        let fresh = || Rc::new(Database { session: Mutex::new(None), cell: Mutex::new(None) });
+        let fresh = || {
+            Rc::new(Database {
+                session: Mutex::new(None),
+                cell: Mutex::new(None),
+            })
+        };
         databases.entry(key).or_insert_with(fresh).clone()
     }
 
     /// Reads everything again, over the session at hand or a new one.
-    async fn read(&self, entry: &Database, connection: &Connection, database: &str) -> Result<Catalog> {
+    async fn read(
+        &self,
+        entry: &Database,
+        connection: &Connection,
+        database: &str,
+    ) -> Result<Catalog> {
         let mut session = entry.session.lock().await;
         if session.as_ref().is_none_or(Client::is_closed) {
             *session = Some(self.connect(connection, database).await?);
@@ -93,7 +106,10 @@ impl Catalogs {
             }
             Err(_) => {
                 *session = None;
-                Err(anyhow!("the catalogue of {database} did not answer within {} s", QUERY_TIMEOUT.as_secs()))
+                Err(anyhow!(
+                    "the catalogue of {database} did not answer within {} s",
+                    QUERY_TIMEOUT.as_secs()
+                ))
             }
         }
     }
@@ -102,9 +118,13 @@ impl Catalogs {
         let Target::Postgres(target) = &connection.target else {
             return Err(anyhow!("{} is not a Postgres server", connection.name));
         };
-        let credential =
-            target.catalog_credential().with_context(|| format!("{} has no credential", connection.name))?;
-        let address = connection.addresses.first().with_context(|| format!("{} has no address", connection.name))?;
+        let credential = target
+            .catalog_credential()
+            .with_context(|| format!("{} has no credential", connection.name))?;
+        let address = connection
+            .addresses
+            .first()
+            .with_context(|| format!("{} has no address", connection.name))?;
         let mut config = Config::new();
         config
             .host(address.ip().to_string())
@@ -122,11 +142,10 @@ impl Catalogs {
     fn poll(self: &Rc<Self>, entry: Rc<Database>, connection: Arc<Connection>, database: Arc<str>) {
         let catalogs = self.clone();
         tokio::task::spawn_local(async move {
-            let mut seen = None;
             loop {
                 tokio::time::sleep(POLL).await;
-                let now = catalogs.fingerprint(&entry).await;
-                if now.is_some() && now == seen {
+                let known = entry.cell.lock().await.as_ref().map(|cell| cell.epoch());
+                if known.is_some() && catalogs.epoch(&entry).await == known {
                     continue;
                 }
                 match catalogs.read(&entry, &connection, &database).await {
@@ -134,39 +153,70 @@ impl Catalogs {
                         if let Some(cell) = &*entry.cell.lock().await {
                             cell.store(Arc::new(catalog));
                         }
-                        seen = now;
                     }
-                    Err(error) => tracing::warn!(connection = %connection.name, %database, %error, "catalogue not read"),
+                    Err(error) => {
+                        tracing::warn!(connection = %connection.name, %database, %error, "catalogue not read")
+                    }
                 }
             }
         });
     }
 
-    async fn fingerprint(&self, entry: &Database) -> Option<String> {
+    /// The epoch as the server has it now; `None` if it cannot be asked.
+    async fn epoch(&self, entry: &Database) -> Option<Epoch> {
         let session = entry.session.lock().await;
         let client = session.as_ref()?;
-        let answer = tokio::time::timeout(QUERY_TIMEOUT, client.simple_query(Catalog::EPOCH_QUERY)).await.ok()?.ok()?;
-        answer.into_iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        })
+        let answer = tokio::time::timeout(QUERY_TIMEOUT, fingerprint(client))
+            .await
+            .ok()?
+            .ok()?;
+        Some(Epoch::of(&answer))
     }
 }
 
 async fn read_all(client: &Client) -> Result<Catalog> {
+    client
+        .simple_query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await
+        .context("catalogue transaction")?;
+    let epoch = fingerprint(client).await?;
     let mut tables = Vec::with_capacity(Catalog::QUERIES.len());
     for (name, query) in Catalog::QUERIES {
-        let answer = client.simple_query(query).await.with_context(|| format!("catalogue query {name}"))?;
+        let answer = client
+            .simple_query(query)
+            .await
+            .with_context(|| format!("catalogue query {name}"))?;
         tables.push(rows(&answer));
     }
-    Ok(Catalog::from_rows(&tables)?)
+    client
+        .simple_query("COMMIT")
+        .await
+        .context("catalogue transaction")?;
+    Ok(Catalog::from_rows(Epoch::of(&epoch), &tables)?)
+}
+
+async fn fingerprint(client: &Client) -> Result<String> {
+    let answer = client
+        .simple_query(Catalog::EPOCH_QUERY)
+        .await
+        .context("catalogue epoch")?;
+    rows(&answer)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .next()
+        .context("the catalogue has no epoch")
 }
 
 fn rows(answer: &[SimpleQueryMessage]) -> Vec<Vec<Option<String>>> {
     answer
         .iter()
         .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect()),
+            SimpleQueryMessage::Row(row) => Some(
+                (0..row.len())
+                    .map(|i| row.get(i).map(str::to_owned))
+                    .collect(),
+            ),
             _ => None,
         })
         .collect()

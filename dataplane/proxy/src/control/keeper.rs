@@ -21,7 +21,9 @@ pub struct Keeper {
 impl Keeper {
     /// Keeps it in this folder, which exists.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self {
+            folder: folder.to_owned(),
+        }
     }
 
     /// What was kept, if anything was. Its signature is checked by the caller, as on arrival.
@@ -33,9 +35,13 @@ impl Keeper {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
         };
-        Update::decode(bytes.as_slice()).map(Some).with_context(|| format!("{} is not an update", path.display()))
+        Update::decode(bytes.as_slice())
+            .map(Some)
+            .with_context(|| format!("{} is not an update", path.display()))
     }
 
     /// Replaces what is kept, durably, before the world is put in force. It holds credentials: mode 0600.
@@ -43,7 +49,10 @@ impl Keeper {
     /// # Errors
     /// The system call that failed; the old world is still kept.
     pub fn store(&self, update: &Update) -> Result<()> {
-        let (path, fresh) = (self.folder.join(FILE), self.folder.join(format!("{FILE}.new")));
+        let (path, fresh) = (
+            self.folder.join(FILE),
+            self.folder.join(format!("{FILE}.new")),
+        );
         let _ = fs::remove_file(&fresh);
         let mut file = OpenOptions::new()
             .write(true)
@@ -53,7 +62,10 @@ impl Keeper {
             .with_context(|| format!("cannot create {}", fresh.display()))?;
         file.write_all(&update.encode_to_vec()).context("write")?;
         file.sync_all().context("fsync")?;
-        fs::rename(&fresh, &path).with_context(|| format!("cannot rename to {}", path.display()))?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).context("fsync of the folder")
+        fs::rename(&fresh, &path)
+            .with_context(|| format!("cannot rename to {}", path.display()))?;
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .context("fsync of the folder")
     }
 }

@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Config};
 use tokio_rustls::TlsConnector;
 use weir_flow::{Connection, TlsMode};
 
-use crate::tls::client_config;
+use crate::tls::{Connector, Speaks, Verify};
 
 /// Opens sessions with the encryption that each connection asks for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,9 +33,31 @@ impl ServerTls {
             TlsMode::Prefer => SslMode::Prefer,
             TlsMode::Require | TlsMode::VerifyFull => SslMode::Require,
         });
-        let maker = Maker { config: client_config(&connection.tls)?, name: connection.tls.server_name.clone() };
-        let (client, session) =
-            config.connect(maker).await.with_context(|| format!("cannot open {}", connection.name))?;
+        let address = connection
+            .addresses
+            .first()
+            .with_context(|| format!("{} has no address", connection.name))?;
+        let name = connection
+            .tls
+            .server_name
+            .as_deref()
+            .map_or_else(|| address.ip().to_string(), str::to_owned);
+        let connector = Connector::new(&name, &connection.tls.ca_pem, Speaks::Postgres)?;
+        let verify = match connection.tls.mode {
+            TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => Verify::Nothing,
+            TlsMode::VerifyFull => Verify::Full,
+        };
+        let tls = connector
+            .config(verify)
+            .context("verify-full needs the certificates to trust")?;
+        let maker = Maker {
+            config: tls,
+            name: connector.name(),
+        };
+        let (client, session) = config
+            .connect(maker)
+            .await
+            .with_context(|| format!("cannot open {}", connection.name))?;
         let name = connection.name.clone();
         tokio::task::spawn_local(async move {
             if let Err(error) = session.await {
@@ -49,17 +71,19 @@ impl ServerTls {
 #[derive(Clone)]
 struct Maker {
     config: Arc<rustls::ClientConfig>,
-    name: Option<Arc<str>>,
+    name: ServerName<'static>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> MakeTlsConnect<S> for Maker {
     type Stream = Encrypted<S>;
     type TlsConnect = Connect;
-    type Error = rustls::pki_types::InvalidDnsNameError;
+    type Error = io::Error;
 
-    fn make_tls_connect(&mut self, host: &str) -> Result<Connect, Self::Error> {
-        let name = ServerName::try_from(self.name.as_deref().unwrap_or(host).to_owned())?;
-        Ok(Connect { connector: TlsConnector::from(self.config.clone()), name })
+    fn make_tls_connect(&mut self, _host: &str) -> io::Result<Connect> {
+        Ok(Connect {
+            connector: TlsConnector::from(self.config.clone()),
+            name: self.name.clone(),
+        })
     }
 }
 
@@ -74,7 +98,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> TlsConnect<S> for Connect {
     type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>>>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { self.connector.connect(self.name, stream).await.map(Encrypted) })
+        Box::pin(async move {
+            self.connector
+                .connect(self.name, stream)
+                .await
+                .map(Encrypted)
+        })
     }
 }
 
@@ -88,13 +117,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().0).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().0).poll_write(cx, buf)
     }
 

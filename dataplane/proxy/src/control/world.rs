@@ -8,8 +8,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use weir_api::v1;
 use weir_facts::{ConnectionName, Digest, Group, Identity};
 use weir_flow::{
-    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, McpTarget, PostgresTarget, Settings,
-    Stale, Target, Tls, TlsMode, Token, WorkloadRule, World,
+    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, McpTarget,
+    PostgresTarget, Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
@@ -29,16 +29,25 @@ pub struct Envelope {
     pub not_after: u64,
 }
 
-/// Compiles a world, or says what is wrong with it.
+/// Compiles a world, or says what is wrong with it. `mock_key` makes the challenges of unknown users.
 ///
 /// # Errors
 /// The first thing in it that cannot be put in force, in words for the operator.
-pub fn compile(envelope: Envelope, world: v1::World) -> Result<World> {
-    let files: Vec<_> = world.bundle.into_iter().map(|file| (file.path, file.content)).collect();
+pub fn compile(envelope: Envelope, mock_key: [u8; 32], world: v1::World) -> Result<World> {
+    let files: Vec<_> = world
+        .bundle
+        .into_iter()
+        .map(|file| (file.path, file.content))
+        .collect();
     let bundle = Bundle::parse(&files).context("policy bundle")?;
-    let facts = world.connections.iter().map(connection_facts).collect::<Result<Vec<_>>>()?;
+    let id: Arc<str> = bundle.id().to_string().into();
+    let facts = world
+        .connections
+        .iter()
+        .map(connection_facts)
+        .collect::<Result<Vec<_>>>()?;
     let directory = directory(&world.accounts, &world.workload_rules);
-    let snapshot = Snapshot::compile(Arc::new(bundle), &facts, &directory);
+    let snapshot = Snapshot::compile(Arc::new(bundle), &facts, directory);
     let mut credentials = credentials(world.credentials)?;
     let connections = world
         .connections
@@ -56,7 +65,13 @@ pub fn compile(envelope: Envelope, world: v1::World) -> Result<World> {
         connections: Connections::new(connections),
         accounts,
         tokens,
-        workloads: world.workload_rules.into_iter().map(workload_rule).collect::<Result<_>>()?,
+        workloads: world
+            .workload_rules
+            .into_iter()
+            .map(workload_rule)
+            .collect::<Result<_>>()?,
+        mock_key,
+        bundle: id,
         clock: ClockTrust::Trusted,
         settings: settings(envelope, world.settings)?,
     })
@@ -64,7 +79,9 @@ pub fn compile(envelope: Envelope, world: v1::World) -> Result<World> {
 
 fn settings(envelope: Envelope, settings: Option<v1::Settings>) -> Result<Settings> {
     let settings = settings.unwrap_or_default();
-    let or = |value: u32, default: u32| u64::from(if value == 0 { default } else { value }) * 1_000_000_000;
+    let or = |value: u32, default: u32| {
+        u64::from(if value == 0 { default } else { value }) * 1_000_000_000
+    };
     Ok(Settings {
         durability: Durability::SyncedExceptPlainReads,
         attribution: Attribution::ApplicationName,
@@ -86,12 +103,20 @@ fn connection_facts(connection: &v1::Connection) -> Result<ConnectionFacts> {
         v1::ConnectionKind::Unspecified => bail!("connection {}: it has no kind", connection.name),
     };
     let zone = (!connection.zone.is_empty()).then_some(connection.zone.as_str());
-    Ok(ConnectionFacts::new(ConnectionName::new(&connection.name), kind, &connection.env, zone)?)
+    Ok(ConnectionFacts::new(
+        ConnectionName::new(&connection.name),
+        kind,
+        &connection.env,
+        zone,
+    )?)
 }
 
 fn connection(connection: v1::Connection, credentials: Vec<v1::Credential>) -> Result<Connection> {
-    let key: [u8; 32] =
-        connection.mask_key.as_slice().try_into().map_err(|_| anyhow!("its mask key is not 32 bytes long"))?;
+    let key: [u8; 32] = connection
+        .mask_key
+        .as_slice()
+        .try_into()
+        .map_err(|_| anyhow!("its mask key is not 32 bytes long"))?;
     let kind = connection.kind();
     let tls = match connection.tls() {
         v1::TlsMode::Disable => TlsMode::Disable,
@@ -102,7 +127,10 @@ fn connection(connection: v1::Connection, credentials: Vec<v1::Credential>) -> R
     let addresses = connection
         .addresses
         .iter()
-        .map(|text| text.parse::<SocketAddr>().with_context(|| format!("{text:?} is not an address and a port")))
+        .map(|text| {
+            text.parse::<SocketAddr>()
+                .with_context(|| format!("{text:?} is not an address and a port"))
+        })
         .collect::<Result<Vec<_>>>()?;
     let target = match kind {
         v1::ConnectionKind::Mcp => Target::Mcp(mcp_target(credentials)),
@@ -116,37 +144,62 @@ fn connection(connection: v1::Connection, credentials: Vec<v1::Credential>) -> R
         tls: Tls {
             mode: tls,
             ca_pem: connection.ca_pem.into(),
-            server_name: (!connection.server_name.is_empty()).then(|| connection.server_name.into()),
+            server_name: (!connection.server_name.is_empty())
+                .then(|| connection.server_name.into()),
         },
-        client_tls: if connection.client_tls_required { ClientTls::Required } else { ClientTls::Optional },
+        client_tls: if connection.client_tls_required {
+            ClientTls::Required
+        } else {
+            ClientTls::Optional
+        },
         mask_key: MaskKey::new(key),
         target,
     })
 }
 
-fn postgres_target(connection: &v1::Connection, credentials: Vec<v1::Credential>) -> PostgresTarget {
+fn postgres_target(
+    connection: &v1::Connection,
+    credentials: Vec<v1::Credential>,
+) -> PostgresTarget {
     let text = |text: &str| (!text.is_empty()).then(|| Arc::<str>::from(text));
     PostgresTarget {
         default_role: text(&connection.default_role),
-        catalog_role: credentials.iter().find(|credential| credential.catalogue).and_then(|found| text(&found.role)),
+        catalog_role: credentials
+            .iter()
+            .find(|credential| credential.catalogue)
+            .and_then(|found| text(&found.role)),
         database: text(&connection.database).unwrap_or_else(|| "postgres".into()),
         credentials: credentials
             .into_iter()
-            .map(|found| Credential { role: found.role.into(), password: Zeroizing::new(found.password) })
+            .map(|found| Credential {
+                role: found.role.into(),
+                password: Zeroizing::new(found.password),
+            })
             .collect(),
     }
 }
 
 fn mcp_target(credentials: Vec<v1::Credential>) -> McpTarget {
-    let bearer = credentials.into_iter().map(|found| found.bearer).find(|bearer| !bearer.is_empty());
-    McpTarget { authorization: bearer.map(|bearer| Zeroizing::new(format!("Bearer {bearer}"))) }
+    let bearer = credentials
+        .into_iter()
+        .map(|found| found.bearer)
+        .find(|bearer| !bearer.is_empty());
+    McpTarget {
+        authorization: bearer.map(|bearer| Zeroizing::new(format!("Bearer {bearer}"))),
+    }
 }
 
 fn credentials(all: Vec<v1::Credential>) -> Result<HashMap<String, Vec<v1::Credential>>> {
     let mut by_connection: HashMap<String, Vec<v1::Credential>> = HashMap::new();
     for credential in all {
-        ensure!(!credential.connection.is_empty(), "a credential names no connection");
-        by_connection.entry(credential.connection.clone()).or_default().push(credential);
+        ensure!(
+            !credential.connection.is_empty(),
+            "a credential names no connection"
+        );
+        by_connection
+            .entry(credential.connection.clone())
+            .or_default()
+            .push(credential);
     }
     Ok(by_connection)
 }
@@ -156,7 +209,9 @@ type Accounts = (HashMap<Arc<str>, Arc<Account>>, HashMap<Digest, Token>);
 fn accounts(all: Vec<v1::Account>) -> Result<Accounts> {
     let (mut accounts, mut tokens) = Accounts::default();
     for account in all {
-        let identity = account.identity.ok_or_else(|| anyhow!("an account has no identity"))?;
+        let identity = account
+            .identity
+            .ok_or_else(|| anyhow!("an account has no identity"))?;
         let identity = Arc::new(self::identity(identity));
         for token in &account.tokens {
             let sha256: [u8; 32] = token
@@ -165,11 +220,25 @@ fn accounts(all: Vec<v1::Account>) -> Result<Accounts> {
                 .try_into()
                 .map_err(|_| anyhow!("a token of {} is not a SHA-256", identity.subject))?;
             let expires_us = token.expires.saturating_mul(1_000_000);
-            tokens.insert(Digest(sha256), Token { identity: identity.clone(), expires_us });
+            tokens.insert(
+                Digest(sha256),
+                Token {
+                    identity: identity.clone(),
+                    expires_us,
+                },
+            );
         }
         let has_token = !account.tokens.is_empty();
-        let scram_verifier = (!account.scram_verifier.is_empty()).then(|| account.scram_verifier.into());
-        accounts.insert(identity.subject.clone(), Arc::new(Account { identity, scram_verifier, has_token }));
+        let scram_verifier =
+            (!account.scram_verifier.is_empty()).then(|| account.scram_verifier.into());
+        accounts.insert(
+            identity.subject.clone(),
+            Arc::new(Account {
+                identity,
+                scram_verifier,
+                has_token,
+            }),
+        );
     }
     Ok((accounts, tokens))
 }
@@ -209,9 +278,16 @@ fn workload_rule(rule: v1::WorkloadRule) -> Result<WorkloadRule> {
 }
 
 fn directory(accounts: &[v1::Account], rules: &[v1::WorkloadRule]) -> Directory {
-    let identities = || accounts.iter().filter_map(|account| account.identity.as_ref());
+    let identities = || {
+        accounts
+            .iter()
+            .filter_map(|account| account.identity.as_ref())
+    };
     let named = |services: bool| {
-        identities().filter(|who| who.is_service == services).map(|who| who.subject.as_str().into()).collect()
+        identities()
+            .filter(|who| who.is_service == services)
+            .map(|who| who.subject.as_str().into())
+            .collect()
     };
     let mut groups: Vec<Group> = identities()
         .flat_map(|who| &who.groups)
@@ -221,7 +297,10 @@ fn directory(accounts: &[v1::Account], rules: &[v1::WorkloadRule]) -> Directory 
     groups.sort();
     groups.dedup();
     Directory {
-        groups: groups.into_iter().map(|group| (group, Vec::new())).collect(),
+        groups: groups
+            .into_iter()
+            .map(|group| (group, Vec::new()))
+            .collect(),
         users: named(false),
         services: named(true),
         workloads: rules.iter().map(|rule| rule.name.as_str().into()).collect(),

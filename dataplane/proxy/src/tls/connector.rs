@@ -79,14 +79,14 @@ impl Connector {
         })
     }
 
-    pub(super) fn config(&self, verify: Verify) -> Option<Arc<ClientConfig>> {
+    pub(crate) fn config(&self, verify: Verify) -> Option<Arc<ClientConfig>> {
         match verify {
             Verify::Nothing => Some(Arc::clone(&self.unverified)),
             Verify::Full => self.verified.clone(),
         }
     }
 
-    pub(super) fn name(&self) -> ServerName<'static> {
+    pub(crate) fn name(&self) -> ServerName<'static> {
         self.name.clone()
     }
 }

@@ -14,11 +14,13 @@
 //! [`output`]).
 
 mod accept;
+mod config;
 mod drain;
 mod errand;
 mod flow;
 mod inbox;
 mod input;
+mod message;
 mod output;
 mod own;
 mod secure;
@@ -26,21 +28,20 @@ mod secure;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 use slab::Slab;
 use weir_audit::Append;
-use weir_facts::{ConnectionName, FlowId, Now};
-use weir_flow::{Effect, Env, Event, Outbox, PlanCache, World};
-use weir_redirect::{FlowOrigin, FlowStore, LoadBoard};
+use weir_facts::{FlowId, Now};
+use weir_flow::{Env, Outbox, PlanCache, World};
 
+pub use self::config::{Listener, ListenerKind, Shared, WorkerConfig};
 use self::errand::Errand;
 use self::flow::FlowSlot;
+pub use self::message::{ToControl, ToWorker};
 pub use self::own::OwnAddresses;
 use self::secure::ConnectorCache;
 use super::clock;
@@ -50,125 +51,11 @@ use super::limits::{INBOX_MESSAGES, TICK_BUSY, TICK_IDLE};
 use super::links::{LinkEvent, Links, Role};
 use super::load::Meter;
 use super::mailbox::Mailbox;
-use super::pool::BufferConfig;
 use super::ring::Wait;
 use super::spin::Spin;
 use super::sys;
 use super::timers::Timers;
 use crate::stages::{Exchange, Stage, Stages, Stopwatch};
-use crate::tls::AcceptorSource;
-
-/// A listening socket of one worker.
-pub struct Listener {
-    /// Bound and listening; TCP.
-    pub socket: OwnedFd,
-    /// What arrives there.
-    pub kind: ListenerKind,
-}
-
-/// What arrives at a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenerKind {
-    /// Connections that the hooks redirected; any other is reset.
-    Redirect,
-    /// Connections for one registered server, made on purpose. Their caller is not attested.
-    Explicit(ConnectionName),
-}
-
-/// What is a worker's own.
-pub struct WorkerConfig {
-    /// Its number; the redirect sends connections to port base + number.
-    pub index: u16,
-    /// The CPU to stay on; `None` goes where the scheduler likes.
-    pub cpu: Option<usize>,
-    /// Its listeners, of any family.
-    pub listeners: Vec<Listener>,
-    /// Its provided buffers.
-    pub buffers: BufferConfig,
-    /// Flows at one time; further connections are reset.
-    pub flows_max: usize,
-    /// Longest spin per turn; zero is never.
-    pub spin: Duration,
-    /// The ordinal of this start of the data plane: high bits of flow ids. At most 20 bits count.
-    pub boot: u32,
-    /// Where records go.
-    pub journal: Box<dyn Append + Send>,
-    /// Judged statements.
-    pub plans: PlanCache,
-}
-
-/// What all workers share with each other and with the control tasks.
-#[derive(Clone)]
-pub struct Shared {
-    /// The world; replaced by the control tasks, who then send [`ToWorker::WorldChanged`].
-    pub world: Arc<ArcSwap<World>>,
-    /// Weir's leaf; `None` answers no TLS.
-    pub tls: Option<Arc<AcceptorSource>>,
-    /// Who redirected sockets are; `None` where there is no redirect.
-    pub origins: Option<Arc<FlowStore>>,
-    /// Where load is published; `None` where there is no redirect.
-    pub load: Option<Arc<LoadBoard>>,
-    /// Weir's own listeners, of all workers: nothing may be dialled there.
-    pub own: Arc<OwnAddresses>,
-    /// What workers ask of the control tasks.
-    pub control: Mailbox<ToControl>,
-}
-
-/// What a worker asks of the control tasks.
-#[derive(Debug)]
-pub enum ToControl {
-    /// Find out who this is; answered by [`ToWorker::Attested`].
-    Attest {
-        /// Who asks.
-        worker: u16,
-        /// For which flow.
-        flow: FlowId,
-        /// What the kernel knew at connect.
-        origin: FlowOrigin,
-    },
-    /// An effect that is not the relay's own.
-    Effect {
-        /// Who asks.
-        worker: u16,
-        /// For which flow.
-        flow: FlowId,
-        /// What.
-        effect: Effect,
-    },
-    /// The flow is over: forget its requests and cancel keys.
-    Ended {
-        /// Who says so.
-        worker: u16,
-        /// Which flow.
-        flow: FlowId,
-    },
-}
-
-/// What control tasks tell a worker.
-#[derive(Debug)]
-pub enum ToWorker {
-    /// The answer to [`ToControl::Attest`].
-    Attested {
-        /// Which flow.
-        flow: FlowId,
-        /// Who it is, or why that is not known: then the connection is reset.
-        caller: Result<Arc<weir_facts::Workload>, String>,
-    },
-    /// An event for one flow. One that has ended meanwhile does not get it.
-    Event {
-        /// Which flow.
-        flow: FlowId,
-        /// What.
-        event: Event,
-    },
-    /// [`Shared::world`] was replaced: every flow is told.
-    WorldChanged,
-    /// Accept no more, let flows finish, reset the rest after this time, end the thread.
-    Drain {
-        /// How long flows may take.
-        within: Duration,
-    },
-}
 
 /// A worker that runs.
 pub struct Worker {
@@ -435,3 +322,6 @@ impl Engine {
         self.shared.own.contains(target)
     }
 }
+
+#[cfg(test)]
+mod tests;

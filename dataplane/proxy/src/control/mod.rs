@@ -1,0 +1,559 @@
+//! The control tasks: everything that is slow, on one thread beside the workers. They talk to
+//! the control plane, the warden, the catalogues and the ledger, and tell workers what came
+//! of what their flows asked for.
+
+mod approvals;
+mod cancels;
+mod catalogs;
+mod health;
+mod keeper;
+mod server_tls;
+mod shipping;
+mod stream;
+mod warden;
+mod world;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use arc_swap::ArcSwap;
+use ed25519_dalek::VerifyingKey;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use weir_api::v1;
+use weir_api::v1::from_data_plane::Message as From;
+use weir_api::v1::to_data_plane::Message as To;
+use weir_audit::WorkerId;
+use weir_facts::FlowId;
+use weir_flow::{CatalogCell, Effect, Event, World};
+use weir_handover::{HealthReport, ProxyEnd, ProxyReport, ToProxy, Welcome};
+use weir_ledger::Handle;
+
+use crate::relay::{Mailbox, ToControl, ToWorker, Worker};
+use crate::tls::AcceptorSource;
+use approvals::{Approvals, Notice};
+use cancels::{CancelKeys, Place};
+use catalogs::Catalogs;
+use keeper::Keeper;
+use shipping::Shipping;
+use stream::Uplink;
+use warden::Warden;
+pub use world::{Envelope, compile};
+
+/// How often life is told of, health reported, and the leaf looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often new leaves are looked for.
+const SHIP: Duration = Duration::from_millis(250);
+
+/// What tasks beside the loop tell it.
+pub enum Internal {
+    /// A stream is being opened; this is its way up.
+    Connecting(Uplink),
+    /// It ended, or could not be opened.
+    Disconnected,
+    /// The control plane said this.
+    Inbound(Box<v1::ToDataPlane>),
+    /// A catalogue was read, or could not be.
+    Catalog(Place, Result<Arc<CatalogCell>>),
+}
+
+/// What the control tasks start with.
+pub struct Start {
+    /// What the warden handed over.
+    pub welcome: Welcome,
+    /// Its socket.
+    pub channel: ProxyEnd,
+    /// The workers.
+    pub workers: Vec<Worker>,
+    /// Their questions.
+    pub mailbox: Mailbox<ToControl>,
+    /// The world that they judge by.
+    pub world: Arc<ArcSwap<World>>,
+    /// The version in force, if one was kept.
+    pub held: Option<v1::Version>,
+    /// Asks the ledger.
+    pub ledger: Handle,
+    /// Its files.
+    pub log: PathBuf,
+    /// The key that its checkpoints are checked against, as text.
+    pub log_vkey: String,
+    /// Weir's leaf.
+    pub tls: Option<Arc<AcceptorSource>>,
+    /// Makes the challenges of unknown users.
+    pub mock_key: [u8; 32],
+}
+
+struct Control {
+    welcome: Welcome,
+    workers: Vec<Worker>,
+    world: Arc<ArcSwap<World>>,
+    held: Option<v1::Version>,
+    keeper: Keeper,
+    ledger: Handle,
+    tls: Option<Arc<AcceptorSource>>,
+    mock_key: [u8; 32],
+    log_vkey: String,
+    warden: Warden,
+    catalogs: Rc<Catalogs>,
+    cancels: CancelKeys,
+    approvals: Approvals,
+    uplink: Option<Uplink>,
+    shipping: Shipping,
+    redirect: Option<HealthReport>,
+    internal: UnboundedSender<Internal>,
+}
+
+/// The last known good world, checked as on arrival.
+///
+/// # Errors
+/// It is there and cannot be used.
+pub fn last_known_good(
+    welcome: &Welcome,
+    mock_key: [u8; 32],
+) -> Result<Option<(World, v1::Version)>> {
+    let Some(address) = &welcome.control else {
+        return Ok(None);
+    };
+    let Some(update) = Keeper::new(&welcome.state_dir).load()? else {
+        return Ok(None);
+    };
+    let key = VerifyingKey::from_bytes(&address.control_key).context("the control plane's key")?;
+    let opened = weir_api::reopen(&update, &welcome.node, &key).context("the kept world")?;
+    let version = opened.version().clone();
+    let envelope = Envelope {
+        version: version.number,
+        not_after: opened.not_after(),
+    };
+    Ok(Some((
+        compile(envelope, mock_key, opened.into_world())?,
+        version,
+    )))
+}
+
+/// Runs the control tasks until the warden asks to drain or is gone. Returns the workers' threads.
+///
+/// # Errors
+/// What cannot be done without: the warden's socket, the mailbox.
+pub async fn run(start: Start) -> Result<Vec<Worker>> {
+    let (internal, mut inbound) = unbounded_channel();
+    let (warden, mut from_warden) = Warden::start(start.channel)?;
+    if let Some(address) = start.welcome.control.clone() {
+        tokio::task::spawn_local(stream::keep(address, internal.clone()));
+    }
+    let mailbox = start.mailbox.clone();
+    let wake = mailbox
+        .wake()
+        .try_clone_to_owned()
+        .context("the mailbox's eventfd")?;
+    let wake = AsyncFd::register_with_interest(wake, Interest::READABLE)
+        .map_err(|error| error.into_parts().1);
+    let wake = wake.context("the mailbox's eventfd")?;
+    let shipping = Shipping::new(&start.log, &start.log_vkey)?;
+    let mut control = Control {
+        keeper: Keeper::new(&start.welcome.state_dir),
+        welcome: start.welcome,
+        workers: start.workers,
+        world: start.world,
+        held: start.held,
+        ledger: start.ledger,
+        tls: start.tls,
+        mock_key: start.mock_key,
+        log_vkey: start.log_vkey,
+        warden,
+        catalogs: Catalogs::new(server_tls::ServerTls),
+        cancels: CancelKeys::default(),
+        approvals: Approvals::default(),
+        uplink: None,
+        shipping,
+        redirect: None,
+        internal,
+    };
+    control.warden.ready()?;
+    control.restore_guards();
+    let deadline = control
+        .serve(&mailbox, &wake, &mut inbound, &mut from_warden)
+        .await?;
+    control.drain(deadline);
+    Ok(control.workers)
+}
+
+impl Control {
+    async fn serve(
+        &mut self,
+        mailbox: &Mailbox<ToControl>,
+        wake: &AsyncFd<OwnedFd>,
+        inbound: &mut UnboundedReceiver<Internal>,
+        from_warden: &mut UnboundedReceiver<ToProxy>,
+    ) -> Result<Duration> {
+        let mut tick = tokio::time::interval(TICK);
+        let mut ship = tokio::time::interval(SHIP);
+        loop {
+            tokio::select! {
+                ready = wake.readable() => {
+                    ready.context("the mailbox's eventfd")?.clear_ready();
+                    let mut asked = Vec::new();
+                    mailbox.drain(|message| asked.push(message));
+                    asked.into_iter().for_each(|message| self.on_worker(message));
+                }
+                Some(message) = inbound.recv() => self.on_internal(message),
+                message = from_warden.recv() => match message {
+                    Some(ToProxy::Drain { deadline_ms }) => return Ok(Duration::from_millis(deadline_ms)),
+                    Some(message) => self.on_warden(message),
+                    // Without the warden nobody can be attested: end, and let it start another.
+                    None => return Ok(Duration::ZERO),
+                },
+                _ = tick.tick() => self.on_tick(),
+                _ = ship.tick() => self.ship(),
+            }
+        }
+    }
+
+    fn on_worker(&mut self, message: ToControl) {
+        match message {
+            ToControl::Attest {
+                worker,
+                flow,
+                origin,
+            } => {
+                let place = Place { worker, flow };
+                if let Some(reason) = self.warden.attest(place, &origin) {
+                    self.tell(
+                        worker,
+                        ToWorker::Attested {
+                            flow,
+                            caller: Err(reason),
+                        },
+                    );
+                }
+            }
+            ToControl::Effect {
+                worker,
+                flow,
+                effect,
+            } => self.on_effect(Place { worker, flow }, effect),
+            ToControl::Ended { worker, flow } => {
+                self.cancels.forget(flow);
+                for message in self.approvals.forget(Place { worker, flow }) {
+                    self.send(message);
+                }
+            }
+        }
+    }
+
+    fn on_effect(&mut self, place: Place, effect: Effect) {
+        match effect {
+            Effect::Catalog {
+                connection,
+                database,
+                stale,
+            } => {
+                let (catalogs, internal) = (self.catalogs.clone(), self.internal.clone());
+                let connection = self.world.load().connections.named(&connection).cloned();
+                tokio::task::spawn_local(async move {
+                    let cell = match connection {
+                        Some(connection) => catalogs.cell(&connection, &database, stale).await,
+                        None => Err(anyhow::anyhow!("the connection is no longer registered")),
+                    };
+                    let _ = internal.send(Internal::Catalog(place, cell));
+                });
+            }
+            Effect::RequestApproval(request) => {
+                let id = request.id;
+                let message = self.approvals.request(place, *request);
+                if !self.send(message) {
+                    self.approvals.withdraw(id);
+                    self.notify(Approvals::unavailable(place, id));
+                }
+            }
+            Effect::WithdrawApproval(id) => {
+                if let Some(message) = self.approvals.withdraw(id) {
+                    self.send(message);
+                }
+            }
+            Effect::RedeemApproval { id, digest } => {
+                let message = self.approvals.redeem(place, id, digest);
+                if !self.send(message) {
+                    let lost = self.approvals.disconnected();
+                    lost.into_iter().for_each(|notice| self.notify(notice));
+                }
+            }
+            Effect::Sync(seq) => self.sync(place, seq),
+            Effect::OfferCancelKey(key) => self.cancels.offer(key, place),
+            Effect::RouteCancel(key) => {
+                if let Some(place) = self.cancels.place(&key) {
+                    self.notify((place, Event::CancelRequested));
+                }
+            }
+            // The relay's own.
+            Effect::Dial { .. } | Effect::SendCancel { .. } | Effect::Finished => {}
+        }
+    }
+
+    fn sync(&self, place: Place, seq: weir_audit::RecordSeq) {
+        let Some(worker) = self.workers.get(usize::from(place.worker)) else {
+            return;
+        };
+        let (inbox, flow) = (worker.inbox.clone(), place.flow);
+        self.ledger
+            .sync(WorkerId(place.worker), seq, move |synced| {
+                let event = match synced {
+                    Ok(synced) => Event::Synced(synced.seq),
+                    Err(_) => Event::SyncFailed,
+                };
+                // A full inbox means a worker that hangs: its flow stays closed.
+                let _ = inbox.send(ToWorker::Event { flow, event });
+            });
+    }
+
+    fn on_internal(&mut self, message: Internal) {
+        match message {
+            Internal::Connecting(uplink) => {
+                self.uplink = Some(uplink);
+                self.send(self.hello());
+                for message in self.approvals.again() {
+                    self.send(message);
+                }
+                self.shipping.restart();
+            }
+            Internal::Disconnected => {
+                self.uplink = None;
+                let lost = self.approvals.disconnected();
+                lost.into_iter().for_each(|notice| self.notify(notice));
+            }
+            Internal::Inbound(message) => {
+                if let Some(message) = message.message {
+                    self.on_control_plane(message);
+                }
+            }
+            Internal::Catalog(place, cell) => {
+                let cell = cell.map_err(|error| format!("{error:#}"));
+                self.notify((place, Event::Catalog(cell)));
+            }
+        }
+    }
+
+    fn hello(&self) -> v1::FromDataPlane {
+        let token = self
+            .welcome
+            .control
+            .as_ref()
+            .map(|control| control.token.clone())
+            .unwrap_or_default();
+        approvals::from(From::Hello(v1::Hello {
+            node: self.welcome.node.clone(),
+            token,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            applied: self.held.clone(),
+            checkpoint: self.shipping.checkpoint(),
+            log_vkey: self.log_vkey.clone(),
+        }))
+    }
+
+    fn on_control_plane(&mut self, message: To) {
+        match message {
+            To::Update(update) => {
+                let (version, nonce) = (update.version.clone(), update.nonce.clone());
+                let answer = match self.put_in_force(&update) {
+                    Ok(()) => From::Ack(v1::Ack { nonce, version }),
+                    Err(error) => {
+                        let error = format!("{error:#}");
+                        tracing::warn!(%error, "update refused");
+                        From::Nack(v1::Nack {
+                            nonce,
+                            version,
+                            error,
+                        })
+                    }
+                };
+                self.send(approvals::from(answer));
+            }
+            To::ApprovalOpened(opened) => {
+                let notice = self.approvals.opened(&opened);
+                notice.into_iter().for_each(|notice| self.notify(notice));
+            }
+            To::ApprovalDecision(decided) => {
+                let notices = self.approvals.decided(&decided);
+                notices.into_iter().for_each(|notice| self.notify(notice));
+            }
+            To::RedeemResult(result) => {
+                let notice = self.approvals.redeemed(&result);
+                notice.into_iter().for_each(|notice| self.notify(notice));
+            }
+            To::LeavesAck(ack) => self.shipping.acknowledged(ack.next_index),
+            To::Lock(lock) => {
+                // One flow is ended here. A lock of a person or workload is also in the next
+                // world, which flows judge by.
+                if let Some(v1::lock::Target::Flow(flow)) = lock.target {
+                    let flow = FlowId(flow);
+                    for index in 0..self.workers.len() {
+                        let event = Event::Locked {
+                            reason: lock.reason.clone(),
+                        };
+                        self.tell(index as u16, ToWorker::Event { flow, event });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Checks, compiles, keeps and swaps. Until the last step the old world stays.
+    fn put_in_force(&mut self, update: &v1::Update) -> Result<()> {
+        let address = self
+            .welcome
+            .control
+            .as_ref()
+            .context("no control plane is configured")?;
+        let key =
+            VerifyingKey::from_bytes(&address.control_key).context("the control plane's key")?;
+        let opened = weir_api::accept(
+            update,
+            &self.welcome.node,
+            &key,
+            self.held.as_ref(),
+            unix_seconds(),
+        )?;
+        let version = opened.version().clone();
+        let envelope = Envelope {
+            version: version.number,
+            not_after: opened.not_after(),
+        };
+        let world = compile(envelope, self.mock_key, opened.into_world())?;
+        self.keeper.store(update)?;
+        self.world.store(Arc::new(world));
+        self.held = Some(version);
+        for index in 0..self.workers.len() {
+            self.tell(index as u16, ToWorker::WorldChanged);
+        }
+        self.warden.apply_guards(update)
+    }
+
+    /// The warden guards by the world that is in force from the start.
+    fn restore_guards(&mut self) {
+        match self.keeper.load() {
+            Ok(Some(update)) => {
+                if let Err(error) = self.warden.apply_guards(&update) {
+                    tracing::error!(error = %format!("{error:#}"), "guards not restored");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(error = %format!("{error:#}"), "kept world not read"),
+        }
+    }
+
+    fn on_warden(&mut self, message: ToProxy) {
+        match message {
+            ToProxy::Attested { request, outcome } => {
+                let Some(place) = self.warden.attested(request) else {
+                    return;
+                };
+                let caller = outcome.map(|facts| warden::workload(&self.world.load(), facts));
+                self.tell(
+                    place.worker,
+                    ToWorker::Attested {
+                        flow: place.flow,
+                        caller,
+                    },
+                );
+            }
+            ToProxy::GuardsApplied {
+                outcome: Err(error),
+                ..
+            } => tracing::error!(%error, "guards not applied"),
+            ToProxy::GuardsApplied { outcome: Ok(_), .. } => {}
+            ToProxy::Health(report) => self.redirect = Some(report),
+            ToProxy::Listen { role } | ToProxy::Unlisten { role } => {
+                tracing::warn!(?role, "listeners change at the next start of the proxy");
+            }
+            ToProxy::Welcome(_) | ToProxy::Drain { .. } => {
+                tracing::warn!("a message out of its time from the warden")
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let active_flows = self
+            .workers
+            .iter()
+            .map(|worker| worker.counters.flows.value())
+            .sum();
+        let world = self.world.load().version;
+        let report = ProxyReport {
+            active_flows,
+            world,
+            connected: self.uplink.is_some(),
+        };
+        if let Err(error) = self.warden.alive(report) {
+            tracing::error!(%error, "the warden does not hear");
+        }
+        if let Some(tls) = &self.tls
+            && let Err(error) = tls.renew(time::OffsetDateTime::now_utc())
+        {
+            tracing::error!(%error, "leaf not renewed");
+        }
+        let health = health::report(
+            self.redirect.as_ref(),
+            &self.workers,
+            active_flows,
+            world,
+            self.shipping.size(),
+        );
+        self.send(approvals::from(From::Health(health)));
+    }
+
+    fn ship(&mut self) {
+        let Some(uplink) = &self.uplink else { return };
+        for message in self.shipping.next() {
+            // A full way up is tried again at the next tick, from the last acknowledged leaf.
+            if uplink.try_send(message).is_err() {
+                self.shipping.restart();
+                return;
+            }
+        }
+    }
+
+    fn notify(&self, (place, event): Notice) {
+        self.tell(
+            place.worker,
+            ToWorker::Event {
+                flow: place.flow,
+                event,
+            },
+        );
+    }
+
+    fn tell(&self, worker: u16, message: ToWorker) {
+        let Some(worker) = self.workers.get(usize::from(worker)) else {
+            return;
+        };
+        if worker.inbox.send(message).is_err() {
+            tracing::error!("a worker does not take messages");
+        }
+    }
+
+    fn send(&self, message: v1::FromDataPlane) -> bool {
+        self.uplink
+            .as_ref()
+            .is_some_and(|uplink| uplink.try_send(message).is_ok())
+    }
+
+    fn drain(&self, within: Duration) {
+        for index in 0..self.workers.len() {
+            self.tell(index as u16, ToWorker::Drain { within });
+        }
+        if let Err(error) = self.warden.drained() {
+            tracing::warn!(%error, "the warden is gone");
+        }
+    }
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,345 @@
+//! A worker with the real flow: real sockets, a real ring, a server that only accepts.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use time::OffsetDateTime;
+use weir_audit::{
+    CommitmentKey, Journal, JournalError, Kind, Memory, Position, Receipt, Record, WorkerId,
+};
+use weir_facts::{ConnectionName, OperationRef};
+use weir_flow::{
+    Attribution, ClientTls, Connection, Connections, Credential, Durability, PostgresTarget,
+    Settings, Stale, Target, Tls, TlsMode,
+};
+use weir_mask::MaskKey;
+use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
+use zeroize::Zeroizing;
+
+use super::super::limits::{BUFFER_BYTES, FLOWS_MAX, SPIN_MAX};
+use super::super::pool::BufferConfig;
+use super::*;
+use crate::tls::{AcceptorSource, HostCa, provider};
+
+/// Keeps records, and their kinds for the test.
+struct Recorder {
+    journal: Journal<Memory>,
+    kinds: Arc<Mutex<Vec<Kind>>>,
+}
+
+impl Append for Recorder {
+    fn append(
+        &mut self,
+        operation: Option<OperationRef>,
+        record: &Record<'_>,
+    ) -> Result<Receipt, JournalError> {
+        self.kinds.lock().expect("a lock").push(record.kind);
+        self.journal.append(operation, record)
+    }
+}
+
+/// One worker with a redirect listener and explicit ones for `servers`.
+struct Rig {
+    worker: Option<Worker>,
+    explicit: Vec<SocketAddr>,
+    redirect: SocketAddr,
+    ca: String,
+    kinds: Arc<Mutex<Vec<Kind>>>,
+    control: Mailbox<ToControl>,
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+fn connection(name: &str, address: SocketAddr) -> Connection {
+    let credential = Credential {
+        role: "app".into(),
+        password: Zeroizing::new("secret".to_owned()),
+    };
+    Connection {
+        name: ConnectionName::new(name),
+        addresses: vec![address],
+        tls: Tls {
+            mode: TlsMode::Disable,
+            ca_pem: "".into(),
+            server_name: None,
+        },
+        client_tls: ClientTls::Optional,
+        mask_key: MaskKey::new([1; 32]),
+        target: Target::Postgres(PostgresTarget {
+            credentials: vec![credential],
+            default_role: None,
+            catalog_role: None,
+            database: "postgres".into(),
+        }),
+    }
+}
+
+fn world(connections: Vec<Connection>) -> World {
+    let bundle =
+        Bundle::parse(&[("policies.cedar".to_owned(), String::new())]).expect("an empty bundle");
+    let facts = |connection: &Connection| {
+        ConnectionFacts::new(
+            connection.name.clone(),
+            ConnectionKind::Postgres,
+            "test",
+            None,
+        )
+        .expect("facts")
+    };
+    let facts: Vec<_> = connections.iter().map(facts).collect();
+    World {
+        version: 1,
+        snapshot: Arc::new(Snapshot::compile(
+            Arc::new(bundle),
+            &facts,
+            Directory::default(),
+        )),
+        connections: Connections::new(connections),
+        accounts: HashMap::new(),
+        tokens: HashMap::new(),
+        workloads: Vec::new(),
+        mock_key: [2; 32],
+        bundle: "test".into(),
+        clock: ClockTrust::Trusted,
+        settings: Settings {
+            durability: Durability::Kept,
+            attribution: Attribution::Off,
+            postgres_hold_ns: 1_000_000_000,
+            mcp_hold_ns: 1_000_000_000,
+            not_after_us: u64::MAX,
+            stale: Stale::Continue,
+        },
+    }
+}
+
+impl Rig {
+    /// Explicit listeners for each server, where `None` is a name that nobody registered.
+    fn new(servers: &[Option<SocketAddr>]) -> Self {
+        Self::with_own(servers, &[])
+    }
+
+    /// A registered server whose address is one of our own listeners'.
+    fn looping() -> Self {
+        let server = silent_server();
+        Self::with_own(&[Some(server)], &[server])
+    }
+
+    fn with_own(servers: &[Option<SocketAddr>], more: &[SocketAddr]) -> Self {
+        let state = tempfile::tempdir().expect("a directory");
+        let now = OffsetDateTime::now_utc();
+        let ca = HostCa::open(state.path(), now).expect("a CA");
+        let pem = ca.certificate_pem();
+        let tls = AcceptorSource::new(ca, Vec::new(), now).expect("a leaf");
+        let (redirect, redirect_address) = listener();
+        let mut listeners = vec![Listener {
+            socket: redirect.into(),
+            kind: ListenerKind::Redirect,
+        }];
+        let (mut explicit, mut connections) = (Vec::new(), Vec::new());
+        for (number, server) in servers.iter().enumerate() {
+            let (socket, address) = listener();
+            let name = format!("server-{number}");
+            connections.extend(server.map(|server| connection(&name, server)));
+            let kind = ListenerKind::Explicit(ConnectionName::new(&name));
+            listeners.push(Listener {
+                socket: socket.into(),
+                kind,
+            });
+            explicit.push(address);
+        }
+        let kinds = Arc::new(Mutex::new(Vec::new()));
+        let journal = Journal::new(
+            WorkerId(0),
+            Position::START,
+            CommitmentKey::new(&[7; 32]),
+            Memory::default(),
+        );
+        let control = Mailbox::new(1024).expect("a mailbox");
+        let own = explicit
+            .iter()
+            .copied()
+            .chain([redirect_address])
+            .chain(more.iter().copied());
+        let shared = Shared {
+            world: Arc::new(ArcSwap::from_pointee(world(connections))),
+            tls: Some(Arc::new(tls)),
+            origins: None,
+            load: None,
+            own: Arc::new(OwnAddresses::new(own)),
+            control: control.clone(),
+        };
+        let config = WorkerConfig {
+            index: 0,
+            cpu: None,
+            listeners,
+            buffers: BufferConfig {
+                bytes: BUFFER_BYTES,
+                count: 64,
+            },
+            flows_max: FLOWS_MAX,
+            spin: SPIN_MAX,
+            boot: 1,
+            journal: Box::new(Recorder {
+                journal,
+                kinds: Arc::clone(&kinds),
+            }),
+            plans: PlanCache::new(),
+        };
+        let worker = Some(Worker::spawn(config, shared).expect("a worker"));
+        Self {
+            worker,
+            explicit,
+            redirect: redirect_address,
+            ca: pem,
+            kinds,
+            control,
+        }
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.worker.as_ref().expect("it runs").counters
+    }
+
+    fn stop(&mut self) {
+        let Some(worker) = self.worker.take() else {
+            return;
+        };
+        let drain = ToWorker::Drain {
+            within: Duration::from_secs(1),
+        };
+        assert!(worker.inbox.send(drain).is_ok());
+        worker
+            .thread
+            .join()
+            .expect("no panic")
+            .expect("a clean end");
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("a connection");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a socket");
+    stream
+}
+
+fn is_reset(address: SocketAddr) -> bool {
+    let error = connect(address).read(&mut [0; 1]).err();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+}
+
+/// A server that accepts and keeps what it accepted.
+fn silent_server() -> SocketAddr {
+    let (listener, address) = listener();
+    std::thread::spawn(move || listener.incoming().flatten().collect::<Vec<_>>());
+    address
+}
+
+#[test]
+fn a_socket_that_the_kernel_did_not_redirect_is_reset_and_counted() {
+    let mut rig = Rig::new(&[]);
+    assert!(is_reset(rig.redirect));
+    assert_eq!(rig.counters().without_facts.value(), 1);
+    rig.stop();
+}
+
+#[test]
+fn a_connection_bound_for_one_of_our_own_listeners_is_reset_and_counted() {
+    let mut rig = Rig::looping();
+    assert!(is_reset(rig.explicit[0]));
+    assert_eq!(rig.counters().loops.value(), 1);
+    rig.stop();
+}
+
+#[test]
+fn a_destination_that_nobody_registered_is_refused_in_a_record_and_reset() {
+    let mut rig = Rig::new(&[None]);
+    assert!(is_reset(rig.explicit[0]));
+    assert_eq!(*rig.kinds.lock().expect("a lock"), [Kind::Refusal]);
+    rig.stop();
+}
+
+#[test]
+fn a_refused_dial_is_a_reset_to_the_client() {
+    let (listener, nobody) = listener();
+    drop(listener);
+    let mut rig = Rig::new(&[Some(nobody)]);
+    assert!(is_reset(rig.explicit[0]));
+    assert_eq!(rig.counters().dial_failures.value(), 1);
+    rig.stop();
+}
+
+#[test]
+fn an_ssl_request_is_answered_with_s_and_a_handshake_that_verifies_fully() {
+    let mut rig = Rig::new(&[Some(silent_server())]);
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(rig.ca.as_bytes()).expect("the CA"))
+        .expect("a root");
+    let config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("ring")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut client =
+        rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().expect("a name"))
+            .expect("a client");
+    let mut stream = connect(rig.explicit[0]);
+    stream
+        .write_all(&[0, 0, 0, 8, 4, 210, 22, 47])
+        .expect("an SSLRequest");
+    let mut answer = [0; 1];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"S");
+    while client.is_handshaking() {
+        client.complete_io(&mut stream).expect("a handshake");
+    }
+    rig.stop();
+}
+
+#[test]
+fn flows_end_with_their_clients_and_the_control_tasks_are_told() {
+    let mut rig = Rig::new(&[Some(silent_server())]);
+    let streams: Vec<_> = (0..200).map(|_| connect(rig.explicit[0])).collect();
+    let wait = |wanted: u64| {
+        let begun = Instant::now();
+        while rig.counters().flows.value() != wanted {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "{} flows",
+                rig.counters().flows.value()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait(200);
+    drop(streams);
+    wait(0);
+    let mut ended = 0;
+    rig.control
+        .drain(|message| ended += u32::from(matches!(message, ToControl::Ended { .. })));
+    assert_eq!(ended, 200);
+    rig.stop();
+}
+
+#[test]
+fn a_drained_worker_ends_in_time_and_cuts_who_stays() {
+    let mut rig = Rig::new(&[Some(silent_server())]);
+    let mut stream = connect(rig.explicit[0]);
+    stream.write_all(&[0]).expect("a byte");
+    std::thread::sleep(Duration::from_millis(50));
+    let begun = Instant::now();
+    rig.stop();
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(matches!(stream.read(&mut [0; 1]), Ok(0) | Err(_)));
+}
