@@ -151,9 +151,10 @@ pub async fn run(start: Start) -> Result<Vec<Worker>> {
         .wake()
         .try_clone_to_owned()
         .context("the mailbox's eventfd")?;
-    let wake = AsyncFd::register_with_interest(wake, Interest::READABLE)
-        .map_err(|error| error.into_parts().1);
-    let wake = wake.context("the mailbox's eventfd")?;
+    // SAFETY: an owned descriptor has no other registration, and is closed only when the AsyncFd is dropped.
+    #[expect(unsafe_code, reason = "waiting on an eventfd is what AsyncFd is for; its safe constructor is deprecated as unsound")]
+    let wake = unsafe { AsyncFd::register_with_interest(wake, Interest::READABLE) };
+    let wake = wake.map_err(|error| error.into_parts().1).context("the mailbox's eventfd")?;
     let shipping = Shipping::new(&start.log, &start.log_vkey)?;
     let mut control = Control {
         keeper: Keeper::new(&start.welcome.state_dir),
