@@ -40,8 +40,13 @@ pub(crate) struct Answering {
 
 enum Phase {
     Head,
-    Json { body: Vec<u8> },
-    Events { parser: Box<Parser>, framing: AnswerFraming },
+    Json {
+        body: Vec<u8>,
+    },
+    Events {
+        parser: Box<Parser>,
+        framing: AnswerFraming,
+    },
     Bare,
 }
 
@@ -60,7 +65,9 @@ impl Answering {
         for (what, operation) in running {
             match what {
                 What::Request { id, .. } => {
-                    pending.ask(id, operation).map_err(|_| End::Broken("two requests with one id were released"))?;
+                    pending
+                        .ask(id, operation)
+                        .map_err(|_| End::Broken("two requests with one id were released"))?;
                 }
                 What::Notification | What::Answer => others.push(operation),
                 What::Http => {
@@ -117,7 +124,9 @@ impl Answering {
             _ if self.status != head.status || head.framing == Framing::Empty => Phase::Bare,
             _ if self.exchange.head.method == Method::Delete => Phase::Bare,
             Some("text/event-stream") if is_events => self.begin_events(desk, env, &head),
-            Some("application/json") if self.exchange.head.method == Method::Post => Phase::Json { body: Vec::new() },
+            Some("application/json") if self.exchange.head.method == Method::Post => {
+                Phase::Json { body: Vec::new() }
+            }
             Some(_) | None => {
                 if self.status < 300 && self.status != 202 {
                     self.status = 502;
@@ -134,15 +143,29 @@ impl Answering {
             Version::Http10 => AnswerFraming::UntilClose,
         };
         let session = self.session(desk, head);
-        self.write_head(env, Some(head), "text/event-stream", session.as_deref(), framing);
-        Phase::Events { parser: Box::new(Parser::new(ANSWER_BODY_BYTES_MAX)), framing }
+        self.write_head(
+            env,
+            Some(head),
+            "text/event-stream",
+            session.as_deref(),
+            framing,
+        );
+        Phase::Events {
+            parser: Box::new(Parser::new(ANSWER_BODY_BYTES_MAX)),
+            framing,
+        }
     }
 
     /// The name that the client gets for a session that the server has just opened.
     fn session(&self, desk: &Desk, head: &ResponseHead) -> Option<String> {
-        let opens = self.pending.iter().any(|(_, running)| running.method == ClientMethod::Initialize);
+        let opens = self
+            .pending
+            .iter()
+            .any(|(_, running)| running.method == ClientMethod::Initialize);
         let id = head.fields.get("mcp-session-id").filter(|_| opens)?;
-        desk.context.seal.session(&desk.context.holder(&self.exchange.caller, id))
+        desk.context
+            .seal
+            .session(&desk.context.holder(&self.exchange.caller, id))
     }
 
     fn write_head(
@@ -154,8 +177,14 @@ impl Answering {
         framing: AnswerFraming,
     ) {
         let content_type = (!content_type.is_empty()).then_some(content_type);
-        let shown =
-            Answer { status: self.status, content_type, session, framing, closes: self.closes(), extra: &[] };
+        let shown = Answer {
+            status: self.status,
+            content_type,
+            session,
+            framing,
+            closes: self.closes(),
+            extra: &[],
+        };
         self.write(env, answer(&shown, from));
     }
 
@@ -166,9 +195,17 @@ impl Answering {
     }
 
     /// A piece of the answer's content.
-    pub(crate) fn on_content(&mut self, desk: &mut Desk, env: &mut Env<'_>, content: &[u8]) -> Result<(), End> {
+    pub(crate) fn on_content(
+        &mut self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        content: &[u8],
+    ) -> Result<(), End> {
         match &mut self.phase {
             Phase::Head => Err(End::Broken("content before its head")),
+            Phase::Json { body } if body.len() + content.len() > ANSWER_BODY_BYTES_MAX => Err(
+                End::Server("an answer that is too large to be judged".to_owned()),
+            ),
             Phase::Json { body } => {
                 body.extend_from_slice(content);
                 Ok(())
@@ -185,7 +222,9 @@ impl Answering {
             let Phase::Events { parser, .. } = &mut self.phase else {
                 return Err(End::Broken("events without their stream"));
             };
-            let (taken, item) = parser.take(rest).map_err(|error| End::Server(error.to_string()))?;
+            let (taken, item) = parser
+                .take(rest)
+                .map_err(|error| End::Server(error.to_string()))?;
             rest = rest.get(taken..).unwrap_or_default();
             match item {
                 None => {}
@@ -203,19 +242,28 @@ impl Answering {
 
     fn write_events(&mut self, env: &mut Env<'_>, events: &[u8]) {
         self.shown_bytes += events.len() as u64;
-        let Phase::Events { framing, .. } = &self.phase else { return };
+        let Phase::Events { framing, .. } = &self.phase else {
+            return;
+        };
         let bytes = match framing {
             AnswerFraming::Chunked => {
                 let mut chunk = Vec::with_capacity(events.len() + 16);
                 encode_chunk(events, &mut chunk);
                 chunk
             }
-            AnswerFraming::UntilClose | AnswerFraming::Length(_) | AnswerFraming::None => events.to_vec(),
+            AnswerFraming::UntilClose | AnswerFraming::Length(_) | AnswerFraming::None => {
+                events.to_vec()
+            }
         };
         self.write(env, bytes);
     }
 
-    fn event(&mut self, desk: &mut Desk, env: &mut Env<'_>, event: Event) -> Result<Option<Event>, End> {
+    fn event(
+        &mut self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        event: Event,
+    ) -> Result<Option<Event>, End> {
         if event.event.as_deref().is_some_and(|name| name != "message") {
             self.note_dropped(desk, env, "an event of a type that MCP does not have");
             return Ok(None);
@@ -225,11 +273,15 @@ impl Answering {
             // It primes the stream: an id to resume after, and nothing to show.
             Some("") => Some(String::new()),
             Some(data) => {
-                let mut stream = Stream { exchange: &self.exchange, pending: &mut self.pending };
+                let mut stream = Stream {
+                    exchange: &self.exchange,
+                    pending: &mut self.pending,
+                };
                 match stream.body(desk, env, data.as_bytes())? {
-                    Passed::Send(bytes) => {
-                        Some(String::from_utf8(bytes).map_err(|_| End::Broken("an edited message that is no text"))?)
-                    }
+                    Passed::Send(bytes) => Some(
+                        String::from_utf8(bytes)
+                            .map_err(|_| End::Broken("an edited message that is no text"))?,
+                    ),
                     Passed::Drop(why) => {
                         self.note_dropped(desk, env, why);
                         return Ok(None);
@@ -253,14 +305,21 @@ impl Answering {
                 id: id.clone(),
             })
             .collect();
-        let holder = desk.context.holder(&self.exchange.caller, &self.exchange.session);
+        let holder = desk
+            .context
+            .holder(&self.exchange.caller, &self.exchange.session);
         desk.context.seal.event(&holder, id, &asked)
     }
 
     fn note_dropped(&self, desk: &Desk, env: &mut Env<'_>, why: &str) {
-        let told =
-            Told { summary: "message of the server", reason: why, session: &self.exchange.session, ..Told::NOTHING };
-        desk.context.keep_refusal(env, Some(&self.exchange.caller), told);
+        let told = Told {
+            summary: "message of the server",
+            reason: why,
+            session: &self.exchange.session,
+            ..Told::NOTHING
+        };
+        desk.context
+            .keep_refusal(env, Some(&self.exchange.caller), told);
     }
 
     /// The answer is over.
@@ -284,7 +343,11 @@ impl Answering {
                 }
             }
         }
-        Ok(if self.closes() { After::Close } else { After::Again })
+        Ok(if self.closes() {
+            After::Close
+        } else {
+            After::Again
+        })
     }
 
     fn finish_json(
@@ -295,13 +358,22 @@ impl Answering {
         body: &[u8],
     ) -> Result<(), End> {
         let session = head.and_then(|head| self.session(desk, head));
-        let mut stream = Stream { exchange: &self.exchange, pending: &mut self.pending };
+        let mut stream = Stream {
+            exchange: &self.exchange,
+            pending: &mut self.pending,
+        };
         let passed = stream.body(desk, env, body)?;
         match passed {
             Passed::Send(bytes) => {
                 self.shown_bytes = bytes.len() as u64;
                 self.keep_rest(desk, env)?;
-                self.write_head(env, head, "application/json", session.as_deref(), AnswerFraming::Length(bytes.len()));
+                self.write_head(
+                    env,
+                    head,
+                    "application/json",
+                    session.as_deref(),
+                    AnswerFraming::Length(bytes.len()),
+                );
                 self.write(env, bytes);
             }
             Passed::Drop(why) => {
@@ -320,7 +392,11 @@ impl Answering {
     /// it is shown.
     fn write_bare(&self, env: &mut Env<'_>, head: Option<&ResponseHead>) {
         if self.status < 300 {
-            let framing = if self.status == 204 { AnswerFraming::None } else { AnswerFraming::Length(0) };
+            let framing = if self.status == 204 {
+                AnswerFraming::None
+            } else {
+                AnswerFraming::Length(0)
+            };
             self.write_head(env, head, "", None, framing);
             return;
         }
@@ -330,7 +406,13 @@ impl Answering {
             _ => "The server did not accept the request",
         };
         let body = refuse::error(None, refuse::TRANSPORT_ERROR, text);
-        self.write_head(env, head, "application/json", None, AnswerFraming::Length(body.len()));
+        self.write_head(
+            env,
+            head,
+            "application/json",
+            None,
+            AnswerFraming::Length(body.len()),
+        );
         self.write(env, body);
     }
 
@@ -343,7 +425,9 @@ impl Answering {
         }
         let unanswered: Vec<_> = self.pending.drain().map(|(_, running)| running).collect();
         for running in &unanswered {
-            let is_resumed = others.iter().any(|other| other.operation == running.operation);
+            let is_resumed = others
+                .iter()
+                .any(|other| other.operation == running.operation);
             if !is_resumed {
                 self.keep_outcome(desk, env, running, &format!("{outcome}, not answered"))?;
             }
@@ -351,7 +435,13 @@ impl Answering {
         Ok(())
     }
 
-    fn keep_outcome(&self, desk: &Desk, env: &mut Env<'_>, running: &Running, outcome: &str) -> Result<(), End> {
+    fn keep_outcome(
+        &self,
+        desk: &Desk,
+        env: &mut Env<'_>,
+        running: &Running,
+        outcome: &str,
+    ) -> Result<(), End> {
         let summary = summary(running);
         let told = Told {
             summary: &summary,
@@ -362,13 +452,19 @@ impl Answering {
             ..Told::NOTHING
         };
         let caller = Some(&self.exchange.caller);
-        let _ = desk.context.keep(env, Kind::Outcome, Some(running.operation), caller, told)?;
+        let _ = desk
+            .context
+            .keep(env, Kind::Outcome, Some(running.operation), caller, told)?;
         Ok(())
     }
 
     /// The flow ends before the answer does: records that, as far as it can.
     pub(crate) fn abandon(&mut self, desk: &Desk, env: &mut Env<'_>, why: &str) {
-        let rest: Vec<_> = self.others.drain(..).chain(self.pending.drain().map(|(_, running)| running)).collect();
+        let rest: Vec<_> = self
+            .others
+            .drain(..)
+            .chain(self.pending.drain().map(|(_, running)| running))
+            .collect();
         for running in &rest {
             // The flow ends whether or not this was kept.
             let _ = self.keep_outcome(desk, env, running, why);

@@ -40,7 +40,10 @@ pub(crate) fn authenticate(
         Some(_) => {
             let token = head.bearer().ok_or(Unnamed::Scheme)?;
             let digest = Digest(Sha256::digest(token.as_bytes()).into());
-            let identity = env.world.token(&digest, env.now.unix_us).ok_or(Unnamed::Token)?;
+            let identity = env
+                .world
+                .token(&digest, env.now.unix_us)
+                .ok_or(Unnamed::Token)?;
             Some(identity.clone())
         }
     };
@@ -48,7 +51,14 @@ pub(crate) fn authenticate(
         return Err(Unnamed::Nobody);
     }
     let key = key(workload.map(AsRef::as_ref), identity.as_deref());
-    Ok(Caller { principal: Principal { workload: workload.cloned(), identity, agent: None }, key })
+    Ok(Caller {
+        principal: Principal {
+            workload: workload.cloned(),
+            identity,
+            agent: None,
+        },
+        key,
+    })
 }
 
 /// Each part with its length, so that no two callers share a key. Not the process: the

@@ -89,7 +89,11 @@ impl Context {
 
     /// To whom a name sealed for this caller in this session belongs.
     pub(crate) fn holder<'a>(&'a self, caller: &'a Caller, session: &'a str) -> Holder<'a> {
-        Holder { connection: &self.connection.name, caller: &caller.key, session }
+        Holder {
+            connection: &self.connection.name,
+            caller: &caller.key,
+            session,
+        }
     }
 
     /// Whether the request is meant for this server. A server on this host is reached by
@@ -98,13 +102,20 @@ impl Context {
     pub(crate) fn check_host(&self, head: &RequestHead) -> Result<(), HostError> {
         let is_local = self.target.ip().to_canonical().is_loopback();
         if !is_local && head.fields.get("origin").is_none() {
-            return Authority::parse(&head.host).map(drop).ok_or(HostError::Host);
+            return Authority::parse(&head.host)
+                .map(drop)
+                .ok_or(HostError::Host);
         }
         check_host(head, &self.hosts)
     }
 
     /// A record of this flow, to be filled in.
-    pub(crate) fn record<'a>(&'a self, kind: Kind, env: &Env<'_>, caller: Option<&'a Caller>) -> Record<'a> {
+    pub(crate) fn record<'a>(
+        &'a self,
+        kind: Kind,
+        env: &Env<'_>,
+        caller: Option<&'a Caller>,
+    ) -> Record<'a> {
         Record {
             flow: Some(self.id),
             principal: caller.map(|caller| &caller.principal),
@@ -130,7 +141,10 @@ impl Context {
             .iter()
             .map(|access| (access.action, access.resource_id(&self.connection.name)))
             .collect();
-        let accesses: Vec<_> = ids.iter().map(|(action, id)| (*action, id.as_str())).collect();
+        let accesses: Vec<_> = ids
+            .iter()
+            .map(|(action, id)| (*action, id.as_str()))
+            .collect();
         let session = session_digest(told.session);
         let bundle = env.world.bundle.clone();
         let record = Record {
@@ -157,7 +171,14 @@ impl Context {
 
     /// Keeps a refusal. What it tells of is refused whether or not this was kept.
     pub(crate) fn keep_refusal(&self, env: &mut Env<'_>, caller: Option<&Caller>, told: Told<'_>) {
-        let told = Told { verdict: if told.verdict.is_empty() { "deny" } else { told.verdict }, ..told };
+        let told = Told {
+            verdict: if told.verdict.is_empty() {
+                "deny"
+            } else {
+                told.verdict
+            },
+            ..told
+        };
         let _ = self.keep(env, Kind::Refusal, None, caller, told);
     }
 }
@@ -171,20 +192,34 @@ fn session_digest(session: &str) -> String {
 }
 
 fn seal_key(secret: &[u8; 32]) -> [u8; 32] {
-    Sha256::new().chain_update(b"weir.mcp.seal.1").chain_update(secret).finalize().into()
+    Sha256::new()
+        .chain_update(b"weir.mcp.seal.1")
+        .chain_update(secret)
+        .finalize()
+        .into()
 }
 
 /// The server's address, its certificate's name, and this host's own names where it is
 /// here. Ports are left open: a listener of Weir's has another one.
 fn hosts(connection: &Connection, target: SocketAddr) -> Vec<Authority> {
     let is_local = target.ip().to_canonical().is_loopback();
-    let local: &[&str] = if is_local { &["localhost", "127.0.0.1", "[::1]"] } else { &[] };
+    let local: &[&str] = if is_local {
+        &["localhost", "127.0.0.1", "[::1]"]
+    } else {
+        &[]
+    };
     let address = match target.ip().to_canonical() {
         std::net::IpAddr::V4(address) => address.to_string(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
     };
     let named = connection.tls.server_name.as_deref();
-    local.iter().copied().chain([address.as_str()]).chain(named).filter_map(Authority::parse).collect()
+    local
+        .iter()
+        .copied()
+        .chain([address.as_str()])
+        .chain(named)
+        .filter_map(Authority::parse)
+        .collect()
 }
 
 /// SHA-256 over parts, each with its length.

@@ -37,7 +37,12 @@ impl Exchange {
 /// What one message is.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
-    Request { id: Id, method: ClientMethod, name: String, progress: Option<Id> },
+    Request {
+        id: Id,
+        method: ClientMethod,
+        name: String,
+        progress: Option<Id>,
+    },
     Notification,
     /// The client answers a request of the server's.
     Answer,
@@ -84,7 +89,10 @@ impl Plan {
             What::Answer => false,
             What::Http => true,
             What::Request { .. } | What::Notification => match self.access.action {
-                Action::McpConnect | Action::McpReadResource | Action::McpGetPrompt | Action::McpComplete => true,
+                Action::McpConnect
+                | Action::McpReadResource
+                | Action::McpGetPrompt
+                | Action::McpComplete => true,
                 // All others, and those that an MCP message never asks for.
                 _ => false,
             },
@@ -100,13 +108,22 @@ impl Plan {
     }
 
     pub(crate) fn connect(what: What, summary: &str, judgement: Judgement) -> Self {
-        Self { what, access: connect(), summary: summary.to_owned(), judgement, held: None }
+        Self {
+            what,
+            access: connect(),
+            summary: summary.to_owned(),
+            judgement,
+            held: None,
+        }
     }
 }
 
 /// The access that every use of a session asks for.
 pub(crate) const fn connect() -> Access {
-    Access { action: Action::McpConnect, resource: Resource::Connection }
+    Access {
+        action: Action::McpConnect,
+        resource: Resource::Connection,
+    }
 }
 
 /// Why a body cannot be judged.
@@ -127,27 +144,50 @@ pub(crate) struct Judged {
 }
 
 /// Judges a body message by message.
-pub(crate) fn judge(desk: &mut Desk, env: &Env<'_>, exchange: &Exchange) -> Result<Judged, Unjudged> {
+pub(crate) fn judge(
+    desk: &mut Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+) -> Result<Judged, Unjudged> {
     let document = Document::parse(&exchange.body).map_err(MessageError::Json)?;
     let body = Body::read(&document, Side::Client, exchange.revision())?;
     let mut edits = Edits::new();
     let mut plans = Vec::with_capacity(body.messages().len());
     for message in body.messages() {
         let plan = match &message.shape {
-            Shape::Request { id, method, params } => request(desk, env, exchange, Some(id), method, *params)?,
-            Shape::Notification { method, params } => request(desk, env, exchange, None, method, *params)?,
+            Shape::Request { id, method, params } => {
+                request(desk, env, exchange, Some(id), method, *params)?
+            }
+            Shape::Notification { method, params } => {
+                request(desk, env, exchange, None, method, *params)?
+            }
             Shape::Result { id, .. } | Shape::Error { id: Some(id), .. } => {
                 let holder = desk.context.holder(&exchange.caller, &exchange.session);
-                let raw = desk.context.seal.open_request(&holder, id).ok_or(Unjudged::Answer)?;
-                let span = message.value.get("id").map(|id| id.span()).ok_or(Unjudged::Answer)?;
+                let raw = desk
+                    .context
+                    .seal
+                    .open_request(&holder, id)
+                    .ok_or(Unjudged::Answer)?;
+                let span = message
+                    .value
+                    .get("id")
+                    .map(|id| id.span())
+                    .ok_or(Unjudged::Answer)?;
                 edits.push(span, raw).map_err(|_| Unjudged::Answer)?;
-                let judgement = desk.verdicts.judge(&desk.context, env, &exchange.caller, &connect());
+                let judgement =
+                    desk.verdicts
+                        .judge(&desk.context, env, &exchange.caller, &connect());
                 Plan::connect(What::Answer, "answer to the server", judgement)
             }
             Shape::Error { id: None, .. } => return Err(Unjudged::Answer),
         };
-        if let (What::Request { method: ClientMethod::Initialize, .. }, Shape::Request { params, .. }) =
-            (&plan.what, &message.shape)
+        if let (
+            What::Request {
+                method: ClientMethod::Initialize,
+                ..
+            },
+            Shape::Request { params, .. },
+        ) = (&plan.what, &message.shape)
         {
             if matches!(body, Body::Batch(_)) {
                 return Err(Unjudged::Batch);
@@ -156,7 +196,10 @@ pub(crate) fn judge(desk: &mut Desk, env: &Env<'_>, exchange: &Exchange) -> Resu
         }
         plans.push(plan);
     }
-    Ok(Judged { plans, body: edits.apply(&exchange.body) })
+    Ok(Judged {
+        plans,
+        body: edits.apply(&exchange.body),
+    })
 }
 
 fn request(
@@ -173,8 +216,18 @@ fn request(
     if is_known && is_named_notification == id.is_some() {
         return Err(MessageError::Envelope.into());
     }
-    let access = asked.accesses.first().cloned().ok_or(MessageError::Envelope)?;
-    let judgement = desk.verdicts.judge_call(&desk.context, env, &exchange.caller, &access, asked.arguments);
+    let access = asked
+        .accesses
+        .first()
+        .cloned()
+        .ok_or(MessageError::Envelope)?;
+    let judgement = desk.verdicts.judge_call(
+        &desk.context,
+        env,
+        &exchange.caller,
+        &access,
+        asked.arguments,
+    );
     let held = matches!(judgement.verdict, Verdict::Hold(_)).then(|| Held {
         canonical: asked.canonical(),
         arguments: asked.arguments.map(|arguments| typed(&arguments)),
@@ -188,7 +241,13 @@ fn request(
         },
         None => What::Notification,
     };
-    Ok(Plan { what, access, summary: asked.summary, judgement, held })
+    Ok(Plan {
+        what,
+        access,
+        summary: asked.summary,
+        judgement,
+        held,
+    })
 }
 
 /// A server that may not make this client act is told that it cannot, rather than left
@@ -201,12 +260,25 @@ fn withhold_capabilities(
     edits: &mut Edits,
 ) {
     const ACTING: &[&str] = &["sampling", "elicitation", "roots", "tasks"];
-    let access = Access { action: Action::McpUnknown, resource: Resource::Connection };
-    let judgement = desk.verdicts.judge(&desk.context, env, &exchange.caller, &access);
+    let access = Access {
+        action: Action::McpUnknown,
+        resource: Resource::Connection,
+    };
+    let judgement = desk
+        .verdicts
+        .judge(&desk.context, env, &exchange.caller, &access);
     let capabilities = params.and_then(|params| params.get("capabilities"));
-    let Some(capabilities) = capabilities.filter(|value| value.kind() == Kind::Object) else { return };
-    let is_acting = |key: &Value<'_>| ACTING.iter().any(|name| key.is_text(name) || key.is_text_but_for_case(name));
-    if judgement.verdict == Verdict::Allow || !capabilities.members().any(|(key, _)| is_acting(&key)) {
+    let Some(capabilities) = capabilities.filter(|value| value.kind() == Kind::Object) else {
+        return;
+    };
+    let is_acting = |key: &Value<'_>| {
+        ACTING
+            .iter()
+            .any(|name| key.is_text(name) || key.is_text_but_for_case(name))
+    };
+    if judgement.verdict == Verdict::Allow
+        || !capabilities.members().any(|(key, _)| is_acting(&key))
+    {
         return;
     }
     let mut kept = vec![b'{'];

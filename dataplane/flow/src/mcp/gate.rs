@@ -53,23 +53,67 @@ pub(crate) fn admit(
         let told = Told {
             summary: &plan.summary,
             accesses: std::slice::from_ref(&plan.access),
-            verdict: if grant.is_some() { "approved" } else { plan.verdict_word() },
+            verdict: if grant.is_some() {
+                "approved"
+            } else {
+                plan.verdict_word()
+            },
             policies: &plan.judgement.policies,
             session: &exchange.session,
             approval: grant.map(|grant| grant.approval),
             approvers: grant.map_or(&[], |grant| &grant.approvers),
             ..Told::NOTHING
         };
-        let receipt = desk.context.keep(env, Kind::Intent, Some(operation), Some(&exchange.caller), told);
+        let receipt = desk.context.keep(
+            env,
+            Kind::Intent,
+            Some(operation),
+            Some(&exchange.caller),
+            told,
+        );
         let receipt = receipt.map_err(|_| Unrecorded::Journal)?;
         match env.world.settings.durability {
-            Durability::SyncedExceptPlainReads if !plan.is_plain_read() => durable = Some(receipt.seq()),
+            Durability::SyncedExceptPlainReads if !plan.is_plain_read() => {
+                durable = Some(receipt.seq())
+            }
             Durability::SyncedExceptPlainReads | Durability::Kept => {}
         }
         proofs.push((operation, permit, receipt));
     }
     env.out.effects.extend(durable.map(Effect::Sync));
-    Ok(Admitted { plans, proofs, body, durable })
+    Ok(Admitted {
+        plans,
+        proofs,
+        body,
+        durable,
+    })
+}
+
+/// Records that operations whose intent was recorded were never sent.
+pub(crate) fn abandon(
+    desk: &Desk,
+    env: &mut Env<'_>,
+    exchange: &Exchange,
+    admitted: &Admitted,
+    why: &str,
+) {
+    let outcome = format!("not sent: {why}");
+    for (plan, (operation, ..)) in admitted.plans.iter().zip(&admitted.proofs) {
+        let told = Told {
+            summary: &plan.summary,
+            session: &exchange.session,
+            outcome: &outcome,
+            ..Told::NOTHING
+        };
+        // Nothing is sent whether or not this was kept.
+        let _ = desk.context.keep(
+            env,
+            Kind::Outcome,
+            Some(*operation),
+            Some(&exchange.caller),
+            told,
+        );
+    }
 }
 
 /// What goes on, as the proofs name it: the method, the target and the body. The rest of
@@ -81,8 +125,15 @@ fn digest(exchange: &Exchange, body: &[u8]) -> Digest {
         Method::Delete => b"DELETE ",
         Method::Options | Method::Other => b"",
     };
-    let hash = Sha256::new().chain_update(method).chain_update(exchange.head.target.as_bytes());
-    Digest(hash.chain_update(b"\n").chain_update(body).finalize().into())
+    let hash = Sha256::new()
+        .chain_update(method)
+        .chain_update(exchange.head.target.as_bytes());
+    Digest(
+        hash.chain_update(b"\n")
+            .chain_update(body)
+            .finalize()
+            .into(),
+    )
 }
 
 /// Spends the proofs and sends the request on.
@@ -92,9 +143,16 @@ pub(crate) fn release(
     exchange: &Exchange,
     admitted: Admitted,
 ) -> Result<Vec<(What, Running)>, End> {
-    let Admitted { plans, proofs, body, .. } = admitted;
+    let Admitted {
+        plans,
+        proofs,
+        body,
+        ..
+    } = admitted;
     if plans.is_empty() || plans.len() != proofs.len() {
-        return Err(End::Broken("a request without proofs was about to be released"));
+        return Err(End::Broken(
+            "a request without proofs was about to be released",
+        ));
     }
     let digest = digest(exchange, &body);
     let mut running = Vec::with_capacity(plans.len());
@@ -102,29 +160,54 @@ pub(crate) fn release(
     for (plan, (operation, permit, receipt)) in plans.into_iter().zip(proofs) {
         let released = Released::new(operation, permit, receipt)?;
         if released.operation().digest != digest {
-            return Err(End::Broken("proofs that name other bytes than those at the gate"));
+            return Err(End::Broken(
+                "proofs that name other bytes than those at the gate",
+            ));
         }
         last = Some(released);
         running.push(begun(plan, operation));
     }
     let mut out = head(desk, exchange, &body);
     out.extend_from_slice(&body);
-    let released = last.ok_or(End::Broken("a request without proofs was about to be released"))?;
-    env.out.to_server.push(released.spend(Piece::Bytes(out.into())));
+    let released = last.ok_or(End::Broken(
+        "a request without proofs was about to be released",
+    ))?;
+    env.out
+        .to_server
+        .push(released.spend(Piece::Bytes(out.into())));
     Ok(running)
 }
 
 fn begun(plan: Plan, operation: OperationRef) -> (What, Running) {
     let subject = plan.subject().to_owned();
     let (method, name, progress) = match &plan.what {
-        What::Request { method, name, progress, .. } => (*method, name.clone(), progress.clone()),
-        What::Notification | What::Answer | What::Http => (ClientMethod::Unknown, plan.summary.clone(), None),
+        What::Request {
+            method,
+            name,
+            progress,
+            ..
+        } => (*method, name.clone(), progress.clone()),
+        What::Notification | What::Answer | What::Http => {
+            (ClientMethod::Unknown, plan.summary.clone(), None)
+        }
     };
-    (plan.what, Running { operation, method, name, subject, progress })
+    (
+        plan.what,
+        Running {
+            operation,
+            method,
+            name,
+            subject,
+            progress,
+        },
+    )
 }
 
 fn head(desk: &Desk, exchange: &Exchange, body: &[u8]) -> Vec<u8> {
-    let authorization = desk.context.mcp().and_then(|target| target.authorization.as_ref());
+    let authorization = desk
+        .context
+        .mcp()
+        .and_then(|target| target.authorization.as_ref());
     let onward = Onward {
         host: &exchange.head.host,
         authorization: authorization.map(|value| value.as_str()),

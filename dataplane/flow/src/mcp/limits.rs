@@ -16,3 +16,6 @@ pub(super) const MASKED_NAMED_MAX: usize = 32;
 
 /// Texts of a tool's error that can be the server's way to say that it has no such tool.
 pub(super) const ABSENT_TEXT_BYTES_MAX: usize = 4096;
+
+/// How long the control plane may take to spend an approval, once it was given.
+pub(super) const REDEEM_NS: u64 = 5_000_000_000;

@@ -51,21 +51,40 @@ impl Masks {
                 Reveal::Deny(denial) => Some((class, Hidden::Denied(denial.outside.to_string()))),
             })
             .collect();
-        Self { wanted: super::verdict::wanted(rules.iter().map(|(class, _)| *class)), rules }
+        Self {
+            wanted: super::verdict::wanted(rules.iter().map(|(class, _)| *class)),
+            rules,
+        }
     }
 
     /// Masks every text of a message.
     pub(crate) fn apply(&self, document: &Document<'_>, key: &MaskKey) -> Result<Masked, Withheld> {
-        let mut work = Work { masks: self, key, found: Vec::new(), places: Vec::new(), withheld: None };
-        let edits = if self.wanted.is_empty() { Edits::new() } else { reveal(document, |offer| work.show(offer)) };
+        let mut work = Work {
+            masks: self,
+            key,
+            found: Vec::new(),
+            places: Vec::new(),
+            withheld: None,
+        };
+        let edits = if self.wanted.is_empty() {
+            Edits::new()
+        } else {
+            reveal(document, |offer| work.show(offer))
+        };
         match work.withheld {
             Some(withheld) => Err(withheld),
-            None => Ok(Masked { edits, places: work.places }),
+            None => Ok(Masked {
+                edits,
+                places: work.places,
+            }),
         }
     }
 
     fn hidden(&self, class: Class) -> Option<&Hidden> {
-        self.rules.iter().find(|(known, _)| *known == class).map(|(_, hidden)| hidden)
+        self.rules
+            .iter()
+            .find(|(known, _)| *known == class)
+            .map(|(_, hidden)| hidden)
     }
 }
 
@@ -98,14 +117,18 @@ impl Work<'_> {
             let rule = match self.masks.hidden(*class) {
                 Some(Hidden::Masked(rule)) => rule,
                 Some(Hidden::Denied(outside)) => {
-                    self.withheld = Some(Withheld { class: *class, outside: outside.clone() });
+                    self.withheld = Some(Withheld {
+                        class: *class,
+                        outside: outside.clone(),
+                    });
                     return Shown::Null;
                 }
                 // A detector reported what it was not asked for: it is no value that may be shown.
                 None => &MaskRule::Redact,
             };
             // A span that is no part of the text hides all of it.
-            let (Some(before), Some(value)) = (text.get(at..span.start), text.get(span.clone())) else {
+            let (Some(before), Some(value)) = (text.get(at..span.start), text.get(span.clone()))
+            else {
                 return Shown::Null;
             };
             let masked = weir_mask::utf8(rule, self.key, value);

@@ -47,14 +47,28 @@ struct Ready {
 
 impl Ready {
     fn refused(bytes: Vec<u8>, reason: String) -> Self {
-        Self { bytes, places: Vec::new(), verdict: "deny", reason, outcome: "withheld".to_owned(), rows: 0 }
+        Self {
+            bytes,
+            places: Vec::new(),
+            verdict: "deny",
+            reason,
+            outcome: "withheld".to_owned(),
+            rows: 0,
+        }
     }
 }
 
 impl Stream<'_> {
     /// Deals with the body of a JSON answer or of an event: one message, or a batch.
-    pub(crate) fn body(&mut self, desk: &mut Desk, env: &mut Env<'_>, body: &[u8]) -> Result<Passed, End> {
-        let Ok(document) = Document::parse(body) else { return Ok(Passed::Drop("an answer that is no JSON")) };
+    pub(crate) fn body(
+        &mut self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        body: &[u8],
+    ) -> Result<Passed, End> {
+        let Ok(document) = Document::parse(body) else {
+            return Ok(Passed::Drop("an answer that is no JSON"));
+        };
         match Body::read(&document, Side::Server, self.exchange.revision()) {
             Ok(Body::One(message)) => self.message(desk, env, &document, &message),
             Ok(Body::Batch(messages)) => self.batch(desk, env, &messages),
@@ -62,7 +76,12 @@ impl Stream<'_> {
         }
     }
 
-    fn batch(&mut self, desk: &mut Desk, env: &mut Env<'_>, messages: &[Message<'_>]) -> Result<Passed, End> {
+    fn batch(
+        &mut self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        messages: &[Message<'_>],
+    ) -> Result<Passed, End> {
         let mut out = vec![b'['];
         for message in messages {
             if let Passed::Send(bytes) = self.body(desk, env, message.value.raw())? {
@@ -94,7 +113,10 @@ impl Stream<'_> {
                 let ready = self.result(desk, env, document, &running, id, result);
                 self.keep(desk, env, &running, ready)
             }
-            Shape::Error { id: Some(id), error } => {
+            Shape::Error {
+                id: Some(id),
+                error,
+            } => {
                 let Some(running) = self.pending.answer(id) else {
                     return Ok(Passed::Drop("an error about nothing that was asked"));
                 };
@@ -102,7 +124,9 @@ impl Stream<'_> {
                 self.keep(desk, env, &running, ready)
             }
             Shape::Error { id: None, .. } => Ok(self.told(desk, env, document)),
-            Shape::Request { id, method, .. } => self.asks(desk, env, document, &message.value, id, method),
+            Shape::Request { id, method, .. } => {
+                self.asks(desk, env, document, &message.value, id, method)
+            }
             Shape::Notification { method, params } => {
                 Ok(self.notifies(desk, env, document, ServerMethod::read(method), *params))
             }
@@ -125,7 +149,8 @@ impl Stream<'_> {
         if let Some(list) = List::of(running.method) {
             let caller = &self.exchange.caller;
             let filtered = list.filter(result, |name| {
-                desk.verdicts.may_see(&desk.context, env, caller, &list.access(name))
+                desk.verdicts
+                    .may_see(&desk.context, env, caller, &list.access(name))
             });
             match filtered {
                 Ok(filtered) => {
@@ -135,21 +160,38 @@ impl Stream<'_> {
                     }
                 }
                 Err(error) => {
-                    let told = refuse::error(Some(id), refuse::INTERNAL_ERROR, "The server's list could not be read");
+                    let told = refuse::error(
+                        Some(id),
+                        refuse::INTERNAL_ERROR,
+                        "The server's list could not be read",
+                    );
                     return Ready::refused(told, error.to_string());
                 }
             }
         }
         if running.method == ClientMethod::Initialize && !is_served(result) {
-            let told = refuse::error(Some(id), refuse::INVALID_REQUEST, "Unsupported protocol version");
-            return Ready::refused(told, "the server chose a revision that is not served".to_owned());
+            let told = refuse::error(
+                Some(id),
+                refuse::INVALID_REQUEST,
+                "Unsupported protocol version",
+            );
+            return Ready::refused(
+                told,
+                "the server chose a revision that is not served".to_owned(),
+            );
         }
         if running.method == ClientMethod::ToolsCall && is_absent_result(result, &running.subject) {
             return absent(id, &running.subject);
         }
-        let is_error = result.get("isError").is_some_and(|value| value.kind() == JsonKind::True);
+        let is_error = result
+            .get("isError")
+            .is_some_and(|value| value.kind() == JsonKind::True);
         let ready = self.mask(desk, env, &bytes, tool(running), Some((id, running.method)));
-        Ready { rows, outcome: if is_error { "tool error" } else { "result" }.to_owned(), ..ready }
+        Ready {
+            rows,
+            outcome: if is_error { "tool error" } else { "result" }.to_owned(),
+            ..ready
+        }
     }
 
     fn error(
@@ -161,13 +203,29 @@ impl Stream<'_> {
         id: &Id,
         error: &Value<'_>,
     ) -> Ready {
-        let text = error.get("message").and_then(|message| message.text()).unwrap_or_default();
+        let text = error
+            .get("message")
+            .and_then(|message| message.text())
+            .unwrap_or_default();
         if running.method == ClientMethod::ToolsCall && is_absent_text(&text, &running.subject) {
             return absent(id, &running.subject);
         }
-        let code = error.get("code").and_then(|code| code.number()).unwrap_or("without code").to_owned();
-        let ready = self.mask(desk, env, document.bytes(), tool(running), Some((id, running.method)));
-        Ready { outcome: format!("error {code}"), ..ready }
+        let code = error
+            .get("code")
+            .and_then(|code| code.number())
+            .unwrap_or("without code")
+            .to_owned();
+        let ready = self.mask(
+            desk,
+            env,
+            document.bytes(),
+            tool(running),
+            Some((id, running.method)),
+        );
+        Ready {
+            outcome: format!("error {code}"),
+            ..ready
+        }
     }
 
     /// An error that names no request.
@@ -194,14 +252,23 @@ impl Stream<'_> {
             };
             Ready::refused(told, reason)
         };
-        let masks = desk.verdicts.masks(&desk.context, env, &self.exchange.caller, tool);
+        let masks = desk
+            .verdicts
+            .masks(&desk.context, env, &self.exchange.caller, tool);
         let Ok(document) = Document::parse(bytes) else {
-            return withheld("The answer could not be read", "a filtered answer that is no JSON".to_owned());
+            return withheld(
+                "The answer could not be read",
+                "a filtered answer that is no JSON".to_owned(),
+            );
         };
         match masks.apply(&document, &desk.context.connection.mask_key) {
             Ok(masked) => Ready {
                 bytes: masked.edits.apply(bytes),
-                verdict: if masked.places.is_empty() { "allow" } else { "mask" },
+                verdict: if masked.places.is_empty() {
+                    "allow"
+                } else {
+                    "mask"
+                },
                 places: masked.places,
                 reason: String::new(),
                 outcome: "result".to_owned(),
@@ -215,8 +282,18 @@ impl Stream<'_> {
     }
 
     /// Records the outcome of a request, and lets its answer go.
-    fn keep(&self, desk: &Desk, env: &mut Env<'_>, running: &Running, ready: Ready) -> Result<Passed, End> {
-        let masked: Vec<_> = ready.places.iter().map(|(place, rule)| (place.as_str(), rule.as_str())).collect();
+    fn keep(
+        &self,
+        desk: &Desk,
+        env: &mut Env<'_>,
+        running: &Running,
+        ready: Ready,
+    ) -> Result<Passed, End> {
+        let masked: Vec<_> = ready
+            .places
+            .iter()
+            .map(|(place, rule)| (place.as_str(), rule.as_str()))
+            .collect();
         let duration_us = env.now.mono_ns.saturating_sub(self.exchange.begun_ns) / 1000;
         let told = Told {
             summary: &summary(running),
@@ -231,7 +308,9 @@ impl Stream<'_> {
             ..Told::NOTHING
         };
         let caller = Some(&self.exchange.caller);
-        let _ = desk.context.keep(env, Kind::Outcome, Some(running.operation), caller, told)?;
+        let _ = desk
+            .context
+            .keep(env, Kind::Outcome, Some(running.operation), caller, told)?;
         Ok(Passed::Send(ready.bytes))
     }
 
@@ -248,10 +327,14 @@ impl Stream<'_> {
     ) -> Result<Passed, End> {
         let known = ServerMethod::read(method);
         if !known.is_request() {
-            return Ok(Passed::Drop("a request of the server's that Weir does not know"));
+            return Ok(Passed::Drop(
+                "a request of the server's that Weir does not know",
+            ));
         }
         if let Passage::Judged(access) = known.passage() {
-            let judgement = desk.verdicts.judge(&desk.context, env, &self.exchange.caller, &access);
+            let judgement = desk
+                .verdicts
+                .judge(&desk.context, env, &self.exchange.caller, &access);
             let allowed = judgement.verdict == Verdict::Allow;
             let told = Told {
                 summary: method,
@@ -264,19 +347,30 @@ impl Stream<'_> {
                 ..Told::NOTHING
             };
             if !allowed {
-                desk.context.keep_refusal(env, Some(&self.exchange.caller), told);
-                return Ok(Passed::Drop("a request of the server's that policy does not allow"));
+                desk.context
+                    .keep_refusal(env, Some(&self.exchange.caller), told);
+                return Ok(Passed::Drop(
+                    "a request of the server's that policy does not allow",
+                ));
             }
-            let _ = desk.context.keep(env, Kind::Intent, None, Some(&self.exchange.caller), told)?;
+            let _ =
+                desk.context
+                    .keep(env, Kind::Intent, None, Some(&self.exchange.caller), told)?;
         }
         let Some(span) = message.get("id").map(|id| id.span()) else {
             return Ok(Passed::Drop("a request without an id"));
         };
-        let holder = desk.context.holder(&self.exchange.caller, &self.exchange.session);
+        let holder = desk
+            .context
+            .holder(&self.exchange.caller, &self.exchange.session);
         let sealed = edited(document, span, desk.context.seal.request(&holder, id));
         let tool = self.only_tool();
         let ready = self.mask(desk, env, &sealed, &tool, None);
-        Ok(if ready.verdict == "deny" { Passed::Drop("a request that may not be shown") } else { Passed::Send(ready.bytes) })
+        Ok(if ready.verdict == "deny" {
+            Passed::Drop("a request that may not be shown")
+        } else {
+            Passed::Send(ready.bytes)
+        })
     }
 
     fn notifies(
@@ -298,21 +392,39 @@ impl Stream<'_> {
             let Some(request) = params.and_then(|params| params.get("requestId")) else {
                 return Passed::Drop("a cancellation of nothing");
             };
-            let Some(id) = Id::read(&request) else { return Passed::Drop("a cancellation of no request") };
-            let holder = desk.context.holder(&self.exchange.caller, &self.exchange.session);
-            bytes = Cow::Owned(edited(document, request.span(), desk.context.seal.request(&holder, &id)));
+            let Some(id) = Id::read(&request) else {
+                return Passed::Drop("a cancellation of no request");
+            };
+            let holder = desk
+                .context
+                .holder(&self.exchange.caller, &self.exchange.session);
+            bytes = Cow::Owned(edited(
+                document,
+                request.span(),
+                desk.context.seal.request(&holder, &id),
+            ));
         }
         let tool = self.only_tool();
         let ready = self.mask(desk, env, &bytes, &tool, None);
-        if ready.verdict == "deny" { Passed::Drop("a notification that may not be shown") } else { Passed::Send(ready.bytes) }
+        if ready.verdict == "deny" {
+            Passed::Drop("a notification that may not be shown")
+        } else {
+            Passed::Send(ready.bytes)
+        }
     }
 
     /// Progress names a request of this stream. On a stream that answers nothing, it may
     /// name one of another.
     fn is_awaited(&self, params: Option<Value<'_>>) -> bool {
-        let token = params.and_then(|params| params.get("progressToken")).and_then(|token| Id::read(&token));
+        let token = params
+            .and_then(|params| params.get("progressToken"))
+            .and_then(|token| Id::read(&token));
         let Some(token) = token else { return false };
-        self.pending.is_empty() || self.pending.iter().any(|(_, running)| running.progress.as_ref() == Some(&token))
+        self.pending.is_empty()
+            || self
+                .pending
+                .iter()
+                .any(|(_, running)| running.progress.as_ref() == Some(&token))
     }
 
     /// The tool whose call this stream answers, if it is one alone.
@@ -326,7 +438,11 @@ impl Stream<'_> {
 }
 
 fn tool(running: &Running) -> &str {
-    if running.method == ClientMethod::ToolsCall { &running.subject } else { "" }
+    if running.method == ClientMethod::ToolsCall {
+        &running.subject
+    } else {
+        ""
+    }
 }
 
 fn edited(document: &Document<'_>, span: std::ops::Range<usize>, replacement: Vec<u8>) -> Vec<u8> {
@@ -337,12 +453,20 @@ fn edited(document: &Document<'_>, span: std::ops::Range<usize>, replacement: Ve
 }
 
 pub(crate) fn summary(running: &Running) -> String {
-    if running.subject.is_empty() { running.name.clone() } else { format!("{} {}", running.name, running.subject) }
+    if running.subject.is_empty() {
+        running.name.clone()
+    } else {
+        format!("{} {}", running.name, running.subject)
+    }
 }
 
 fn is_served(result: &Value<'_>) -> bool {
-    let version = result.get("protocolVersion").and_then(|version| version.text());
-    version.and_then(|version| Revision::parse(&version)).is_some_and(Revision::is_served)
+    let version = result
+        .get("protocolVersion")
+        .and_then(|version| version.text());
+    version
+        .and_then(|version| Revision::parse(&version))
+        .is_some_and(Revision::is_served)
 }
 
 /// A tool that the server does not have is answered as one that the caller may not call.
@@ -358,9 +482,17 @@ fn absent(id: &Id, name: &str) -> Ready {
 }
 
 fn is_absent_result(result: &Value<'_>, name: &str) -> bool {
-    let is_error = result.get("isError").is_some_and(|value| value.kind() == JsonKind::True);
-    let mut content = result.get("content").map(|content| content.elements()).into_iter().flatten();
-    let (Some(first), None) = (content.next(), content.next()) else { return false };
+    let is_error = result
+        .get("isError")
+        .is_some_and(|value| value.kind() == JsonKind::True);
+    let mut content = result
+        .get("content")
+        .map(|content| content.elements())
+        .into_iter()
+        .flatten();
+    let (Some(first), None) = (content.next(), content.next()) else {
+        return false;
+    };
     let text = first.get("text").and_then(|text| text.text());
     is_error && text.is_some_and(|text| is_absent_text(&text, name))
 }
@@ -372,12 +504,23 @@ fn is_absent_text(text: &str, name: &str) -> bool {
         return false;
     }
     let plain = |text: &str| {
-        let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+        let words: Vec<_> = text
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .filter(|word| !word.is_empty())
+            .collect();
         words.join(" ").to_lowercase()
     };
     let (text, name) = (plain(text), plain(name));
-    let text = text.strip_prefix("mcp error ").map_or(text.as_str(), |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' '));
-    [format!("unknown tool {name}"), format!("tool {name} not found"), format!("tool not found {name}")]
-        .iter()
-        .any(|said| said == text)
+    let text = text
+        .strip_prefix("mcp error ")
+        .map_or(text.as_str(), |rest| {
+            rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
+        });
+    [
+        format!("unknown tool {name}"),
+        format!("tool {name} not found"),
+        format!("tool not found {name}"),
+    ]
+    .iter()
+    .any(|said| said == text)
 }

@@ -29,7 +29,9 @@ use std::sync::Arc;
 use weir_audit::{JournalError, Kind, RecordSeq};
 use weir_facts::{PolicyId, Side, Verdict};
 use weir_mcp::http::rewrite::{Answer, AnswerFraming, CONTINUE, answer as answer_head};
-use weir_mcp::http::{FieldError, Framing, HttpError, Method, Part, Reader, RequestHead, ResponseHead};
+use weir_mcp::http::{
+    FieldError, Framing, HttpError, Method, Part, Reader, RequestHead, ResponseHead,
+};
 use weir_mcp::limits::{ANSWER_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 use weir_mcp::message::{MessageError, Revision};
 use weir_mcp::refuse::{self, Close, Refusal};
@@ -114,7 +116,12 @@ struct Stop {
 
 impl Stop {
     fn new(refusal: Refusal, inside: impl ToString) -> Self {
-        Self { refusal, inside: inside.to_string(), policies: Vec::new(), caller: None }
+        Self {
+            refusal,
+            inside: inside.to_string(),
+            policies: Vec::new(),
+            caller: None,
+        }
     }
 }
 
@@ -141,9 +148,14 @@ impl From<Mismatch> for End {
 impl McpFlow {
     /// A flow whose destination is registered: dials it.
     pub(crate) fn begin(start: &Start, connection: Arc<Connection>, env: &mut Env<'_>) -> Self {
-        env.out.effects.push(Effect::Dial { target: start.arrival.target });
+        env.out.effects.push(Effect::Dial {
+            target: start.arrival.target,
+        });
         Self {
-            desk: Desk { context: Context::new(start, connection, env), verdicts: Verdicts::default() },
+            desk: Desk {
+                context: Context::new(start, connection, env),
+                verdicts: Verdicts::default(),
+            },
             state: State::Dialing,
             link: ClientLink::Undecided,
             client: Reader::new(REQUEST_BODY_BYTES_MAX as u64),
@@ -155,7 +167,12 @@ impl McpFlow {
     }
 
     /// Takes bytes of a side; see `Flow::handle_bytes`.
-    pub(crate) fn handle_bytes(&mut self, env: &mut Env<'_>, side: Side, input: &mut [u8]) -> usize {
+    pub(crate) fn handle_bytes(
+        &mut self,
+        env: &mut Env<'_>,
+        side: Side,
+        input: &mut [u8],
+    ) -> usize {
         match side {
             Side::Client => self.on_client_bytes(env, input),
             Side::Server => self.on_server_bytes(env, input),
@@ -167,7 +184,9 @@ impl McpFlow {
         loop {
             match &self.state {
                 State::Over => return input.len(),
-                State::Dialing | State::Securing | State::Waiting(..) | State::Answering(_) => return at,
+                State::Dialing | State::Securing | State::Waiting(..) | State::Answering(_) => {
+                    return at;
+                }
                 State::Idle | State::Receiving(_) => {}
             }
             let rest = input.get(at..).unwrap_or_default();
@@ -194,7 +213,13 @@ impl McpFlow {
                 self.link = ClientLink::Handshaking;
             }
             (ClientLink::Undecided, Some(_)) => self.link = ClientLink::Plain,
-            (ClientLink::Undecided | ClientLink::Handshaking | ClientLink::Plain | ClientLink::Secured, _) => {}
+            (
+                ClientLink::Undecided
+                | ClientLink::Handshaking
+                | ClientLink::Plain
+                | ClientLink::Secured,
+                _,
+            ) => {}
         }
         if !rest.is_empty() && self.limit_ns.is_none() {
             self.limit_ns = Some(env.now.mono_ns.saturating_add(RECEIVE_NS));
@@ -214,10 +239,13 @@ impl McpFlow {
                 Err((stop, framing)) => self.refuse(env, stop, framing),
             },
             (Some(Part::Content(span)), State::Receiving(exchange)) => {
-                exchange.body.extend_from_slice(taken.get(span).unwrap_or_default());
+                exchange
+                    .body
+                    .extend_from_slice(taken.get(span).unwrap_or_default());
             }
             (Some(Part::End), State::Receiving(_)) => {
-                if let State::Receiving(exchange) = std::mem::replace(&mut self.state, State::Idle) {
+                if let State::Receiving(exchange) = std::mem::replace(&mut self.state, State::Idle)
+                {
                     self.limit_ns = None;
                     self.on_request(env, exchange);
                 }
@@ -239,40 +267,71 @@ impl McpFlow {
     }
 
     /// Judges a head. The framing of what was refused says whether content may follow.
-    fn on_head(&mut self, env: &mut Env<'_>, head: RequestHead) -> Result<Exchange, (Stop, Framing)> {
+    fn on_head(
+        &mut self,
+        env: &mut Env<'_>,
+        head: RequestHead,
+    ) -> Result<Exchange, (Stop, Framing)> {
         let framing = head.framing;
-        self.check_head(env, &head).map_err(|stop| (stop, framing)).and_then(|(caller, revision)| {
-            let named = self.name_session(&caller, &head).map_err(|stop| {
-                (Stop { caller: Some(caller.clone()), ..stop }, framing)
-            })?;
-            Ok(Exchange {
-                head,
-                caller,
-                revision,
-                session: named.0,
-                resumed: named.1,
-                begun_ns: env.now.mono_ns,
-                body: Vec::new(),
+        self.check_head(env, &head)
+            .map_err(|stop| (stop, framing))
+            .and_then(|(caller, revision)| {
+                let named = self.name_session(&caller, &head).map_err(|stop| {
+                    (
+                        Stop {
+                            caller: Some(caller.clone()),
+                            ..stop
+                        },
+                        framing,
+                    )
+                })?;
+                Ok(Exchange {
+                    head,
+                    caller,
+                    revision,
+                    session: named.0,
+                    resumed: named.1,
+                    begun_ns: env.now.mono_ns,
+                    body: Vec::new(),
+                })
             })
-        })
     }
 
-    fn check_head(&mut self, env: &mut Env<'_>, head: &RequestHead) -> Result<(Caller, Option<Revision>), Stop> {
-        if is_stale(env, Stale::DenyAll) || (self.known.is_none() && is_stale(env, Stale::DenyNew)) {
+    fn check_head(
+        &mut self,
+        env: &mut Env<'_>,
+        head: &RequestHead,
+    ) -> Result<(Caller, Option<Revision>), Stop> {
+        if is_stale(env, Stale::DenyAll) || (self.known.is_none() && is_stale(env, Stale::DenyNew))
+        {
             return Err(Stop::new(Refusal::Unavailable, "the policy is out of date"));
         }
-        if self.link == ClientLink::Plain && self.desk.context.connection.client_tls == ClientTls::Required {
-            return Err(Stop::new(Refusal::Forbidden("TLS is required".into()), "a client without TLS"));
+        if self.link == ClientLink::Plain
+            && self.desk.context.connection.client_tls == ClientTls::Required
+        {
+            return Err(Stop::new(
+                Refusal::Forbidden("TLS is required".into()),
+                "a client without TLS",
+            ));
         }
-        self.desk.context.check_host(head).map_err(|error| Stop::new(Refusal::Forbidden(error.to_string()), error))?;
+        self.desk
+            .context
+            .check_host(head)
+            .map_err(|error| Stop::new(Refusal::Forbidden(error.to_string()), error))?;
         let caller = caller::authenticate(self.desk.context.workload.as_ref(), head, env)
             .map_err(|error| Stop::new(Refusal::Unauthorized, error))?;
         self.connect(env, &caller)?;
-        let with = |stop: Stop| Stop { caller: Some(caller.clone()), ..stop };
+        let with = |stop: Stop| Stop {
+            caller: Some(caller.clone()),
+            ..stop
+        };
         check_form(head).map_err(with)?;
         let named = head.fields.get("mcp-protocol-version");
         if Revision::of_header(named).is_none() {
-            return Err(with(Stop::new(Refusal::Revision, "a revision that is not served")));
+            return Err(with(Stop::new(
+                Refusal::Revision,
+                "a revision that is not served",
+            )));
         }
         Ok((caller.clone(), named.and_then(Revision::parse)))
     }
@@ -281,10 +340,16 @@ impl McpFlow {
     /// changes, it is recorded.
     fn connect(&mut self, env: &mut Env<'_>, caller: &Caller) -> Result<(), Stop> {
         let access = exchange::connect();
-        let judgement = self.desk.verdicts.judge(&self.desk.context, env, caller, &access);
+        let judgement = self
+            .desk
+            .verdicts
+            .judge(&self.desk.context, env, caller, &access);
         let denial = match &judgement.verdict {
             Verdict::Allow => None,
-            Verdict::Hold(_) => Some(("this needs approval, which a connection cannot wait for".into(), "held".into())),
+            Verdict::Hold(_) => Some((
+                "this needs approval, which a connection cannot wait for".into(),
+                "held".into(),
+            )),
             Verdict::Deny(denial) => Some((denial.outside.clone(), denial.inside.clone())),
         };
         let now = (caller.key.clone(), env.world.version);
@@ -293,7 +358,9 @@ impl McpFlow {
                 accesses: std::slice::from_ref(&access),
                 verdict: if denial.is_some() { "deny" } else { "allow" },
                 policies: &judgement.policies,
-                reason: denial.as_ref().map_or("", |(_, inside): &(Arc<str>, Arc<str>)| inside),
+                reason: denial
+                    .as_ref()
+                    .map_or("", |(_, inside): &(Arc<str>, Arc<str>)| inside),
                 ..Told::NOTHING
             };
             self.desk
@@ -315,7 +382,10 @@ impl McpFlow {
     }
 
     /// The server's session and event id behind the names that the client was given.
-    #[expect(clippy::type_complexity, reason = "two halves of one look-up, taken apart at once")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "two halves of one look-up, taken apart at once"
+    )]
     fn name_session(
         &self,
         caller: &Caller,
@@ -334,7 +404,9 @@ impl McpFlow {
             Some(shown) if head.method == Method::Get => {
                 let holder = context.holder(caller, &session);
                 let opened = context.seal.open_event(&holder, shown);
-                Some(opened.ok_or_else(|| Stop::new(Refusal::Session, "an event that is not this caller's"))?)
+                Some(opened.ok_or_else(|| {
+                    Stop::new(Refusal::Session, "an event that is not this caller's")
+                })?)
             }
             Some(_) | None => None,
         };
@@ -347,10 +419,16 @@ impl McpFlow {
             Method::Post => return self.on_post(env, exchange),
             Method::Get => "GET",
             Method::Delete => "DELETE",
-            Method::Options | Method::Other => return self.end(env, &End::Broken("a method that was refused")),
+            Method::Options | Method::Other => {
+                return self.end(env, &End::Broken("a method that was refused"));
+            }
         };
-        let judgement =
-            self.desk.verdicts.judge(&self.desk.context, env, &exchange.caller, &exchange::connect());
+        let judgement = self.desk.verdicts.judge(
+            &self.desk.context,
+            env,
+            &exchange.caller,
+            &exchange::connect(),
+        );
         let plan = Plan::connect(What::Http, summary, judgement);
         self.admit(env, exchange, vec![plan], Vec::new());
     }
@@ -360,10 +438,16 @@ impl McpFlow {
             Ok(judged) => judged,
             Err(unjudged) => return self.refuse_unjudged(env, &exchange, &unjudged),
         };
-        if plans.iter().any(|plan| matches!(plan.judgement.verdict, Verdict::Deny(_))) {
+        if plans
+            .iter()
+            .any(|plan| matches!(plan.judgement.verdict, Verdict::Deny(_)))
+        {
             return self.deny(env, &exchange, &plans, &body);
         }
-        if !plans.iter().any(|plan| matches!(plan.judgement.verdict, Verdict::Hold(_))) {
+        if !plans
+            .iter()
+            .any(|plan| matches!(plan.judgement.verdict, Verdict::Hold(_)))
+        {
             return self.admit(env, exchange, plans, body);
         }
         match <[Plan; 1]>::try_from(plans) {
@@ -394,8 +478,15 @@ impl McpFlow {
             bytes: &exchange.body,
             ..Told::NOTHING
         };
-        self.desk.context.keep_refusal(env, Some(&exchange.caller), told);
-        self.reply(env, &refusal.answer(self.close_of(exchange), CHALLENGE), exchange, refusal.closes());
+        self.desk
+            .context
+            .keep_refusal(env, Some(&exchange.caller), told);
+        self.reply(
+            env,
+            &refusal.answer(self.close_of(exchange), CHALLENGE),
+            exchange,
+            refusal.closes(),
+        );
     }
 
     /// Some message of the body may not go on, so none does.
@@ -417,7 +508,9 @@ impl McpFlow {
                 bytes: body,
                 ..Told::NOTHING
             };
-            self.desk.context.keep_refusal(env, Some(&exchange.caller), told);
+            self.desk
+                .context
+                .keep_refusal(env, Some(&exchange.caller), told);
             answers.extend(self.denial(env, exchange, plan));
         }
         self.reply_messages(env, exchange, plans.len(), answers);
@@ -427,7 +520,9 @@ impl McpFlow {
     /// answered as if it were not there.
     fn denial(&mut self, env: &Env<'_>, exchange: &Exchange, plan: &Plan) -> Option<Vec<u8>> {
         use weir_facts::{Access, Action, Resource};
-        let What::Request { id, .. } = &plan.what else { return None };
+        let What::Request { id, .. } = &plan.what else {
+            return None;
+        };
         let outside = match &plan.judgement.verdict {
             Verdict::Deny(denial) => denial.outside.clone(),
             Verdict::Hold(_) => "this needs approval; send it alone".into(),
@@ -435,8 +530,15 @@ impl McpFlow {
         };
         Some(match (&plan.access.action, &plan.access.resource) {
             (Action::McpCallTool, Resource::Tool(name)) => {
-                let listed = Access { action: Action::McpListTool, resource: plan.access.resource.clone() };
-                if self.desk.verdicts.may_see(&self.desk.context, env, &exchange.caller, &listed) {
+                let listed = Access {
+                    action: Action::McpListTool,
+                    resource: plan.access.resource.clone(),
+                };
+                if self
+                    .desk
+                    .verdicts
+                    .may_see(&self.desk.context, env, &exchange.caller, &listed)
+                {
                     refuse::tool_error(id, &format!("Denied by policy: {outside}"))
                 } else {
                     refuse::unknown_tool(id, name)
@@ -445,7 +547,11 @@ impl McpFlow {
             (_, Resource::Prompt(name)) => refuse::unknown_prompt(id, name),
             (_, Resource::McpResource(uri)) => refuse::unknown_resource(id, uri),
             (Action::McpUnknown, _) => refuse::unknown_method(id),
-            (_, _) => refuse::error(Some(id), refuse::TRANSPORT_ERROR, &format!("Denied by policy: {outside}")),
+            (_, _) => refuse::error(
+                Some(id),
+                refuse::TRANSPORT_ERROR,
+                &format!("Denied by policy: {outside}"),
+            ),
         })
     }
 
@@ -454,12 +560,24 @@ impl McpFlow {
             return self.deny(env, &exchange, &[plan], &body);
         }
         match hold::ask(&self.desk, env, &exchange, plan, body) {
-            Some(asking) => self.state = State::Waiting(exchange, Box::new(Waiting::Approval(asking))),
-            None => self.unavailable(env, &exchange, "the request for approval could not be recorded"),
+            Some(asking) => {
+                self.state = State::Waiting(exchange, Box::new(Waiting::Approval(asking)))
+            }
+            None => self.unavailable(
+                env,
+                &exchange,
+                "the request for approval could not be recorded",
+            ),
         }
     }
 
-    fn admit(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>, plans: Vec<Plan>, body: Vec<u8>) {
+    fn admit(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: Box<Exchange>,
+        plans: Vec<Plan>,
+        body: Vec<u8>,
+    ) {
         match gate::admit(&mut self.desk, env, &exchange, plans, body, None) {
             Ok(admitted) => self.go_on(env, exchange, admitted),
             Err(error) => self.unavailable(env, &exchange, &error.to_string()),
@@ -484,24 +602,48 @@ impl McpFlow {
     }
 
     fn unavailable(&mut self, env: &mut Env<'_>, exchange: &Exchange, inside: &str) {
-        let told = Told { summary: "POST", reason: inside, session: &exchange.session, ..Told::NOTHING };
-        self.desk.context.keep_refusal(env, Some(&exchange.caller), told);
+        let told = Told {
+            summary: "POST",
+            reason: inside,
+            session: &exchange.session,
+            ..Told::NOTHING
+        };
+        self.desk
+            .context
+            .keep_refusal(env, Some(&exchange.caller), told);
         let refusal = Refusal::Unavailable;
         self.reply(env, &refusal.answer(Close::Yes, CHALLENGE), exchange, true);
     }
 
     fn close_of(&self, exchange: &Exchange) -> Close {
-        if exchange.head.closes || self.draining { Close::Yes } else { Close::No }
+        if exchange.head.closes || self.draining {
+            Close::Yes
+        } else {
+            Close::No
+        }
     }
 
     /// Sends an answer of our own to a request that is whole.
     fn reply(&mut self, env: &mut Env<'_>, bytes: &[u8], exchange: &Exchange, closes: bool) {
         env.out.to_client.push(Piece::Bytes(bytes.to_vec().into()));
-        self.after(env, if closes || self.close_of(exchange) == Close::Yes { After::Close } else { After::Again });
+        self.after(
+            env,
+            if closes || self.close_of(exchange) == Close::Yes {
+                After::Close
+            } else {
+                After::Again
+            },
+        );
     }
 
     /// Sends messages of our own: one as it is, those of a batch as one; for none, 202.
-    fn reply_messages(&mut self, env: &mut Env<'_>, exchange: &Exchange, asked: usize, answers: Vec<Vec<u8>>) {
+    fn reply_messages(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &Exchange,
+        asked: usize,
+        answers: Vec<Vec<u8>>,
+    ) {
         let body = match answers.as_slice() {
             [] => Vec::new(),
             [one] if asked == 1 => one.clone(),
@@ -530,6 +672,7 @@ impl McpFlow {
 
     /// Ends a flow that owes nobody anything.
     fn leave(&mut self, env: &mut Env<'_>) {
+        self.drop_waiting(env, "a peer has left");
         env.out.to_client.push(Piece::Shutdown);
         env.out.to_server.push(Piece::Shutdown);
         env.out.effects.push(Effect::Finished);
@@ -539,13 +682,23 @@ impl McpFlow {
 
     /// Refuses a request by its head.
     fn refuse(&mut self, env: &mut Env<'_>, stop: Stop, framing: Framing) {
-        let told = Told { summary: "HTTP request", reason: &stop.inside, policies: &stop.policies, ..Told::NOTHING };
-        self.desk.context.keep_refusal(env, stop.caller.as_ref(), told);
+        let told = Told {
+            summary: "HTTP request",
+            reason: &stop.inside,
+            policies: &stop.policies,
+            ..Told::NOTHING
+        };
+        self.desk
+            .context
+            .keep_refusal(env, stop.caller.as_ref(), told);
         // An answer to HEAD with content would be read as the next one.
         let is_unknown = stop.refusal == Refusal::Method;
-        let closes = stop.refusal.closes() || is_unknown || framing != Framing::Empty || self.draining;
+        let closes =
+            stop.refusal.closes() || is_unknown || framing != Framing::Empty || self.draining;
         let close = if closes { Close::Yes } else { Close::No };
-        env.out.to_client.push(Piece::Bytes(stop.refusal.answer(close, CHALLENGE).into()));
+        env.out
+            .to_client
+            .push(Piece::Bytes(stop.refusal.answer(close, CHALLENGE).into()));
         self.after(env, if closes { After::Close } else { After::Again });
     }
 
@@ -566,9 +719,16 @@ impl McpFlow {
             | HttpError::Truncated
             | HttpError::Upgrade => Refusal::Head,
         };
-        let told = Told { summary: "HTTP request", reason: &error.to_string(), bytes, ..Told::NOTHING };
+        let told = Told {
+            summary: "HTTP request",
+            reason: &error.to_string(),
+            bytes,
+            ..Told::NOTHING
+        };
         self.desk.context.keep_refusal(env, None, told);
-        env.out.to_client.push(Piece::Bytes(refusal.answer(Close::Yes, CHALLENGE).into()));
+        env.out
+            .to_client
+            .push(Piece::Bytes(refusal.answer(Close::Yes, CHALLENGE).into()));
         self.leave(env);
     }
 
@@ -579,7 +739,9 @@ impl McpFlow {
             match &self.state {
                 State::Over => return input.len(),
                 State::Dialing | State::Securing => return at,
-                State::Idle | State::Receiving(_) | State::Waiting(..) if rest.is_empty() => return at,
+                State::Idle | State::Receiving(_) | State::Waiting(..) if rest.is_empty() => {
+                    return at;
+                }
                 // Whatever it is, it answers nothing that was asked, and where the answer
                 // to the next request begins would be unknown.
                 State::Idle | State::Receiving(_) | State::Waiting(..) => {
@@ -620,7 +782,9 @@ impl McpFlow {
             Some(Part::Head(head)) => {
                 let too_long = matches!(head.framing, Framing::Length(length) if length > ANSWER_BODY_BYTES_MAX as u64);
                 if too_long {
-                    return Err(End::Server("an answer that is too large to be judged".to_owned()));
+                    return Err(End::Server(
+                        "an answer that is too large to be judged".to_owned(),
+                    ));
                 }
                 answering.on_head(&self.desk, env, head);
                 Ok(())
@@ -635,7 +799,8 @@ impl McpFlow {
 
     /// The answer is over.
     fn finish(&mut self, env: &mut Env<'_>) -> Result<(), End> {
-        let State::Answering(mut answering) = std::mem::replace(&mut self.state, State::Idle) else {
+        let State::Answering(mut answering) = std::mem::replace(&mut self.state, State::Idle)
+        else {
             return Err(End::Broken("the end of no answer"));
         };
         let after = answering.finish(&mut self.desk, env);
@@ -664,13 +829,11 @@ impl McpFlow {
     fn on_client_eof(&mut self, env: &mut Env<'_>) {
         match &mut self.state {
             State::Over => {}
-            State::Dialing | State::Securing | State::Idle | State::Receiving(_) => self.leave(env),
-            State::Waiting(exchange, waiting) => {
-                if let Waiting::Approval(asking) = &**waiting {
-                    hold::withdraw(&self.desk, env, exchange, asking);
-                }
-                self.leave(env);
-            }
+            State::Dialing
+            | State::Securing
+            | State::Idle
+            | State::Receiving(_)
+            | State::Waiting(..) => self.leave(env),
             State::Answering(answering) if answering.is_listening() => {
                 answering.abandon(&self.desk, env, "the client has left");
                 self.leave(env);
@@ -698,14 +861,14 @@ impl McpFlow {
                         Err(end) => self.end(env, &end),
                     }
                 } else {
-                    self.end(env, &End::Server("the connection was closed inside an answer".to_owned()));
+                    self.end(
+                        env,
+                        &End::Server("the connection was closed inside an answer".to_owned()),
+                    );
                 }
             }
-            State::Waiting(exchange, waiting) => {
-                if let Waiting::Approval(asking) = &**waiting {
-                    hold::withdraw(&self.desk, env, exchange, asking);
-                }
-                self.end(env, &End::Server("the connection was closed".to_owned()));
+            State::Waiting(..) => {
+                self.end(env, &End::Server("the connection was closed".to_owned()))
             }
             State::Dialing | State::Securing | State::Idle | State::Receiving(_) => self.leave(env),
         }
@@ -716,15 +879,28 @@ impl McpFlow {
         match event {
             Event::Dialed => self.on_dialed(env),
             Event::DialFailed { reason } => self.reset(env, &reason),
-            Event::TlsUp { side: Side::Server, .. } => self.state = State::Idle,
-            Event::TlsUp { side: Side::Client, .. } => self.link = ClientLink::Secured,
+            Event::TlsUp {
+                side: Side::Server, ..
+            } => {
+                if matches!(self.state, State::Securing) {
+                    self.state = State::Idle;
+                }
+            }
+            Event::TlsUp {
+                side: Side::Client, ..
+            } => self.link = ClientLink::Secured,
             Event::TlsFailed { reason, .. } => self.reset(env, &reason),
-            Event::Approval { request, approval, decision } => {
+            Event::Approval {
+                request,
+                approval,
+                decision,
+            } => {
                 if let Some((exchange, asking)) = self.waiting_for(|waiting| match waiting {
                     Waiting::Approval(asking) if asking.request == request => Ok(asking),
                     other => Err(other),
                 }) {
-                    let decided = hold::decide(&self.desk, env, &exchange, asking, approval, decision);
+                    let decided =
+                        hold::decide(&self.desk, env, &exchange, asking, approval, decision);
                     self.on_decided(env, exchange, decided);
                 }
             }
@@ -738,10 +914,17 @@ impl McpFlow {
                 }
             }
             Event::SyncFailed => {
-                if let Some((exchange, _)) = self.waiting_for(|waiting| match waiting {
+                if let Some((exchange, admitted)) = self.waiting_for(|waiting| match waiting {
                     Waiting::Durable { admitted, .. } => Ok(admitted),
                     other => Err(other),
                 }) {
+                    gate::abandon(
+                        &self.desk,
+                        env,
+                        &exchange,
+                        &admitted,
+                        "its intent is not on stable storage",
+                    );
                     self.unavailable(env, &exchange, "the intent is not on stable storage");
                 }
             }
@@ -754,7 +937,10 @@ impl McpFlow {
     }
 
     /// Takes what the request waits for, if it is what `pick` is looking for.
-    fn waiting_for<T>(&mut self, pick: impl FnOnce(Waiting) -> Result<T, Waiting>) -> Option<(Box<Exchange>, T)> {
+    fn waiting_for<T>(
+        &mut self,
+        pick: impl FnOnce(Waiting) -> Result<T, Waiting>,
+    ) -> Option<(Box<Exchange>, T)> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Waiting(exchange, waiting) => match pick(*waiting) {
                 Ok(found) => Some((exchange, found)),
@@ -771,6 +957,9 @@ impl McpFlow {
     }
 
     fn on_dialed(&mut self, env: &mut Env<'_>) {
+        if !matches!(self.state, State::Dialing) {
+            return;
+        }
         match self.desk.context.connection.tls.mode {
             // HTTP has no way to offer TLS beside plain text.
             TlsMode::Disable | TlsMode::Prefer => self.state = State::Idle,
@@ -786,7 +975,9 @@ impl McpFlow {
             Decided::Redeem(redeeming) => {
                 self.state = State::Waiting(exchange, Box::new(Waiting::Redeem(redeeming)));
             }
-            Decided::Answer { plan, text, inside } => self.answer_held(env, &exchange, &plan, &text, &inside),
+            Decided::Answer { plan, text, inside } => {
+                self.answer_held(env, &exchange, &plan, &text, &inside)
+            }
         }
     }
 
@@ -798,8 +989,7 @@ impl McpFlow {
             return;
         };
         if !granted {
-            let text = format!("Approval {id} was used before, or can no longer be used. Call again to ask anew.");
-            return self.answer_held(env, &exchange, &redeeming.plan, &text, "the approval was not there to be spent");
+            return self.unspent(env, &exchange, &redeeming);
         }
         match hold::admit(&mut self.desk, env, &exchange, redeeming) {
             Ok(admitted) => self.go_on(env, exchange, admitted),
@@ -807,8 +997,29 @@ impl McpFlow {
         }
     }
 
+    fn unspent(&mut self, env: &mut Env<'_>, exchange: &Exchange, redeeming: &Redeeming) {
+        let id = redeeming.grant.approval;
+        let text = format!(
+            "Approval {id} was used before, or can no longer be used. Call again to ask anew."
+        );
+        self.answer_held(
+            env,
+            exchange,
+            &redeeming.plan,
+            &text,
+            "the approval was not there to be spent",
+        );
+    }
+
     /// Answers a call that waited for people and was not executed.
-    fn answer_held(&mut self, env: &mut Env<'_>, exchange: &Exchange, plan: &Plan, text: &str, inside: &str) {
+    fn answer_held(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &Exchange,
+        plan: &Plan,
+        text: &str,
+        inside: &str,
+    ) {
         let told = Told {
             summary: &plan.summary,
             accesses: std::slice::from_ref(&plan.access),
@@ -817,27 +1028,61 @@ impl McpFlow {
             session: &exchange.session,
             ..Told::NOTHING
         };
-        self.desk.context.keep_refusal(env, Some(&exchange.caller), told);
-        self.reply_messages(env, exchange, 1, hold::answer(plan, text).into_iter().collect());
+        self.desk
+            .context
+            .keep_refusal(env, Some(&exchange.caller), told);
+        self.reply_messages(
+            env,
+            exchange,
+            1,
+            hold::answer(plan, text).into_iter().collect(),
+        );
     }
 
     /// Open streams are judged again; what is asked next is judged anew anyway.
     fn on_world_changed(&mut self, env: &mut Env<'_>) {
-        let State::Answering(answering) = &mut self.state else { return };
+        let State::Answering(answering) = &mut self.state else {
+            return;
+        };
         let caller = answering.exchange.caller.clone();
-        let judgement = self.desk.verdicts.judge(&self.desk.context, env, &caller, &exchange::connect());
+        let judgement =
+            self.desk
+                .verdicts
+                .judge(&self.desk.context, env, &caller, &exchange::connect());
         if judgement.verdict != Verdict::Allow {
-            self.end(env, &End::Server("policy no longer allows this session".to_owned()));
+            self.end(
+                env,
+                &End::Server("policy no longer allows this session".to_owned()),
+            );
         }
     }
 
     fn on_locked(&mut self, env: &mut Env<'_>, reason: &str) {
-        if let State::Waiting(exchange, waiting) = &self.state
-            && let Waiting::Approval(asking) = &**waiting
-        {
-            hold::withdraw(&self.desk, env, exchange, asking);
-        }
         self.reset(env, &format!("ended by an operator: {reason}"));
+    }
+
+    /// The flow ends: what a request waits for is withdrawn, and what was recorded of it
+    /// and never sent is told so.
+    fn drop_waiting(&mut self, env: &mut Env<'_>, why: &str) {
+        let Some((exchange, waiting)) = self.waiting_for(Ok) else {
+            return;
+        };
+        match waiting {
+            Waiting::Approval(asking) => hold::withdraw(&self.desk, env, &exchange, &asking),
+            Waiting::Durable { admitted, .. } => {
+                gate::abandon(&self.desk, env, &exchange, &admitted, why)
+            }
+            Waiting::Redeem(redeeming) => {
+                let told = Told {
+                    summary: &redeeming.plan.summary,
+                    reason: why,
+                    ..Told::NOTHING
+                };
+                self.desk
+                    .context
+                    .keep_refusal(env, Some(&exchange.caller), told);
+            }
+        }
     }
 
     fn on_drain(&mut self, env: &mut Env<'_>) {
@@ -863,19 +1108,31 @@ impl McpFlow {
             let answers: Vec<_> = hold::pending(&asking).into_iter().collect();
             return self.reply_messages(env, &exchange, 1, answers);
         }
+        if let Some((exchange, redeeming)) = self.waiting_for(|waiting| match waiting {
+            Waiting::Redeem(redeeming) if redeeming.deadline_ns <= now => Ok(redeeming),
+            other => Err(other),
+        }) {
+            return self.unspent(env, &exchange, &redeeming);
+        }
         if self.limit_ns.is_none_or(|limit| limit > now) {
             return;
         }
         match &mut self.state {
             State::Answering(answering) => {
-                answering.abandon(&self.desk, env, "the client had left, and the server did not answer");
+                answering.abandon(
+                    &self.desk,
+                    env,
+                    "the client had left, and the server did not answer",
+                );
                 self.leave(env);
             }
             State::Idle | State::Receiving(_) => {
                 let stop = Stop::new(Refusal::Head, "a request that took too long");
                 self.refuse(env, stop, Framing::Chunked);
             }
-            State::Dialing | State::Securing | State::Waiting(..) | State::Over => self.limit_ns = None,
+            State::Dialing | State::Securing | State::Waiting(..) | State::Over => {
+                self.limit_ns = None
+            }
         }
     }
 
@@ -884,9 +1141,15 @@ impl McpFlow {
         let held = match &self.state {
             State::Waiting(_, waiting) => match &**waiting {
                 Waiting::Approval(asking) => Some(asking.deadline_ns),
-                Waiting::Durable { .. } | Waiting::Redeem(_) => None,
+                Waiting::Redeem(redeeming) => Some(redeeming.deadline_ns),
+                Waiting::Durable { .. } => None,
             },
-            State::Dialing | State::Securing | State::Idle | State::Receiving(_) | State::Answering(_) | State::Over => None,
+            State::Dialing
+            | State::Securing
+            | State::Idle
+            | State::Receiving(_)
+            | State::Answering(_)
+            | State::Over => None,
         };
         [held, self.limit_ns].into_iter().flatten().min()
     }
@@ -895,6 +1158,7 @@ impl McpFlow {
     /// there is none; one that has, sees the connection break.
     fn end(&mut self, env: &mut Env<'_>, end: &End) {
         let told = end.to_string();
+        self.drop_waiting(env, &told);
         let mut begun = false;
         let mut caller = None;
         if let State::Answering(answering) = &mut self.state {
@@ -902,7 +1166,11 @@ impl McpFlow {
             caller = Some(answering.exchange.caller.clone());
             answering.abandon(&self.desk, env, &told);
         }
-        let record = Told { summary: "flow", reason: &told, ..Told::NOTHING };
+        let record = Told {
+            summary: "flow",
+            reason: &told,
+            ..Told::NOTHING
+        };
         self.desk.context.keep_refusal(env, caller.as_ref(), record);
         if begun {
             env.out.to_client.push(Piece::Reset);
@@ -911,7 +1179,9 @@ impl McpFlow {
                 End::Server(_) => Refusal::BadGateway,
                 End::Journal(_) | End::Broken(_) => Refusal::Unavailable,
             };
-            env.out.to_client.push(Piece::Bytes(refusal.answer(Close::Yes, CHALLENGE).into()));
+            env.out
+                .to_client
+                .push(Piece::Bytes(refusal.answer(Close::Yes, CHALLENGE).into()));
             env.out.to_client.push(Piece::Shutdown);
         }
         env.out.to_server.push(Piece::Reset);
@@ -922,10 +1192,19 @@ impl McpFlow {
 
     /// Ends the flow where nobody can be told, or nobody should be.
     fn reset(&mut self, env: &mut Env<'_>, reason: &str) {
+        self.drop_waiting(env, reason);
         if let State::Answering(answering) = &mut self.state {
             answering.abandon(&self.desk, env, reason);
         }
-        self.desk.context.keep_refusal(env, None, Told { summary: "flow", reason, ..Told::NOTHING });
+        self.desk.context.keep_refusal(
+            env,
+            None,
+            Told {
+                summary: "flow",
+                reason,
+                ..Told::NOTHING
+            },
+        );
         env.out.to_client.push(Piece::Reset);
         env.out.to_server.push(Piece::Reset);
         env.out.effects.push(Effect::Finished);
@@ -939,7 +1218,9 @@ fn check_form(head: &RequestHead) -> Result<(), Stop> {
     let accepts = |media: &str| {
         let family = media.split('/').next().unwrap_or_default();
         let fields = &head.fields;
-        fields.lists("accept", media) || fields.lists("accept", "*/*") || fields.lists("accept", &format!("{family}/*"))
+        fields.lists("accept", media)
+            || fields.lists("accept", "*/*")
+            || fields.lists("accept", &format!("{family}/*"))
     };
     match head.method {
         Method::Post if head.fields.media_type().as_deref() != Some("application/json") => {
@@ -947,9 +1228,15 @@ fn check_form(head: &RequestHead) -> Result<(), Stop> {
         }
         Method::Post if accepts("application/json") && accepts("text/event-stream") => Ok(()),
         Method::Get if accepts("text/event-stream") => Ok(()),
-        Method::Post | Method::Get => Err(Stop::new(Refusal::Accept, "a client that does not take events")),
+        Method::Post | Method::Get => Err(Stop::new(
+            Refusal::Accept,
+            "a client that does not take events",
+        )),
         Method::Delete => Ok(()),
-        Method::Options | Method::Other => Err(Stop::new(Refusal::Method, "a method that MCP does not have")),
+        Method::Options | Method::Other => Err(Stop::new(
+            Refusal::Method,
+            "a method that MCP does not have",
+        )),
     }
 }
 

@@ -28,17 +28,34 @@ impl Verdicts {
     fn enter(&mut self, env: &Env<'_>, caller: &Caller) {
         let same = self.world == env.world.version && self.caller.as_ref() == Some(&caller.key);
         if !same || self.judged.len() + self.masks.len() > VERDICTS_MAX {
-            *self = Self { world: env.world.version, caller: Some(caller.key.clone()), ..Self::default() };
+            *self = Self {
+                world: env.world.version,
+                caller: Some(caller.key.clone()),
+                ..Self::default()
+            };
         }
     }
 
     /// What policy says of one access, without arguments or approvals.
-    pub(crate) fn judge(&mut self, context: &Context, env: &Env<'_>, caller: &Caller, access: &Access) -> Judgement {
+    pub(crate) fn judge(
+        &mut self,
+        context: &Context,
+        env: &Env<'_>,
+        caller: &Caller,
+        access: &Access,
+    ) -> Judgement {
         self.enter(env, caller);
         if let Some(judgement) = self.judged.get(access) {
             return judgement.clone();
         }
-        let judgement = ask(context, env, caller, std::slice::from_ref(access), None, &[]);
+        let judgement = ask(
+            context,
+            env,
+            caller,
+            std::slice::from_ref(access),
+            None,
+            &[],
+        );
         if judgement.cacheable {
             self.judged.insert(access.clone(), judgement.clone());
         }
@@ -55,21 +72,42 @@ impl Verdicts {
         arguments: Option<json::Value<'_>>,
     ) -> Judgement {
         let on = &context.connection.name;
-        if !env.world.snapshot.reads(on, access.action).any(Reads::ARGUMENTS) {
+        if !env
+            .world
+            .snapshot
+            .reads(on, access.action)
+            .any(Reads::ARGUMENTS)
+        {
             return self.judge(context, env, caller, access);
         }
         let arguments = arguments.map(|arguments| typed(&arguments));
-        ask(context, env, caller, std::slice::from_ref(access), arguments.as_ref(), &[])
+        ask(
+            context,
+            env,
+            caller,
+            std::slice::from_ref(access),
+            arguments.as_ref(),
+            &[],
+        )
     }
 
     /// Whether a caller may know that something is there: where policy lets it be listed,
     /// or, for a tool of which policy says nothing about listing, called or asked for.
-    pub(crate) fn may_see(&mut self, context: &Context, env: &Env<'_>, caller: &Caller, access: &Access) -> bool {
+    pub(crate) fn may_see(
+        &mut self,
+        context: &Context,
+        env: &Env<'_>,
+        caller: &Caller,
+        access: &Access,
+    ) -> bool {
         let listed = self.judge(context, env, caller, access);
         match (&listed.verdict, &access.resource) {
             (Verdict::Allow, _) => true,
             (Verdict::Deny(denial), Resource::Tool(_)) if denial.policies.is_empty() => {
-                let call = Access { action: Action::McpCallTool, resource: access.resource.clone() };
+                let call = Access {
+                    action: Action::McpCallTool,
+                    resource: access.resource.clone(),
+                };
                 match self.judge(context, env, caller, &call).verdict {
                     Verdict::Allow | Verdict::Hold(_) => true,
                     Verdict::Deny(_) => false,
@@ -77,13 +115,22 @@ impl Verdicts {
             }
             (Verdict::Hold(_) | Verdict::Deny(_), _) => matches!(
                 (&listed.verdict, access.action),
-                (Verdict::Hold(_), Action::McpGetPrompt | Action::McpReadResource)
+                (
+                    Verdict::Hold(_),
+                    Action::McpGetPrompt | Action::McpReadResource
+                )
             ),
         }
     }
 
     /// What is masked in answers of a tool, or in anything else where `tool` is empty.
-    pub(crate) fn masks(&mut self, context: &Context, env: &Env<'_>, caller: &Caller, tool: &str) -> Arc<Masks> {
+    pub(crate) fn masks(
+        &mut self,
+        context: &Context,
+        env: &Env<'_>,
+        caller: &Caller,
+        tool: &str,
+    ) -> Arc<Masks> {
         self.enter(env, caller);
         if let Some(masks) = self.masks.get(tool) {
             return masks.clone();
@@ -91,9 +138,15 @@ impl Verdicts {
         let on = &context.connection.name;
         let snapshot = &env.world.snapshot;
         let cx = judging(context, env, None, &[]);
-        let classes = snapshot.detectors(on).iter().filter_map(|class| Class::parse(class));
+        let classes = snapshot
+            .detectors(on)
+            .iter()
+            .filter_map(|class| Class::parse(class));
         let rules = classes.map(|class| {
-            (class, snapshot.reveal_class(&caller.principal, on, class.as_str(), tool, &cx))
+            (
+                class,
+                snapshot.reveal_class(&caller.principal, on, class.as_str(), tool, &cx),
+            )
         });
         let masks = Arc::new(Masks::new(rules));
         let fleeting = Reads::CLOCK.union(Reads::SOURCE_IP).union(Reads::ARGUMENTS);
@@ -125,7 +178,9 @@ fn ask(
     approvals: &[Group],
 ) -> Judgement {
     let cx = judging(context, env, arguments, approvals);
-    env.world.snapshot.judge(&caller.principal, &context.connection.name, accesses, &cx)
+    env.world
+        .snapshot
+        .judge(&caller.principal, &context.connection.name, accesses, &cx)
 }
 
 fn judging<'a>(
@@ -154,10 +209,17 @@ pub(crate) fn typed(value: &json::Value<'_>) -> Value {
         json::Kind::True => Value::Bool(true),
         json::Kind::False => Value::Bool(false),
         json::Kind::Number => number(value.number().unwrap_or_default()),
-        json::Kind::String | json::Kind::Key => Value::String(value.text().unwrap_or_default().into()),
-        json::Kind::Array => Value::Array(value.elements().map(|element| typed(&element)).collect()),
+        json::Kind::String | json::Kind::Key => {
+            Value::String(value.text().unwrap_or_default().into())
+        }
+        json::Kind::Array => {
+            Value::Array(value.elements().map(|element| typed(&element)).collect())
+        }
         json::Kind::Object => Value::Object(
-            value.members().map(|(key, member)| (key.text().unwrap_or_default().into(), typed(&member))).collect(),
+            value
+                .members()
+                .map(|(key, member)| (key.text().unwrap_or_default().into(), typed(&member)))
+                .collect(),
         ),
     }
 }

@@ -1,0 +1,390 @@
+//! A flow on the bench: a world with the shipped policies, and a shell that does nothing.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use weir_audit::{
+    Append, CommitmentKey, Journal, JournalError, Kind, Memory, Position, Receipt, Record,
+    StoreFull, WorkerId,
+};
+use weir_facts::{
+    ConnectionName, Digest, FlowId, Group, Identity, Now, OperationRef, Side, Workload,
+};
+use weir_mask::MaskKey;
+use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
+
+use super::super::McpFlow;
+use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Start};
+use crate::postgres::PlanCache;
+use crate::world::{
+    Attribution, ClientTls, Connection, Connections, Durability, McpTarget, Settings, Stale,
+    Target, Tls, TlsMode, Token, World,
+};
+
+/// An engineer's token.
+pub(super) const ADA: &str = "token-of-ada";
+/// Another engineer's.
+pub(super) const CAL: &str = "token-of-cal";
+/// Of somebody whom no policy knows.
+pub(super) const EVE: &str = "token-of-eve";
+/// An engineer's that has expired.
+pub(super) const EXPIRED: &str = "token-of-last-year";
+
+/// A record, as far as tests look at it.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) kind: Kind,
+    pub(super) summary: String,
+    pub(super) verdict: String,
+    pub(super) outcome: String,
+    pub(super) masked: Vec<(String, String)>,
+    pub(super) rows: u64,
+}
+
+struct Book {
+    journal: Journal<Memory>,
+    kept: Vec<Kept>,
+    full: bool,
+}
+
+impl Append for Book {
+    fn append(
+        &mut self,
+        op: Option<OperationRef>,
+        record: &Record<'_>,
+    ) -> Result<Receipt, JournalError> {
+        if self.full {
+            return Err(StoreFull::NoRoom.into());
+        }
+        self.kept.push(Kept {
+            kind: record.kind,
+            summary: record.summary.to_owned(),
+            verdict: record.verdict.to_owned(),
+            outcome: record.outcome.to_owned(),
+            masked: record
+                .masked
+                .iter()
+                .map(|(place, rule)| ((*place).to_owned(), (*rule).to_owned()))
+                .collect(),
+            rows: record.rows,
+        });
+        self.journal.append(op, record)
+    }
+}
+
+/// What one call into the flow said.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) client: String,
+    pub(super) server: String,
+    /// Towards the client, other than bytes.
+    pub(super) pieces: Vec<Piece>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) taken: usize,
+}
+
+impl Reply {
+    pub(super) fn asked(&self) -> Option<ApprovalRequest> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::RequestApproval(request) => Some((**request).clone()),
+            _ => None,
+        })
+    }
+}
+
+pub(super) struct Bench {
+    pub(super) flow: McpFlow,
+    pub(super) now: Now,
+    /// The ledger takes nothing more.
+    pub(super) full: bool,
+    world: Arc<World>,
+    book: Book,
+    plans: PlanCache,
+    drawn: u8,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self::start(Durability::Kept, None)
+    }
+
+    pub(super) fn durable() -> Self {
+        Self::start(Durability::SyncedExceptPlainReads, None)
+    }
+
+    pub(super) fn of_workload(name: &str) -> Self {
+        let workload = Workload {
+            name: name.into(),
+            groups: vec![Group("engineering".into())],
+            owner: None,
+            uid: 1000,
+            gid: 1000,
+            pid: 1,
+            cgroup: "/".into(),
+            executable: "/bin/x".into(),
+            executable_digest: None,
+        };
+        Self::start(Durability::Kept, Some(Arc::new(workload)))
+    }
+
+    fn start(durability: Durability, workload: Option<Arc<Workload>>) -> Self {
+        let world = Arc::new(world(1, shipped(), durability));
+        let now = Now {
+            mono_ns: 1,
+            unix_us: 1_700_000_000_000_000,
+        };
+        let target = "127.0.0.1:3901".parse().expect("an address");
+        let connection = world
+            .connections
+            .named(&ConnectionName::new("demo-mcp"))
+            .expect("registered")
+            .clone();
+        let arrival = Arrival {
+            source: "127.0.0.1:50000".parse().expect("an address"),
+            target,
+            connection: Some(connection.name.clone()),
+            workload,
+        };
+        let start = Start {
+            id: FlowId(7),
+            arrival,
+            world: world.clone(),
+            now,
+        };
+        let journal = Journal::new(
+            WorkerId(0),
+            Position::START,
+            CommitmentKey::new(&[1; 32]),
+            Memory::default(),
+        );
+        let mut book = Book {
+            journal,
+            kept: Vec::new(),
+            full: false,
+        };
+        let mut plans = PlanCache::new();
+        let mut out = Outbox::default();
+        let mut random = |bytes: &mut [u8]| bytes.fill(9);
+        let mut env = Env {
+            now,
+            out: &mut out,
+            world: &world,
+            journal: &mut book,
+            random: &mut random,
+            plans: &mut plans,
+        };
+        let flow = McpFlow::begin(&start, connection, &mut env);
+        assert!(
+            matches!(out.effects.as_slice(), [Effect::Dial { target: dialled }] if *dialled == target)
+        );
+        let mut bench = Self {
+            flow,
+            now,
+            full: false,
+            world,
+            book,
+            plans,
+            drawn: 0,
+        };
+        bench.event(Event::Dialed);
+        bench
+    }
+
+    fn call(&mut self, act: impl FnOnce(&mut McpFlow, &mut Env<'_>) -> usize) -> Reply {
+        let mut out = Outbox::default();
+        self.book.full = self.full;
+        self.now.mono_ns += 1000;
+        self.drawn = self.drawn.wrapping_add(1);
+        let drawn = self.drawn;
+        let mut random = |bytes: &mut [u8]| bytes.fill(drawn);
+        let mut env = Env {
+            now: self.now,
+            out: &mut out,
+            world: &self.world,
+            journal: &mut self.book,
+            random: &mut random,
+            plans: &mut self.plans,
+        };
+        let taken = act(&mut self.flow, &mut env);
+        let text = |pieces: &[Piece]| {
+            pieces
+                .iter()
+                .filter_map(|piece| match piece {
+                    Piece::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+                    Piece::Span(_) | Piece::StartTls | Piece::Shutdown | Piece::Reset => None,
+                })
+                .collect::<String>()
+        };
+        let (client, server) = (text(&out.to_client), text(&out.to_server));
+        let pieces = out
+            .to_client
+            .into_iter()
+            .filter(|piece| !matches!(piece, Piece::Bytes(_)))
+            .collect();
+        Reply {
+            client,
+            server,
+            pieces,
+            effects: out.effects,
+            taken,
+        }
+    }
+
+    pub(super) fn client(&mut self, text: &str) -> Reply {
+        let mut bytes = text.as_bytes().to_vec();
+        self.call(|flow, env| flow.handle_bytes(env, Side::Client, &mut bytes))
+    }
+
+    pub(super) fn server(&mut self, text: &str) -> Reply {
+        let mut bytes = text.as_bytes().to_vec();
+        self.call(|flow, env| flow.handle_bytes(env, Side::Server, &mut bytes))
+    }
+
+    pub(super) fn event(&mut self, event: Event) -> Reply {
+        self.call(|flow, env| {
+            flow.handle_event(env, event);
+            0
+        })
+    }
+
+    pub(super) fn eof(&mut self, side: Side) -> Reply {
+        self.call(|flow, env| {
+            flow.handle_eof(env, side);
+            0
+        })
+    }
+
+    pub(super) fn timeout(&mut self) -> Reply {
+        self.call(|flow, env| {
+            flow.handle_timeout(env);
+            0
+        })
+    }
+
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        self.book.kept.iter().map(|kept| kept.kind).collect()
+    }
+
+    pub(super) fn outcomes(&self) -> Vec<String> {
+        self.book
+            .kept
+            .iter()
+            .filter(|kept| kept.kind == Kind::Outcome)
+            .map(|kept| kept.outcome.clone())
+            .collect()
+    }
+
+    pub(super) fn last(&self) -> Kept {
+        self.book.kept.last().expect("a record").clone()
+    }
+
+    /// Replaces the policies by none, which allow nothing.
+    pub(super) fn forbid_everything(&mut self) {
+        let nothing = vec![("policies.cedar".to_owned(), String::new())];
+        let files: Vec<_> = shipped()
+            .into_iter()
+            .filter(|(name, _)| name == "masks.toml")
+            .chain(nothing)
+            .collect();
+        self.world = Arc::new(world(2, files, Durability::Kept));
+    }
+}
+
+fn shipped() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/demo");
+    let entries = folder.read_dir().expect("the shipped policies").flatten();
+    let files = entries.filter(|entry| entry.path().is_file()).map(|entry| {
+        let text = std::fs::read_to_string(entry.path()).expect("text");
+        (entry.file_name().to_string_lossy().into_owned(), text)
+    });
+    files.collect()
+}
+
+fn world(version: u64, files: Vec<(String, String)>, durability: Durability) -> World {
+    let name = ConnectionName::new("demo-mcp");
+    let bundle = Arc::new(Bundle::parse(&files).unwrap_or_else(|error| panic!("{error}")));
+    let facts =
+        ConnectionFacts::new(name.clone(), ConnectionKind::Mcp, "demo", None).expect("a name");
+    let connection = Connection {
+        name,
+        addresses: vec!["127.0.0.1:3901".parse().expect("an address")],
+        tls: Tls {
+            mode: TlsMode::Disable,
+            ca_pem: "".into(),
+            server_name: None,
+        },
+        client_tls: ClientTls::Optional,
+        mask_key: MaskKey::new([3; 32]),
+        target: Target::Mcp(McpTarget {
+            authorization: Some("Bearer stored-at-weir".to_owned().into()),
+        }),
+    };
+    let token = |subject: &str, group: &str, expires_us: u64| Token {
+        identity: Arc::new(Identity {
+            issuer: "weir".into(),
+            subject: subject.into(),
+            is_service: false,
+            groups: vec![Group(group.into())],
+        }),
+        expires_us,
+    };
+    let digest = |text: &str| Digest(Sha256::digest(text.as_bytes()).into());
+    World {
+        version,
+        snapshot: Arc::new(Snapshot::compile(bundle, &[facts], Directory::default())),
+        connections: Connections::new([connection]),
+        accounts: HashMap::new(),
+        tokens: HashMap::from([
+            (digest(ADA), token("ada", "engineering", u64::MAX)),
+            (digest(CAL), token("cal", "engineering", u64::MAX)),
+            (digest(EVE), token("eve", "nobody", u64::MAX)),
+            (digest(EXPIRED), token("ada", "engineering", 1)),
+        ]),
+        workloads: Vec::new(),
+        mock_key: [5; 32],
+        bundle: "00".into(),
+        clock: ClockTrust::Trusted,
+        settings: Settings {
+            durability,
+            attribution: Attribution::Off,
+            postgres_hold_ns: 1,
+            mcp_hold_ns: 50_000_000_000,
+            not_after_us: u64::MAX,
+            stale: Stale::Continue,
+        },
+    }
+}
+
+/// A POST with a body.
+pub(super) fn post(token: &str, fields: &str, body: &str) -> String {
+    let authorization = if token.is_empty() {
+        String::new()
+    } else {
+        format!("Authorization: Bearer {token}\r\n")
+    };
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\n{authorization}Content-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\n{fields}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A JSON answer.
+pub(super) fn json(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// The head of an answer of events.
+pub(super) fn sse() -> &'static str {
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+}
+
+/// One chunk.
+pub(super) fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
+}
