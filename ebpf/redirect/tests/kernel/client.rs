@@ -142,6 +142,8 @@ fn storm(count: u64, addresses: &[&str]) -> Result<()> {
     let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
     let (mut redirected, mut refused, mut reset, mut direct, mut wrong) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
     for (_, address) in (0..count).zip(addresses.iter().cycle()) {
+        // Long enough for several replacements.
+        std::thread::sleep(Duration::from_micros(300));
         let expected = format!("weir {}", SocketAddr::new(address.ip().to_canonical(), address.port()));
         match connect(*address) {
             Ok(text) if text.starts_with(&expected) && text.contains(&format!("tgid={} ", std::process::id())) => {

@@ -1,0 +1,30 @@
+//! The privileged process of a data plane, `weir-dataplane`: it loads and pins the kernel's
+//! hooks, owns the listening sockets, says who a caller is, and starts the proxy without any
+//! privilege.
+//!
+//! It never reads a byte that a client sent, and links nothing that could parse one. What the
+//! proxy tells it is bounded; guards change only by bytes that the control plane signed. When
+//! it goes, the hooks stay and refuse.
+//!
+//! Start with [`Config`] and [`run`].
+
+mod attest;
+mod canary;
+mod child;
+mod config;
+mod credentials;
+mod guards;
+mod hooks;
+pub mod limits;
+mod listeners;
+mod run;
+mod state;
+mod status;
+mod sys;
+mod systemd;
+
+pub use canary::{fly as fly_canary, Flight};
+pub use config::{Config, ConfigError, Gone};
+pub use hooks::detach;
+pub use run::run;
+pub use status::{Status, ask as ask_status, is_healthy};
