@@ -16,13 +16,17 @@
 mod answer;
 mod caller;
 mod context;
+mod end;
 mod exchange;
 mod gate;
+mod head;
 mod hold;
 mod limits;
 mod masks;
 mod message;
+mod post;
 mod verdict;
+mod wait;
 
 use std::sync::Arc;
 
@@ -236,7 +240,10 @@ impl McpFlow {
                     }
                     self.state = State::Receiving(Box::new(exchange));
                 }
-                Err((stop, framing)) => self.refuse(env, stop, framing),
+                Err(refused) => {
+                    let (stop, framing) = *refused;
+                    self.refuse(env, stop, framing)
+                }
             },
             (Some(Part::Content(span)), State::Receiving(exchange)) => {
                 exchange
@@ -264,472 +271,6 @@ impl McpFlow {
                 | State::Over,
             ) => self.end(env, &End::Broken("a part of a request at another time")),
         }
-    }
-
-    /// Judges a head. The framing of what was refused says whether content may follow.
-    fn on_head(
-        &mut self,
-        env: &mut Env<'_>,
-        head: RequestHead,
-    ) -> Result<Exchange, (Stop, Framing)> {
-        let framing = head.framing;
-        self.check_head(env, &head)
-            .map_err(|stop| (stop, framing))
-            .and_then(|(caller, revision)| {
-                let named = self.name_session(&caller, &head).map_err(|stop| {
-                    (
-                        Stop {
-                            caller: Some(caller.clone()),
-                            ..stop
-                        },
-                        framing,
-                    )
-                })?;
-                Ok(Exchange {
-                    head,
-                    caller,
-                    revision,
-                    session: named.0,
-                    resumed: named.1,
-                    begun_ns: env.now.mono_ns,
-                    body: Vec::new(),
-                })
-            })
-    }
-
-    fn check_head(
-        &mut self,
-        env: &mut Env<'_>,
-        head: &RequestHead,
-    ) -> Result<(Caller, Option<Revision>), Stop> {
-        if is_stale(env, Stale::DenyAll) || (self.known.is_none() && is_stale(env, Stale::DenyNew))
-        {
-            return Err(Stop::new(Refusal::Unavailable, "the policy is out of date"));
-        }
-        if self.link == ClientLink::Plain
-            && self.desk.context.connection.client_tls == ClientTls::Required
-        {
-            return Err(Stop::new(
-                Refusal::Forbidden("TLS is required".into()),
-                "a client without TLS",
-            ));
-        }
-        self.desk
-            .context
-            .check_host(head)
-            .map_err(|error| Stop::new(Refusal::Forbidden(error.to_string()), error))?;
-        let caller = caller::authenticate(self.desk.context.workload.as_ref(), head, env)
-            .map_err(|error| Stop::new(Refusal::Unauthorized, error))?;
-        self.connect(env, &caller)?;
-        let with = |stop: Stop| Stop {
-            caller: Some(caller.clone()),
-            ..stop
-        };
-        check_form(head).map_err(with)?;
-        let named = head.fields.get("mcp-protocol-version");
-        if Revision::of_header(named).is_none() {
-            return Err(with(Stop::new(
-                Refusal::Revision,
-                "a revision that is not served",
-            )));
-        }
-        Ok((caller.clone(), named.and_then(Revision::parse)))
-    }
-
-    /// Judges the use of this server by this caller. The first time, and whenever that
-    /// changes, it is recorded.
-    fn connect(&mut self, env: &mut Env<'_>, caller: &Caller) -> Result<(), Stop> {
-        let access = exchange::connect();
-        let judgement = self
-            .desk
-            .verdicts
-            .judge(&self.desk.context, env, caller, &access);
-        let denial = match &judgement.verdict {
-            Verdict::Allow => None,
-            Verdict::Hold(_) => Some((
-                "this needs approval, which a connection cannot wait for".into(),
-                "held".into(),
-            )),
-            Verdict::Deny(denial) => Some((denial.outside.clone(), denial.inside.clone())),
-        };
-        let now = (caller.key.clone(), env.world.version);
-        if self.known.as_ref() != Some(&now) {
-            let told = Told {
-                accesses: std::slice::from_ref(&access),
-                verdict: if denial.is_some() { "deny" } else { "allow" },
-                policies: &judgement.policies,
-                reason: denial
-                    .as_ref()
-                    .map_or("", |(_, inside): &(Arc<str>, Arc<str>)| inside),
-                ..Told::NOTHING
-            };
-            self.desk
-                .context
-                .keep(env, Kind::Session, None, Some(caller), told)
-                .map_err(|error| Stop::new(Refusal::Unavailable, error))
-                .map(drop)?;
-            self.known = Some(now);
-        }
-        match denial {
-            None => Ok(()),
-            Some((outside, inside)) => Err(Stop {
-                refusal: Refusal::Forbidden(outside.to_string()),
-                inside: inside.to_string(),
-                policies: judgement.policies,
-                caller: Some(caller.clone()),
-            }),
-        }
-    }
-
-    /// The server's session and event id behind the names that the client was given.
-    #[expect(
-        clippy::type_complexity,
-        reason = "two halves of one look-up, taken apart at once"
-    )]
-    fn name_session(
-        &self,
-        caller: &Caller,
-        head: &RequestHead,
-    ) -> Result<(String, Option<(String, Vec<weir_mcp::session::Resumable>)>), Stop> {
-        let context = &self.desk.context;
-        let session = match head.fields.get("mcp-session-id") {
-            None => String::new(),
-            Some(shown) => context
-                .seal
-                .open_session(&context.connection.name, &caller.key, shown)
-                .ok_or_else(|| Stop::new(Refusal::Session, "a session that is not this caller's"))?
-                .to_owned(),
-        };
-        let resumed = match head.fields.get("last-event-id") {
-            Some(shown) if head.method == Method::Get => {
-                let holder = context.holder(caller, &session);
-                let opened = context.seal.open_event(&holder, shown);
-                Some(opened.ok_or_else(|| {
-                    Stop::new(Refusal::Session, "an event that is not this caller's")
-                })?)
-            }
-            Some(_) | None => None,
-        };
-        Ok((session, resumed))
-    }
-
-    /// A request is whole.
-    fn on_request(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>) {
-        let summary = match exchange.head.method {
-            Method::Post => return self.on_post(env, exchange),
-            Method::Get => "GET",
-            Method::Delete => "DELETE",
-            Method::Options | Method::Other => {
-                return self.end(env, &End::Broken("a method that was refused"));
-            }
-        };
-        let judgement = self.desk.verdicts.judge(
-            &self.desk.context,
-            env,
-            &exchange.caller,
-            &exchange::connect(),
-        );
-        let plan = Plan::connect(What::Http, summary, judgement);
-        self.admit(env, exchange, vec![plan], Vec::new());
-    }
-
-    fn on_post(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>) {
-        let Judged { plans, body } = match exchange::judge(&mut self.desk, env, &exchange) {
-            Ok(judged) => judged,
-            Err(unjudged) => return self.refuse_unjudged(env, &exchange, &unjudged),
-        };
-        if plans
-            .iter()
-            .any(|plan| matches!(plan.judgement.verdict, Verdict::Deny(_)))
-        {
-            return self.deny(env, &exchange, &plans, &body);
-        }
-        if !plans
-            .iter()
-            .any(|plan| matches!(plan.judgement.verdict, Verdict::Hold(_)))
-        {
-            return self.admit(env, exchange, plans, body);
-        }
-        match <[Plan; 1]>::try_from(plans) {
-            Ok([plan]) => self.ask(env, exchange, plan, body),
-            // Which of them was approved could not be told from the answer to all.
-            Err(plans) => self.deny(env, &exchange, &plans, &body),
-        }
-    }
-
-    fn refuse_unjudged(&mut self, env: &mut Env<'_>, exchange: &Exchange, unjudged: &Unjudged) {
-        let refusal = match unjudged {
-            Unjudged::Message(MessageError::Json(_)) => Refusal::Json,
-            Unjudged::Message(
-                MessageError::Shape
-                | MessageError::Envelope
-                | MessageError::Name(_)
-                | MessageError::Id
-                | MessageError::Params(_)
-                | MessageError::Batch,
-            )
-            | Unjudged::Answer
-            | Unjudged::Batch => Refusal::Message,
-        };
-        let told = Told {
-            summary: "POST",
-            reason: &unjudged.to_string(),
-            session: &exchange.session,
-            bytes: &exchange.body,
-            ..Told::NOTHING
-        };
-        self.desk
-            .context
-            .keep_refusal(env, Some(&exchange.caller), told);
-        self.reply(
-            env,
-            &refusal.answer(self.close_of(exchange), CHALLENGE),
-            exchange,
-            refusal.closes(),
-        );
-    }
-
-    /// Some message of the body may not go on, so none does.
-    fn deny(&mut self, env: &mut Env<'_>, exchange: &Exchange, plans: &[Plan], body: &[u8]) {
-        let mut answers = Vec::new();
-        for plan in plans {
-            let inside = match &plan.judgement.verdict {
-                Verdict::Deny(denial) => denial.inside.to_string(),
-                Verdict::Hold(_) => "needs approval, and is not alone".to_owned(),
-                Verdict::Allow => "another message of the batch is not allowed".to_owned(),
-            };
-            let told = Told {
-                summary: &plan.summary,
-                accesses: std::slice::from_ref(&plan.access),
-                verdict: "deny",
-                policies: &plan.judgement.policies,
-                reason: &inside,
-                session: &exchange.session,
-                bytes: body,
-                ..Told::NOTHING
-            };
-            self.desk
-                .context
-                .keep_refusal(env, Some(&exchange.caller), told);
-            answers.extend(self.denial(env, exchange, plan));
-        }
-        self.reply_messages(env, exchange, plans.len(), answers);
-    }
-
-    /// How a message is answered that did not go on. What the caller may not know of is
-    /// answered as if it were not there.
-    fn denial(&mut self, env: &Env<'_>, exchange: &Exchange, plan: &Plan) -> Option<Vec<u8>> {
-        use weir_facts::{Access, Action, Resource};
-        let What::Request { id, .. } = &plan.what else {
-            return None;
-        };
-        let outside = match &plan.judgement.verdict {
-            Verdict::Deny(denial) => denial.outside.clone(),
-            Verdict::Hold(_) => "this needs approval; send it alone".into(),
-            Verdict::Allow => "another message of the batch is not allowed".into(),
-        };
-        Some(match (&plan.access.action, &plan.access.resource) {
-            (Action::McpCallTool, Resource::Tool(name)) => {
-                let listed = Access {
-                    action: Action::McpListTool,
-                    resource: plan.access.resource.clone(),
-                };
-                if self
-                    .desk
-                    .verdicts
-                    .may_see(&self.desk.context, env, &exchange.caller, &listed)
-                {
-                    refuse::tool_error(id, &format!("Denied by policy: {outside}"))
-                } else {
-                    refuse::unknown_tool(id, name)
-                }
-            }
-            (_, Resource::Prompt(name)) => refuse::unknown_prompt(id, name),
-            (_, Resource::McpResource(uri)) => refuse::unknown_resource(id, uri),
-            (Action::McpUnknown, _) => refuse::unknown_method(id),
-            (_, _) => refuse::error(
-                Some(id),
-                refuse::TRANSPORT_ERROR,
-                &format!("Denied by policy: {outside}"),
-            ),
-        })
-    }
-
-    fn ask(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>, plan: Plan, body: Vec<u8>) {
-        if !matches!(plan.what, What::Request { .. }) {
-            return self.deny(env, &exchange, &[plan], &body);
-        }
-        match hold::ask(&self.desk, env, &exchange, plan, body) {
-            Some(asking) => {
-                self.state = State::Waiting(exchange, Box::new(Waiting::Approval(asking)))
-            }
-            None => self.unavailable(
-                env,
-                &exchange,
-                "the request for approval could not be recorded",
-            ),
-        }
-    }
-
-    fn admit(
-        &mut self,
-        env: &mut Env<'_>,
-        exchange: Box<Exchange>,
-        plans: Vec<Plan>,
-        body: Vec<u8>,
-    ) {
-        match gate::admit(&mut self.desk, env, &exchange, plans, body, None) {
-            Ok(admitted) => self.go_on(env, exchange, admitted),
-            Err(error) => self.unavailable(env, &exchange, &error.to_string()),
-        }
-    }
-
-    fn go_on(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>, admitted: Admitted) {
-        match admitted.durable {
-            Some(seq) => {
-                self.state = State::Waiting(exchange, Box::new(Waiting::Durable { seq, admitted }));
-            }
-            None => self.release(env, exchange, admitted),
-        }
-    }
-
-    fn release(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>, admitted: Admitted) {
-        let running = gate::release(&self.desk, env, &exchange, admitted);
-        match running.and_then(|running| Answering::new(*exchange, running)) {
-            Ok(answering) => self.state = State::Answering(Box::new(answering)),
-            Err(end) => self.end(env, &end),
-        }
-    }
-
-    fn unavailable(&mut self, env: &mut Env<'_>, exchange: &Exchange, inside: &str) {
-        let told = Told {
-            summary: "POST",
-            reason: inside,
-            session: &exchange.session,
-            ..Told::NOTHING
-        };
-        self.desk
-            .context
-            .keep_refusal(env, Some(&exchange.caller), told);
-        let refusal = Refusal::Unavailable;
-        self.reply(env, &refusal.answer(Close::Yes, CHALLENGE), exchange, true);
-    }
-
-    fn close_of(&self, exchange: &Exchange) -> Close {
-        if exchange.head.closes || self.draining {
-            Close::Yes
-        } else {
-            Close::No
-        }
-    }
-
-    /// Sends an answer of our own to a request that is whole.
-    fn reply(&mut self, env: &mut Env<'_>, bytes: &[u8], exchange: &Exchange, closes: bool) {
-        env.out.to_client.push(Piece::Bytes(bytes.to_vec().into()));
-        self.after(
-            env,
-            if closes || self.close_of(exchange) == Close::Yes {
-                After::Close
-            } else {
-                After::Again
-            },
-        );
-    }
-
-    /// Sends messages of our own: one as it is, those of a batch as one; for none, 202.
-    fn reply_messages(
-        &mut self,
-        env: &mut Env<'_>,
-        exchange: &Exchange,
-        asked: usize,
-        answers: Vec<Vec<u8>>,
-    ) {
-        let body = match answers.as_slice() {
-            [] => Vec::new(),
-            [one] if asked == 1 => one.clone(),
-            many => [b"[".as_slice(), &many.join(&b','), b"]"].concat(),
-        };
-        let head = Answer {
-            status: if body.is_empty() { 202 } else { 200 },
-            content_type: (!body.is_empty()).then_some("application/json"),
-            session: None,
-            framing: AnswerFraming::Length(body.len()),
-            closes: self.close_of(exchange) == Close::Yes,
-            extra: &[],
-        };
-        let mut out = answer_head(&head, None);
-        out.extend_from_slice(&body);
-        self.reply(env, &out, exchange, false);
-    }
-
-    fn after(&mut self, env: &mut Env<'_>, after: After) {
-        self.limit_ns = None;
-        match after {
-            After::Again if !self.draining => self.state = State::Idle,
-            After::Again | After::Close => self.leave(env),
-        }
-    }
-
-    /// Ends a flow that owes nobody anything.
-    fn leave(&mut self, env: &mut Env<'_>) {
-        self.drop_waiting(env, "a peer has left");
-        env.out.to_client.push(Piece::Shutdown);
-        env.out.to_server.push(Piece::Shutdown);
-        env.out.effects.push(Effect::Finished);
-        self.limit_ns = None;
-        self.state = State::Over;
-    }
-
-    /// Refuses a request by its head.
-    fn refuse(&mut self, env: &mut Env<'_>, stop: Stop, framing: Framing) {
-        let told = Told {
-            summary: "HTTP request",
-            reason: &stop.inside,
-            policies: &stop.policies,
-            ..Told::NOTHING
-        };
-        self.desk
-            .context
-            .keep_refusal(env, stop.caller.as_ref(), told);
-        // An answer to HEAD with content would be read as the next one.
-        let is_unknown = stop.refusal == Refusal::Method;
-        let closes =
-            stop.refusal.closes() || is_unknown || framing != Framing::Empty || self.draining;
-        let close = if closes { Close::Yes } else { Close::No };
-        env.out
-            .to_client
-            .push(Piece::Bytes(stop.refusal.answer(close, CHALLENGE).into()));
-        self.after(env, if closes { After::Close } else { After::Again });
-    }
-
-    /// What the client sends cannot be framed: where its next request begins is unknown.
-    fn on_malformed(&mut self, env: &mut Env<'_>, error: HttpError, bytes: &[u8]) {
-        let refusal = match error {
-            HttpError::HeadTooLarge => Refusal::HeadTooLarge,
-            HttpError::LengthRequired => Refusal::Length,
-            HttpError::BodyTooLarge => Refusal::BodyTooLarge,
-            HttpError::Field(FieldError::ContentEncoding) => Refusal::MediaType,
-            HttpError::Field(FieldError::Expect) => Refusal::Expectation,
-            HttpError::FirstLine
-            | HttpError::LineEnd
-            | HttpError::Field(_)
-            | HttpError::Target
-            | HttpError::UnexpectedBody
-            | HttpError::Chunk
-            | HttpError::Truncated
-            | HttpError::Upgrade => Refusal::Head,
-        };
-        let told = Told {
-            summary: "HTTP request",
-            reason: &error.to_string(),
-            bytes,
-            ..Told::NOTHING
-        };
-        self.desk.context.keep_refusal(env, None, told);
-        env.out
-            .to_client
-            .push(Piece::Bytes(refusal.answer(Close::Yes, CHALLENGE).into()));
-        self.leave(env);
     }
 
     fn on_server_bytes(&mut self, env: &mut Env<'_>, input: &[u8]) -> usize {
@@ -897,7 +438,7 @@ impl McpFlow {
             } => {
                 if let Some((exchange, asking)) = self.waiting_for(|waiting| match waiting {
                     Waiting::Approval(asking) if asking.request == request => Ok(asking),
-                    other => Err(other),
+                    other => Err(Box::new(other)),
                 }) {
                     let decided =
                         hold::decide(&self.desk, env, &exchange, asking, approval, decision);
@@ -908,7 +449,7 @@ impl McpFlow {
             Event::Synced(synced) => {
                 if let Some((exchange, admitted)) = self.waiting_for(|waiting| match waiting {
                     Waiting::Durable { seq, admitted } if seq <= synced => Ok(admitted),
-                    other => Err(other),
+                    other => Err(Box::new(other)),
                 }) {
                     self.release(env, exchange, admitted);
                 }
@@ -916,7 +457,7 @@ impl McpFlow {
             Event::SyncFailed => {
                 if let Some((exchange, admitted)) = self.waiting_for(|waiting| match waiting {
                     Waiting::Durable { admitted, .. } => Ok(admitted),
-                    other => Err(other),
+                    other => Err(Box::new(other)),
                 }) {
                     gate::abandon(
                         &self.desk,
@@ -936,26 +477,6 @@ impl McpFlow {
         }
     }
 
-    /// Takes what the request waits for, if it is what `pick` is looking for.
-    fn waiting_for<T>(
-        &mut self,
-        pick: impl FnOnce(Waiting) -> Result<T, Waiting>,
-    ) -> Option<(Box<Exchange>, T)> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Waiting(exchange, waiting) => match pick(*waiting) {
-                Ok(found) => Some((exchange, found)),
-                Err(other) => {
-                    self.state = State::Waiting(exchange, Box::new(other));
-                    None
-                }
-            },
-            other => {
-                self.state = other;
-                None
-            }
-        }
-    }
-
     fn on_dialed(&mut self, env: &mut Env<'_>) {
         if !matches!(self.state, State::Dialing) {
             return;
@@ -968,75 +489,6 @@ impl McpFlow {
                 self.state = State::Securing;
             }
         }
-    }
-
-    fn on_decided(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>, decided: Decided) {
-        match decided {
-            Decided::Redeem(redeeming) => {
-                self.state = State::Waiting(exchange, Box::new(Waiting::Redeem(redeeming)));
-            }
-            Decided::Answer { plan, text, inside } => {
-                self.answer_held(env, &exchange, &plan, &text, &inside)
-            }
-        }
-    }
-
-    fn on_redeemed(&mut self, env: &mut Env<'_>, id: weir_facts::ApprovalId, granted: bool) {
-        let Some((exchange, redeeming)) = self.waiting_for(|waiting| match waiting {
-            Waiting::Redeem(redeeming) if redeeming.grant.approval == id => Ok(redeeming),
-            other => Err(other),
-        }) else {
-            return;
-        };
-        if !granted {
-            return self.unspent(env, &exchange, &redeeming);
-        }
-        match hold::admit(&mut self.desk, env, &exchange, redeeming) {
-            Ok(admitted) => self.go_on(env, exchange, admitted),
-            Err(error) => self.unavailable(env, &exchange, &error.to_string()),
-        }
-    }
-
-    fn unspent(&mut self, env: &mut Env<'_>, exchange: &Exchange, redeeming: &Redeeming) {
-        let id = redeeming.grant.approval;
-        let text = format!(
-            "Approval {id} was used before, or can no longer be used. Call again to ask anew."
-        );
-        self.answer_held(
-            env,
-            exchange,
-            &redeeming.plan,
-            &text,
-            "the approval was not there to be spent",
-        );
-    }
-
-    /// Answers a call that waited for people and was not executed.
-    fn answer_held(
-        &mut self,
-        env: &mut Env<'_>,
-        exchange: &Exchange,
-        plan: &Plan,
-        text: &str,
-        inside: &str,
-    ) {
-        let told = Told {
-            summary: &plan.summary,
-            accesses: std::slice::from_ref(&plan.access),
-            policies: &plan.judgement.policies,
-            reason: inside,
-            session: &exchange.session,
-            ..Told::NOTHING
-        };
-        self.desk
-            .context
-            .keep_refusal(env, Some(&exchange.caller), told);
-        self.reply_messages(
-            env,
-            exchange,
-            1,
-            hold::answer(plan, text).into_iter().collect(),
-        );
     }
 
     /// Open streams are judged again; what is asked next is judged anew anyway.
@@ -1061,30 +513,6 @@ impl McpFlow {
         self.reset(env, &format!("ended by an operator: {reason}"));
     }
 
-    /// The flow ends: what a request waits for is withdrawn, and what was recorded of it
-    /// and never sent is told so.
-    fn drop_waiting(&mut self, env: &mut Env<'_>, why: &str) {
-        let Some((exchange, waiting)) = self.waiting_for(Ok) else {
-            return;
-        };
-        match waiting {
-            Waiting::Approval(asking) => hold::withdraw(&self.desk, env, &exchange, &asking),
-            Waiting::Durable { admitted, .. } => {
-                gate::abandon(&self.desk, env, &exchange, &admitted, why)
-            }
-            Waiting::Redeem(redeeming) => {
-                let told = Told {
-                    summary: &redeeming.plan.summary,
-                    reason: why,
-                    ..Told::NOTHING
-                };
-                self.desk
-                    .context
-                    .keep_refusal(env, Some(&exchange.caller), told);
-            }
-        }
-    }
-
     fn on_drain(&mut self, env: &mut Env<'_>) {
         self.draining = true;
         match &mut self.state {
@@ -1102,7 +530,7 @@ impl McpFlow {
         let now = env.now.mono_ns;
         if let Some((exchange, asking)) = self.waiting_for(|waiting| match waiting {
             Waiting::Approval(asking) if asking.deadline_ns <= now => Ok(asking),
-            other => Err(other),
+            other => Err(Box::new(other)),
         }) {
             // The request stays open: the same call, sent again, meets its decision.
             let answers: Vec<_> = hold::pending(&asking).into_iter().collect();
@@ -1110,7 +538,7 @@ impl McpFlow {
         }
         if let Some((exchange, redeeming)) = self.waiting_for(|waiting| match waiting {
             Waiting::Redeem(redeeming) if redeeming.deadline_ns <= now => Ok(redeeming),
-            other => Err(other),
+            other => Err(Box::new(other)),
         }) {
             return self.unspent(env, &exchange, &redeeming);
         }
@@ -1153,99 +581,6 @@ impl McpFlow {
         };
         [held, self.limit_ns].into_iter().flatten().min()
     }
-
-    /// Ends the flow closed: a client that has seen nothing of the answer is told that
-    /// there is none; one that has, sees the connection break.
-    fn end(&mut self, env: &mut Env<'_>, end: &End) {
-        let told = end.to_string();
-        self.drop_waiting(env, &told);
-        let mut begun = false;
-        let mut caller = None;
-        if let State::Answering(answering) = &mut self.state {
-            begun = answering.has_begun() || answering.client_gone;
-            caller = Some(answering.exchange.caller.clone());
-            answering.abandon(&self.desk, env, &told);
-        }
-        let record = Told {
-            summary: "flow",
-            reason: &told,
-            ..Told::NOTHING
-        };
-        self.desk.context.keep_refusal(env, caller.as_ref(), record);
-        if begun {
-            env.out.to_client.push(Piece::Reset);
-        } else {
-            let refusal = match end {
-                End::Server(_) => Refusal::BadGateway,
-                End::Journal(_) | End::Broken(_) => Refusal::Unavailable,
-            };
-            env.out
-                .to_client
-                .push(Piece::Bytes(refusal.answer(Close::Yes, CHALLENGE).into()));
-            env.out.to_client.push(Piece::Shutdown);
-        }
-        env.out.to_server.push(Piece::Reset);
-        env.out.effects.push(Effect::Finished);
-        self.limit_ns = None;
-        self.state = State::Over;
-    }
-
-    /// Ends the flow where nobody can be told, or nobody should be.
-    fn reset(&mut self, env: &mut Env<'_>, reason: &str) {
-        self.drop_waiting(env, reason);
-        if let State::Answering(answering) = &mut self.state {
-            answering.abandon(&self.desk, env, reason);
-        }
-        self.desk.context.keep_refusal(
-            env,
-            None,
-            Told {
-                summary: "flow",
-                reason,
-                ..Told::NOTHING
-            },
-        );
-        env.out.to_client.push(Piece::Reset);
-        env.out.to_server.push(Piece::Reset);
-        env.out.effects.push(Effect::Finished);
-        self.limit_ns = None;
-        self.state = State::Over;
-    }
-}
-
-/// What a method needs beside its caller.
-fn check_form(head: &RequestHead) -> Result<(), Stop> {
-    let accepts = |media: &str| {
-        let family = media.split('/').next().unwrap_or_default();
-        let fields = &head.fields;
-        fields.lists("accept", media)
-            || fields.lists("accept", "*/*")
-            || fields.lists("accept", &format!("{family}/*"))
-    };
-    match head.method {
-        Method::Post if head.fields.media_type().as_deref() != Some("application/json") => {
-            Err(Stop::new(Refusal::MediaType, "content that is not JSON"))
-        }
-        Method::Post if accepts("application/json") && accepts("text/event-stream") => Ok(()),
-        Method::Get if accepts("text/event-stream") => Ok(()),
-        Method::Post | Method::Get => Err(Stop::new(
-            Refusal::Accept,
-            "a client that does not take events",
-        )),
-        Method::Delete => Ok(()),
-        Method::Options | Method::Other => Err(Stop::new(
-            Refusal::Method,
-            "a method that MCP does not have",
-        )),
-    }
-}
-
-fn is_stale(env: &Env<'_>, at_least: Stale) -> bool {
-    let denies = match (env.world.settings.stale, at_least) {
-        (Stale::Continue, _) | (Stale::DenyNew, Stale::DenyAll) => false,
-        (Stale::DenyNew | Stale::DenyAll, _) => true,
-    };
-    denies && env.now.unix_us > env.world.settings.not_after_us
 }
 
 #[cfg(test)]

@@ -1,0 +1,287 @@
+//! What becomes of a request that is whole: judged, denied, held, admitted, released.
+
+use super::*;
+
+impl McpFlow {
+    /// A request is whole.
+    pub(super) fn on_request(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>) {
+        let summary = match exchange.head.method {
+            Method::Post => return self.on_post(env, exchange),
+            Method::Get => "GET",
+            Method::Delete => "DELETE",
+            Method::Options | Method::Other => {
+                return self.end(env, &End::Broken("a method that was refused"));
+            }
+        };
+        let judgement = self.desk.verdicts.judge(
+            &self.desk.context,
+            env,
+            &exchange.caller,
+            &exchange::connect(),
+        );
+        let plan = Plan::connect(What::Http, summary, judgement);
+        self.admit(env, exchange, vec![plan], Vec::new());
+    }
+
+    pub(super) fn on_post(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>) {
+        let Judged { plans, body } = match exchange::judge(&mut self.desk, env, &exchange) {
+            Ok(judged) => judged,
+            Err(unjudged) => return self.refuse_unjudged(env, &exchange, &unjudged),
+        };
+        if plans
+            .iter()
+            .any(|plan| matches!(plan.judgement.verdict, Verdict::Deny(_)))
+        {
+            return self.deny(env, &exchange, &plans, &body);
+        }
+        if !plans
+            .iter()
+            .any(|plan| matches!(plan.judgement.verdict, Verdict::Hold(_)))
+        {
+            return self.admit(env, exchange, plans, body);
+        }
+        match <[Plan; 1]>::try_from(plans) {
+            Ok([plan]) => self.ask(env, exchange, plan, body),
+            // Which of them was approved could not be told from the answer to all.
+            Err(plans) => self.deny(env, &exchange, &plans, &body),
+        }
+    }
+
+    pub(super) fn refuse_unjudged(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &Exchange,
+        unjudged: &Unjudged,
+    ) {
+        let refusal = match unjudged {
+            Unjudged::Message(MessageError::Json(_)) => Refusal::Json,
+            Unjudged::Message(
+                MessageError::Shape
+                | MessageError::Envelope
+                | MessageError::Name(_)
+                | MessageError::Id
+                | MessageError::Params(_)
+                | MessageError::Batch,
+            )
+            | Unjudged::Answer
+            | Unjudged::Batch => Refusal::Message,
+        };
+        let told = Told {
+            summary: "POST",
+            reason: &unjudged.to_string(),
+            session: &exchange.session,
+            bytes: &exchange.body,
+            ..Told::NOTHING
+        };
+        self.desk
+            .context
+            .keep_refusal(env, Some(&exchange.caller), told);
+        self.reply(
+            env,
+            &refusal.answer(self.close_of(exchange), CHALLENGE),
+            exchange,
+            refusal.closes(),
+        );
+    }
+
+    /// Some message of the body may not go on, so none does.
+    pub(super) fn deny(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &Exchange,
+        plans: &[Plan],
+        body: &[u8],
+    ) {
+        let mut answers = Vec::new();
+        for plan in plans {
+            let inside = match &plan.judgement.verdict {
+                Verdict::Deny(denial) => denial.inside.to_string(),
+                Verdict::Hold(_) => "needs approval, and is not alone".to_owned(),
+                Verdict::Allow => "another message of the batch is not allowed".to_owned(),
+            };
+            let told = Told {
+                summary: &plan.summary,
+                accesses: std::slice::from_ref(&plan.access),
+                verdict: "deny",
+                policies: &plan.judgement.policies,
+                reason: &inside,
+                session: &exchange.session,
+                bytes: body,
+                ..Told::NOTHING
+            };
+            self.desk
+                .context
+                .keep_refusal(env, Some(&exchange.caller), told);
+            answers.extend(self.denial(env, exchange, plan));
+        }
+        self.reply_messages(env, exchange, plans.len(), answers);
+    }
+
+    /// How a message is answered that did not go on. What the caller may not know of is
+    /// answered as if it were not there.
+    pub(super) fn denial(
+        &mut self,
+        env: &Env<'_>,
+        exchange: &Exchange,
+        plan: &Plan,
+    ) -> Option<Vec<u8>> {
+        use weir_facts::{Access, Action, Resource};
+        let What::Request { id, .. } = &plan.what else {
+            return None;
+        };
+        let outside = match &plan.judgement.verdict {
+            Verdict::Deny(denial) => denial.outside.clone(),
+            Verdict::Hold(_) => "this needs approval; send it alone".into(),
+            Verdict::Allow => "another message of the batch is not allowed".into(),
+        };
+        Some(match (&plan.access.action, &plan.access.resource) {
+            (Action::McpCallTool, Resource::Tool(name)) => {
+                let listed = Access {
+                    action: Action::McpListTool,
+                    resource: plan.access.resource.clone(),
+                };
+                if self
+                    .desk
+                    .verdicts
+                    .may_see(&self.desk.context, env, &exchange.caller, &listed)
+                {
+                    refuse::tool_error(id, &format!("Denied by policy: {outside}"))
+                } else {
+                    refuse::unknown_tool(id, name)
+                }
+            }
+            (_, Resource::Prompt(name)) => refuse::unknown_prompt(id, name),
+            (_, Resource::McpResource(uri)) => refuse::unknown_resource(id, uri),
+            (Action::McpUnknown, _) => refuse::unknown_method(id),
+            (_, _) => refuse::error(
+                Some(id),
+                refuse::TRANSPORT_ERROR,
+                &format!("Denied by policy: {outside}"),
+            ),
+        })
+    }
+
+    pub(super) fn ask(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: Box<Exchange>,
+        plan: Plan,
+        body: Vec<u8>,
+    ) {
+        if !matches!(plan.what, What::Request { .. }) {
+            return self.deny(env, &exchange, &[plan], &body);
+        }
+        match hold::ask(&self.desk, env, &exchange, plan, body) {
+            Some(asking) => {
+                self.state = State::Waiting(exchange, Box::new(Waiting::Approval(asking)))
+            }
+            None => self.unavailable(
+                env,
+                &exchange,
+                "the request for approval could not be recorded",
+            ),
+        }
+    }
+
+    pub(super) fn admit(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: Box<Exchange>,
+        plans: Vec<Plan>,
+        body: Vec<u8>,
+    ) {
+        match gate::admit(&mut self.desk, env, &exchange, plans, body, None) {
+            Ok(admitted) => self.go_on(env, exchange, admitted),
+            Err(error) => self.unavailable(env, &exchange, &error.to_string()),
+        }
+    }
+
+    pub(super) fn go_on(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>, admitted: Admitted) {
+        match admitted.durable {
+            Some(seq) => {
+                self.state = State::Waiting(exchange, Box::new(Waiting::Durable { seq, admitted }));
+            }
+            None => self.release(env, exchange, admitted),
+        }
+    }
+
+    pub(super) fn release(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: Box<Exchange>,
+        admitted: Admitted,
+    ) {
+        let running = gate::release(&self.desk, env, &exchange, admitted);
+        match running.and_then(|running| Answering::new(*exchange, running)) {
+            Ok(answering) => self.state = State::Answering(Box::new(answering)),
+            Err(end) => self.end(env, &end),
+        }
+    }
+
+    pub(super) fn unavailable(&mut self, env: &mut Env<'_>, exchange: &Exchange, inside: &str) {
+        let told = Told {
+            summary: "POST",
+            reason: inside,
+            session: &exchange.session,
+            ..Told::NOTHING
+        };
+        self.desk
+            .context
+            .keep_refusal(env, Some(&exchange.caller), told);
+        let refusal = Refusal::Unavailable;
+        self.reply(env, &refusal.answer(Close::Yes, CHALLENGE), exchange, true);
+    }
+
+    pub(super) fn close_of(&self, exchange: &Exchange) -> Close {
+        if exchange.head.closes || self.draining {
+            Close::Yes
+        } else {
+            Close::No
+        }
+    }
+
+    /// Sends an answer of our own to a request that is whole.
+    pub(super) fn reply(
+        &mut self,
+        env: &mut Env<'_>,
+        bytes: &[u8],
+        exchange: &Exchange,
+        closes: bool,
+    ) {
+        env.out.to_client.push(Piece::Bytes(bytes.to_vec().into()));
+        self.after(
+            env,
+            if closes || self.close_of(exchange) == Close::Yes {
+                After::Close
+            } else {
+                After::Again
+            },
+        );
+    }
+
+    /// Sends messages of our own: one as it is, those of a batch as one; for none, 202.
+    pub(super) fn reply_messages(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &Exchange,
+        asked: usize,
+        answers: Vec<Vec<u8>>,
+    ) {
+        let body = match answers.as_slice() {
+            [] => Vec::new(),
+            [one] if asked == 1 => one.clone(),
+            many => [b"[".as_slice(), &many.join(&b','), b"]"].concat(),
+        };
+        let head = Answer {
+            status: if body.is_empty() { 202 } else { 200 },
+            content_type: (!body.is_empty()).then_some("application/json"),
+            session: None,
+            framing: AnswerFraming::Length(body.len()),
+            closes: self.close_of(exchange) == Close::Yes,
+            extra: &[],
+        };
+        let mut out = answer_head(&head, None);
+        out.extend_from_slice(&body);
+        self.reply(env, &out, exchange, false);
+    }
+}

@@ -1,0 +1,133 @@
+//! What a request waits for, and what follows.
+
+use super::*;
+
+impl McpFlow {
+    /// Takes what the request waits for, if it is what `pick` is looking for.
+    pub(super) fn waiting_for<T>(
+        &mut self,
+        pick: impl FnOnce(Waiting) -> Result<T, Box<Waiting>>,
+    ) -> Option<(Box<Exchange>, T)> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Waiting(exchange, waiting) => match pick(*waiting) {
+                Ok(found) => Some((exchange, found)),
+                Err(other) => {
+                    self.state = State::Waiting(exchange, other);
+                    None
+                }
+            },
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    pub(super) fn on_decided(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: Box<Exchange>,
+        decided: Decided,
+    ) {
+        match decided {
+            Decided::Redeem(redeeming) => {
+                self.state = State::Waiting(exchange, Box::new(Waiting::Redeem(redeeming)));
+            }
+            Decided::Answer { plan, text, inside } => {
+                self.answer_held(env, &exchange, &plan, &text, &inside)
+            }
+        }
+    }
+
+    pub(super) fn on_redeemed(
+        &mut self,
+        env: &mut Env<'_>,
+        id: weir_facts::ApprovalId,
+        granted: bool,
+    ) {
+        let Some((exchange, redeeming)) = self.waiting_for(|waiting| match waiting {
+            Waiting::Redeem(redeeming) if redeeming.grant.approval == id => Ok(redeeming),
+            other => Err(Box::new(other)),
+        }) else {
+            return;
+        };
+        if !granted {
+            return self.unspent(env, &exchange, &redeeming);
+        }
+        match hold::admit(&mut self.desk, env, &exchange, redeeming) {
+            Ok(admitted) => self.go_on(env, exchange, admitted),
+            Err(error) => self.unavailable(env, &exchange, &error.to_string()),
+        }
+    }
+
+    pub(super) fn unspent(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &Exchange,
+        redeeming: &Redeeming,
+    ) {
+        let id = redeeming.grant.approval;
+        let text = format!(
+            "Approval {id} was used before, or can no longer be used. Call again to ask anew."
+        );
+        self.answer_held(
+            env,
+            exchange,
+            &redeeming.plan,
+            &text,
+            "the approval was not there to be spent",
+        );
+    }
+
+    /// Answers a call that waited for people and was not executed.
+    pub(super) fn answer_held(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: &Exchange,
+        plan: &Plan,
+        text: &str,
+        inside: &str,
+    ) {
+        let told = Told {
+            summary: &plan.summary,
+            accesses: std::slice::from_ref(&plan.access),
+            policies: &plan.judgement.policies,
+            reason: inside,
+            session: &exchange.session,
+            ..Told::NOTHING
+        };
+        self.desk
+            .context
+            .keep_refusal(env, Some(&exchange.caller), told);
+        self.reply_messages(
+            env,
+            exchange,
+            1,
+            hold::answer(plan, text).into_iter().collect(),
+        );
+    }
+
+    /// The flow ends: what a request waits for is withdrawn, and what was recorded of it
+    /// and never sent is told so.
+    pub(super) fn drop_waiting(&mut self, env: &mut Env<'_>, why: &str) {
+        let Some((exchange, waiting)) = self.waiting_for(Ok) else {
+            return;
+        };
+        match waiting {
+            Waiting::Approval(asking) => hold::withdraw(&self.desk, env, &exchange, &asking),
+            Waiting::Durable { admitted, .. } => {
+                gate::abandon(&self.desk, env, &exchange, &admitted, why)
+            }
+            Waiting::Redeem(redeeming) => {
+                let told = Told {
+                    summary: &redeeming.plan.summary,
+                    reason: why,
+                    ..Told::NOTHING
+                };
+                self.desk
+                    .context
+                    .keep_refusal(env, Some(&exchange.caller), told);
+            }
+        }
+    }
+}
