@@ -32,7 +32,9 @@ pub enum HandoverError {
     #[error("not a message: {0}")]
     Malformed(serde_json::Error),
     /// This process was not started by a warden.
-    #[error("descriptor {PROXY_FD} is not a warden's socket: weir-proxy is started by weir-dataplane, not by hand")]
+    #[error(
+        "descriptor {PROXY_FD} is not a warden's socket: weir-proxy is started by weir-dataplane, not by hand"
+    )]
     NotInherited,
 }
 
@@ -60,7 +62,11 @@ pub fn pair() -> io::Result<(WardenEnd, ProxyEnd)> {
 /// descriptor is opened or closed.
 pub fn inherit() -> Result<ProxyEnd, HandoverError> {
     let socket = sys::adopt(PROXY_FD).map_err(|_| HandoverError::NotInherited)?;
-    if sys::is_packet_socket(socket.as_fd()) { Ok(Channel::new(socket)) } else { Err(HandoverError::NotInherited) }
+    if sys::is_packet_socket(socket.as_fd()) {
+        Ok(Channel::new(socket))
+    } else {
+        Err(HandoverError::NotInherited)
+    }
 }
 
 impl ProxyEnd {
@@ -70,7 +76,10 @@ impl ProxyEnd {
 
 impl<Out, In> Channel<Out, In> {
     const fn new(socket: OwnedFd) -> Self {
-        Self { socket, kinds: PhantomData }
+        Self {
+            socket,
+            kinds: PhantomData,
+        }
     }
 
     /// Sending to a peer that does not read gives up after this long with an error.
@@ -97,19 +106,30 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
         if bytes.len() > MESSAGE_BYTES_MAX || descriptors.len() > crate::limits::DESCRIPTORS_MAX {
             return Err(HandoverError::TooLarge);
         }
-        sys::send(self.socket.as_fd(), &bytes, descriptors)
-            .map_err(|source| HandoverError::System { call: "sendmsg", source })
+        sys::send(self.socket.as_fd(), &bytes, descriptors).map_err(|source| {
+            HandoverError::System {
+                call: "sendmsg",
+                source,
+            }
+        })
     }
 
     /// Waits for one message. `None` means that the other process is gone.
     pub fn receive(&self) -> Result<Option<(In, Vec<OwnedFd>)>, HandoverError> {
         let mut bytes = vec![0; MESSAGE_BYTES_MAX];
-        let packet = sys::receive(self.socket.as_fd(), &mut bytes)
-            .map_err(|source| HandoverError::System { call: "recvmsg", source })?;
+        let packet = sys::receive(self.socket.as_fd(), &mut bytes).map_err(|source| {
+            HandoverError::System {
+                call: "recvmsg",
+                source,
+            }
+        })?;
         if packet.truncated {
             return Err(HandoverError::TooLarge);
         }
-        let Some(message) = bytes.get(..packet.length).filter(|message| !message.is_empty()) else {
+        let Some(message) = bytes
+            .get(..packet.length)
+            .filter(|message| !message.is_empty())
+        else {
             return Ok(None);
         };
         let message = serde_json::from_slice(message).map_err(HandoverError::Malformed)?;
@@ -148,11 +168,19 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"signed").unwrap();
         proxy.send(&attest(1), &[]).unwrap();
-        proxy.send(&ToWarden::ApplyGuards { request: 2 }, &[file.as_fd(), file.as_fd()]).unwrap();
+        proxy
+            .send(
+                &ToWarden::ApplyGuards { request: 2 },
+                &[file.as_fd(), file.as_fd()],
+            )
+            .unwrap();
         let (first, none) = warden.receive().unwrap().unwrap();
         assert_eq!((first, none.len()), (attest(1), 0));
         let (second, mut fds) = warden.receive().unwrap().unwrap();
-        assert_eq!((second, fds.len()), (ToWarden::ApplyGuards { request: 2 }, 2));
+        assert_eq!(
+            (second, fds.len()),
+            (ToWarden::ApplyGuards { request: 2 }, 2)
+        );
         let mut received = File::from(fds.remove(0));
         received.rewind().unwrap();
         let mut text = String::new();
@@ -165,21 +193,32 @@ mod tests {
         let (warden, proxy) = pair().unwrap();
         drop(proxy);
         assert!(warden.receive().unwrap().is_none());
-        assert!(matches!(warden.send(&ToProxy::Drain { deadline_ms: 1 }, &[]), Err(HandoverError::System { .. })));
+        assert!(matches!(
+            warden.send(&ToProxy::Drain { deadline_ms: 1 }, &[]),
+            Err(HandoverError::System { .. })
+        ));
     }
 
     #[test]
     fn what_is_no_message_of_the_peer_is_refused() {
         let (warden, proxy) = sys::socket_pair().unwrap();
         let warden: WardenEnd = Channel::new(warden);
-        let nonsense: [&[u8]; 5] =
-            [b"x", b"{}", b"\"Drained\" ", b"{\"Alive\":{\"extra\":1}}", br#"{"Drain":{"deadline_ms":1}}"#];
+        let nonsense: [&[u8]; 5] = [
+            b"x",
+            b"{}",
+            b"\"Drained\" ",
+            b"{\"Alive\":{\"extra\":1}}",
+            br#"{"Drain":{"deadline_ms":1}}"#,
+        ];
         let mut refused = 0;
         for bytes in nonsense {
             sys::send(proxy.as_fd(), bytes, &[]).unwrap();
             refused += usize::from(matches!(warden.receive(), Err(HandoverError::Malformed(_))));
         }
-        assert_eq!(refused, 4, "all but the one that is a message with a space behind it");
+        assert_eq!(
+            refused, 4,
+            "all but the one that is a message with a space behind it"
+        );
         sys::send(proxy.as_fd(), &vec![b' '; MESSAGE_BYTES_MAX + 1], &[]).unwrap();
         assert!(matches!(warden.receive(), Err(HandoverError::TooLarge)));
     }
@@ -189,7 +228,10 @@ mod tests {
         let (_warden, proxy) = pair().unwrap();
         let file = tempfile::tempfile().unwrap();
         let many = vec![file.as_fd(); crate::limits::DESCRIPTORS_MAX + 1];
-        assert!(matches!(proxy.send(&attest(1), &many), Err(HandoverError::TooLarge)));
+        assert!(matches!(
+            proxy.send(&attest(1), &many),
+            Err(HandoverError::TooLarge)
+        ));
     }
 
     #[test]
@@ -197,7 +239,10 @@ mod tests {
         let (warden, proxy) = pair().unwrap();
         let file = tempfile::tempfile().unwrap();
         warden
-            .send(&ToProxy::Drain { deadline_ms: 1 }, &vec![file.as_fd(); crate::limits::DESCRIPTORS_MAX])
+            .send(
+                &ToProxy::Drain { deadline_ms: 1 },
+                &vec![file.as_fd(); crate::limits::DESCRIPTORS_MAX],
+            )
             .unwrap();
         let (_, fds) = proxy.receive().unwrap().unwrap();
         assert_eq!(fds.len(), crate::limits::DESCRIPTORS_MAX);

@@ -66,7 +66,10 @@ impl Equipment {
 
     /// Puts descriptors in their places.
     pub fn new(welcome: Welcome, descriptors: Vec<OwnedFd>) -> Result<Self, EquipmentError> {
-        let (came, announced) = (descriptors.len(), welcome.listeners.len() + if welcome.redirected.is_some() { 2 } else { 0 });
+        let (came, announced) = (
+            descriptors.len(),
+            welcome.listeners.len() + if welcome.redirected.is_some() { 2 } else { 0 },
+        );
         if came != announced {
             return Err(EquipmentError::Descriptors { came, announced });
         }
@@ -76,17 +79,35 @@ impl Equipment {
             .iter()
             .cloned()
             .zip(descriptors.by_ref())
-            .map(|(role, socket)| Listening { role, socket: socket.into() })
+            .map(|(role, socket)| Listening {
+                role,
+                socket: socket.into(),
+            })
             .collect();
-        Ok(Self { welcome, listeners, flow_store: descriptors.next(), load_board: descriptors.next() })
+        Ok(Self {
+            welcome,
+            listeners,
+            flow_store: descriptors.next(),
+            load_board: descriptors.next(),
+        })
     }
 
     /// The welcome and the descriptors, in the order in which [`Self::new`] takes them; what a
     /// warden sends.
     #[must_use]
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let listeners = self.listeners.iter().map(|listening| listening.socket.as_fd());
-        listeners.chain(self.flow_store.iter().chain(&self.load_board).map(AsFd::as_fd)).collect()
+        let listeners = self
+            .listeners
+            .iter()
+            .map(|listening| listening.socket.as_fd());
+        listeners
+            .chain(
+                self.flow_store
+                    .iter()
+                    .chain(&self.load_board)
+                    .map(AsFd::as_fd),
+            )
+            .collect()
     }
 }
 
@@ -116,11 +137,20 @@ mod tests {
         let (warden, proxy) = pair().unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let (store, board) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-        let redirected = Some(Redirected { base_port: 1, heartbeat_ttl_ms: 1, canary_port: 2 });
+        let redirected = Some(Redirected {
+            base_port: 1,
+            heartbeat_ttl_ms: 1,
+            canary_port: 2,
+        });
         let message = ToProxy::Welcome(Box::new(welcome(redirected)));
-        warden.send(&message, &[socket.as_fd(), store.as_fd(), board.as_fd()]).unwrap();
+        warden
+            .send(&message, &[socket.as_fd(), store.as_fd(), board.as_fd()])
+            .unwrap();
         let equipment = Equipment::receive(&proxy).unwrap();
-        assert_eq!(equipment.listeners[0].socket.local_addr().unwrap(), socket.local_addr().unwrap());
+        assert_eq!(
+            equipment.listeners[0].socket.local_addr().unwrap(),
+            socket.local_addr().unwrap()
+        );
         assert!(equipment.flow_store.is_some() && equipment.load_board.is_some());
         assert_eq!(equipment.descriptors().len(), 3);
     }
@@ -128,6 +158,12 @@ mod tests {
     #[test]
     fn a_missing_descriptor_is_noticed() {
         let error = Equipment::new(welcome(None), Vec::new()).unwrap_err();
-        assert!(matches!(error, EquipmentError::Descriptors { came: 0, announced: 1 }));
+        assert!(matches!(
+            error,
+            EquipmentError::Descriptors {
+                came: 0,
+                announced: 1
+            }
+        ));
     }
 }

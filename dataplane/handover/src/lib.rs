@@ -15,9 +15,10 @@ mod message;
 mod sys;
 
 pub use channel::{Channel, HandoverError, ProxyEnd, WardenEnd, inherit, pair};
-pub use sys::{adopt, send as send_packet};
 pub use equipment::{Equipment, EquipmentError, Listening};
 pub use message::{
-    Attest, CanaryReport, CanaryState, Control, CounterReport, GuardReport, GuardState, HealthReport, HookReport,
-    ListenerRole, ProxyReport, Redirected, ToProxy, ToWarden, Welcome, WorkloadFacts,
+    Attest, CanaryReport, CanaryState, Control, CounterReport, GuardReport, GuardState,
+    HealthReport, HookReport, ListenerRole, ProxyReport, Redirected, ToProxy, ToWarden, Welcome,
+    WorkloadFacts,
 };
+pub use sys::{adopt, send as send_packet};

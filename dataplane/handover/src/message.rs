@@ -140,7 +140,9 @@ pub struct Control {
 // Not derived: the token stays out of logs.
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Control").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Control")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,8 @@
 //! `sendmsg` and `recvmsg` with descriptors.
-#![expect(unsafe_code, reason = "std's SCM_RIGHTS is unstable, and it has no SOCK_SEQPACKET")]
+#![expect(
+    unsafe_code,
+    reason = "std's SCM_RIGHTS is unstable, and it has no SOCK_SEQPACKET"
+)]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -25,7 +28,12 @@ pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [-1; 2];
     // SAFETY: a live place for two descriptors.
     let answer = unsafe {
-        libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr())
+        libc::socketpair(
+            libc::AF_UNIX,
+            libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC,
+            0,
+            fds.as_mut_ptr(),
+        )
     };
     if answer != 0 {
         return Err(io::Error::last_os_error());
@@ -41,14 +49,18 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io:
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut control = Control::new();
-    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut part = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
     // SAFETY: `msghdr` is plain old data, for which zero is a value.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_iov = &raw mut part;
     header.msg_iovlen = 1;
     if !fds.is_empty() {
-        let length = u32::try_from(size_of_val(fds) / size_of::<BorrowedFd<'_>>() * size_of::<RawFd>())
-            .map_err(|_| io::ErrorKind::InvalidInput)?;
+        let length =
+            u32::try_from(size_of_val(fds) / size_of::<BorrowedFd<'_>>() * size_of::<RawFd>())
+                .map_err(|_| io::ErrorKind::InvalidInput)?;
         header.msg_control = control.0.as_mut_ptr().cast();
         // SAFETY: CMSG_SPACE only computes.
         header.msg_controllen = unsafe { libc::CMSG_SPACE(length) } as _;
@@ -67,7 +79,8 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io:
     }
     loop {
         // SAFETY: everything that the header points to lives until the call returns.
-        let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_NOSIGNAL) };
+        let sent =
+            unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_NOSIGNAL) };
         if sent >= 0 {
             return Ok(());
         }
@@ -88,7 +101,10 @@ pub(crate) struct Packet {
 /// Receives one packet; length 0 means that the peer is gone.
 pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Packet> {
     let mut control = Control::new();
-    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let mut part = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
     // SAFETY: `msghdr` is plain old data, for which zero is a value.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_iov = &raw mut part;
@@ -97,7 +113,8 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Pa
     header.msg_controllen = CONTROL_BYTES as _;
     let length = loop {
         // SAFETY: everything that the header points to lives until the call returns.
-        let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+        let received =
+            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
         match usize::try_from(received) {
             Ok(length) => break length,
             Err(_) => {
@@ -109,7 +126,11 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Pa
         }
     };
     let truncated = header.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
-    Ok(Packet { length, fds: take_descriptors(&header), truncated })
+    Ok(Packet {
+        length,
+        fds: take_descriptors(&header),
+        truncated,
+    })
 }
 
 /// Takes ownership of every descriptor that came, so that none is ever leaked.
@@ -124,7 +145,9 @@ fn take_descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
                 let data = libc::CMSG_DATA(next).cast::<RawFd>();
                 let bytes = (*next).cmsg_len.saturating_sub(libc::CMSG_LEN(0) as _);
                 let count = bytes / size_of::<RawFd>();
-                fds.extend((0..count).map(|index| OwnedFd::from_raw_fd(data.add(index).read_unaligned())));
+                fds.extend(
+                    (0..count).map(|index| OwnedFd::from_raw_fd(data.add(index).read_unaligned())),
+                );
             }
             next = libc::CMSG_NXTHDR(header, next);
         }
@@ -134,7 +157,8 @@ fn take_descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
 
 /// Whether a descriptor is a local packet socket.
 pub(crate) fn is_packet_socket(fd: BorrowedFd<'_>) -> bool {
-    option(fd, libc::SO_DOMAIN) == Some(libc::AF_UNIX) && option(fd, libc::SO_TYPE) == Some(libc::SOCK_SEQPACKET)
+    option(fd, libc::SO_DOMAIN) == Some(libc::AF_UNIX)
+        && option(fd, libc::SO_TYPE) == Some(libc::SOCK_SEQPACKET)
 }
 
 fn option(fd: BorrowedFd<'_>, name: libc::c_int) -> Option<libc::c_int> {
@@ -142,7 +166,13 @@ fn option(fd: BorrowedFd<'_>, name: libc::c_int) -> Option<libc::c_int> {
     let mut length: libc::socklen_t = 4;
     // SAFETY: a live place of the size that is told.
     let answer = unsafe {
-        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length)
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
     };
     (answer == 0).then_some(value)
 }
@@ -163,7 +193,11 @@ pub(crate) fn set_send_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> io::Res
             u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
         )
     };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Takes an inherited descriptor by its number, closed on exec from now on. Fails where the

@@ -70,7 +70,9 @@ impl Attestor {
     pub(crate) fn attest(&self, asked: &Attest) -> Result<WorkloadFacts, String> {
         let pidfd = match sys::pidfd_open(asked.tgid) {
             Ok(pidfd) => pidfd,
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return self.without_process(asked),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
+                return self.without_process(asked);
+            }
             Err(error) => return Err(format!("pidfd_open: {error}")),
         };
         let facts = self.examine(asked);
@@ -99,22 +101,31 @@ impl Attestor {
     fn examine(&self, asked: &Attest) -> Result<WorkloadFacts, String> {
         let directory = PathBuf::from(format!("/proc/{}", asked.tgid));
         let read = |name: &str| {
-            read_bounded(&directory.join(name), PROC_BYTES_MAX).map_err(|error| format!("/proc/{}/{name}: {error}", asked.tgid))
+            read_bounded(&directory.join(name), PROC_BYTES_MAX)
+                .map_err(|error| format!("/proc/{}/{name}: {error}", asked.tgid))
         };
         let started = start_ticks(&read("stat")?).ok_or("/proc/PID/stat has no start time")?;
         if !started_before(started, self.ticks_per_second, asked.connect_boottime_ns) {
-            return Err(format!("process {} started after the connect: its number was used again", asked.tgid));
+            return Err(format!(
+                "process {} started after the connect: its number was used again",
+                asked.tgid
+            ));
         }
         let status = read("status")?;
         for (key, at_connect) in [("Uid:", asked.uid), ("Gid:", asked.gid)] {
             let now = real_id(&status, key).ok_or("/proc/PID/status has no ids")?;
             if now != at_connect {
-                return Err(format!("process {} changed its {key} from {at_connect} to {now} since the connect", asked.tgid));
+                return Err(format!(
+                    "process {} changed its {key} from {at_connect} to {now} since the connect",
+                    asked.tgid
+                ));
             }
         }
-        let cgroup = cgroup2_path(&read("cgroup")?).ok_or("/proc/PID/cgroup has no cgroup2 line")?;
+        let cgroup =
+            cgroup2_path(&read("cgroup")?).ok_or("/proc/PID/cgroup has no cgroup2 line")?;
         self.confirm_cgroup(&cgroup, asked.cgroup_id)?;
-        let executable = fs::read_link(directory.join("exe")).map_err(|error| format!("/proc/{}/exe: {error}", asked.tgid))?;
+        let executable = fs::read_link(directory.join("exe"))
+            .map_err(|error| format!("/proc/{}/exe: {error}", asked.tgid))?;
         let executable_sha256 = self.digest(&directory.join("exe"), asked.tgid)?;
         Ok(WorkloadFacts {
             pid: asked.tgid,
@@ -128,11 +139,15 @@ impl Attestor {
 
     fn confirm_cgroup(&self, path: &str, id_at_connect: u64) -> Result<(), String> {
         let directory = self.cgroup_root.join(path.trim_start_matches('/'));
-        let id = fs::metadata(&directory).map_err(|error| format!("{}: {error}", directory.display()))?.ino();
+        let id = fs::metadata(&directory)
+            .map_err(|error| format!("{}: {error}", directory.display()))?
+            .ino();
         if id == id_at_connect {
             return Ok(());
         }
-        Err(format!("the process has moved from cgroup {id_at_connect} to {path} since the connect"))
+        Err(format!(
+            "the process has moved from cgroup {id_at_connect} to {path} since the connect"
+        ))
     }
 
     /// The path of a cgroup by its id, found by walking.
@@ -140,11 +155,20 @@ impl Attestor {
         let mut waiting = vec![self.cgroup_root.clone()];
         while let Some(directory) = waiting.pop() {
             if fs::metadata(&directory).is_ok_and(|metadata| metadata.ino() == id) {
-                let below = directory.strip_prefix(&self.cgroup_root).unwrap_or(&directory);
+                let below = directory
+                    .strip_prefix(&self.cgroup_root)
+                    .unwrap_or(&directory);
                 return bounded_text(&Path::new("/").join(below));
             }
-            let Ok(entries) = fs::read_dir(&directory) else { continue };
-            waiting.extend(entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+            let Ok(entries) = fs::read_dir(&directory) else {
+                continue;
+            };
+            waiting.extend(
+                entries
+                    .flatten()
+                    .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                    .map(|entry| entry.path()),
+            );
         }
         Err(format!("there is no cgroup {id} any more"))
     }
@@ -157,7 +181,12 @@ impl Attestor {
         if before.size > EXECUTABLE_BYTES_MAX {
             return Ok(None);
         }
-        if let Some(digest) = self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(&before) {
+        if let Some(digest) = self
+            .digests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&before)
+        {
             return Ok(Some(*digest));
         }
         let digest = digest_of(&file).map_err(wrong)?;
@@ -209,7 +238,13 @@ fn started_before(started_ticks: u64, ticks_per_second: u64, connect_ns: u64) ->
 
 /// The real id: the first of the four numbers.
 fn real_id(status: &str, key: &str) -> Option<u32> {
-    status.lines().find_map(|line| line.strip_prefix(key))?.split_ascii_whitespace().next()?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(key))?
+        .split_ascii_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// The line of hierarchy 0.
@@ -234,8 +269,14 @@ mod tests {
             tgid: std::process::id(),
             uid: metadata.uid(),
             gid: metadata.gid(),
-            cgroup_id: fs::metadata(root.join(cgroup.trim_start_matches('/'))).unwrap().ino(),
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an uptime")]
+            cgroup_id: fs::metadata(root.join(cgroup.trim_start_matches('/')))
+                .unwrap()
+                .ino(),
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "an uptime"
+            )]
             connect_boottime_ns: (uptime * 1e9) as u64,
         }
     }
@@ -252,24 +293,50 @@ mod tests {
         assert_eq!(facts.executable, own.to_str().unwrap());
         let digest: [u8; 32] = Sha256::digest(fs::read(own).unwrap()).into();
         assert_eq!(facts.executable_sha256, Some(digest));
-        assert_eq!(attestor.attest(&ourselves()).unwrap(), facts, "from the cache as well");
+        assert_eq!(
+            attestor.attest(&ourselves()).unwrap(),
+            facts,
+            "from the cache as well"
+        );
     }
 
     #[test]
     fn a_process_that_started_after_the_connect_is_not_the_caller() {
-        let asked = Attest { connect_boottime_ns: 1, ..ourselves() };
-        assert!(attestor(Gone::Refuse).attest(&asked).unwrap_err().contains("started after"));
+        let asked = Attest {
+            connect_boottime_ns: 1,
+            ..ourselves()
+        };
+        assert!(
+            attestor(Gone::Refuse)
+                .attest(&asked)
+                .unwrap_err()
+                .contains("started after")
+        );
     }
 
     #[test]
     fn a_process_whose_facts_changed_is_refused() {
         let own = ourselves();
         for asked in [
-            Attest { uid: own.uid + 1, ..own },
-            Attest { gid: own.gid + 1, ..own },
-            Attest { cgroup_id: own.cgroup_id + 1, ..own },
+            Attest {
+                uid: own.uid + 1,
+                ..own
+            },
+            Attest {
+                gid: own.gid + 1,
+                ..own
+            },
+            Attest {
+                cgroup_id: own.cgroup_id + 1,
+                ..own
+            },
         ] {
-            assert!(attestor(Gone::KernelFacts).attest(&asked).unwrap_err().contains("since the connect"));
+            assert!(
+                attestor(Gone::KernelFacts)
+                    .attest(&asked)
+                    .unwrap_err()
+                    .contains("since the connect")
+            );
         }
     }
 
@@ -277,11 +344,27 @@ mod tests {
     fn a_process_that_is_gone_is_refused_unless_the_kernels_facts_suffice() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let own = ourselves();
-        let asked = Attest { tgid: child.id(), uid: 4321, ..own };
+        let asked = Attest {
+            tgid: child.id(),
+            uid: 4321,
+            ..own
+        };
         child.wait().unwrap();
-        assert!(attestor(Gone::Refuse).attest(&asked).unwrap_err().contains("gone"));
+        assert!(
+            attestor(Gone::Refuse)
+                .attest(&asked)
+                .unwrap_err()
+                .contains("gone")
+        );
         let facts = attestor(Gone::KernelFacts).attest(&asked).unwrap();
-        assert_eq!((facts.uid, facts.executable.as_str(), facts.executable_sha256), (4321, "", None));
+        assert_eq!(
+            (
+                facts.uid,
+                facts.executable.as_str(),
+                facts.executable_sha256
+            ),
+            (4321, "", None)
+        );
         assert!(facts.cgroup.starts_with('/'));
     }
 

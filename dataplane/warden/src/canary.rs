@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
@@ -48,7 +48,11 @@ impl Flight {
             "taken" => Some(Self::Taken),
             "direct" => Some(Self::Direct),
             "refused" => Some(Self::Refused),
-            other => other.strip_prefix("failed:")?.parse().ok().map(Self::Failed),
+            other => other
+                .strip_prefix("failed:")?
+                .parse()
+                .ok()
+                .map(Self::Failed),
         }
     }
 }
@@ -56,7 +60,12 @@ impl Flight {
 /// The addresses that a canary connects to: each family, and IPv4 in IPv6's clothes.
 fn addresses(port: u16) -> [SocketAddr; 3] {
     let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
-    [IpAddr::V4(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into(), mapped.into()].map(|ip| SocketAddr::new(ip, port))
+    [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Ipv6Addr::LOCALHOST.into(),
+        mapped.into(),
+    ]
+    .map(|ip| SocketAddr::new(ip, port))
 }
 
 /// Connects as a canary: what the child in the canary's cgroup does.
@@ -86,11 +95,13 @@ pub(crate) fn trap() -> Result<u16> {
     let port = v4.local_addr()?.port();
     let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).context("bind the canary's trap")?;
     for listener in [v4, v6] {
-        std::thread::Builder::new().name("canary-trap".to_owned()).spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let _ = stream.write_all(GREETING);
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("canary-trap".to_owned())
+            .spawn(move || {
+                for mut stream in listener.incoming().flatten() {
+                    let _ = stream.write_all(GREETING);
+                }
+            })?;
     }
     Ok(port)
 }
@@ -103,7 +114,7 @@ pub(crate) struct Canary {
 
 impl Canary {
     /// Runs until nobody can ask any more.
-    pub(crate) fn run(&self, asks: &Receiver<Sender<()>>, events: &Sender<Event>) {
+    pub(crate) fn run(&self, asks: &Receiver<Sender<()>>, events: &SyncSender<Event>) {
         loop {
             let asker = match asks.recv_timeout(CANARY_EVERY) {
                 Ok(asker) => Some(asker),
@@ -122,38 +133,64 @@ impl Canary {
     fn report(&self) -> CanaryReport {
         let (state, detail) = match self.launch() {
             Ok(flights) => judge(flights),
-            Err(error) => (CanaryState::Failed, format!("the canary could not fly: {error:#}")),
+            Err(error) => (
+                CanaryState::Failed,
+                format!("the canary could not fly: {error:#}"),
+            ),
         };
-        CanaryReport { state, at: unix_s(), detail }
+        CanaryReport {
+            state,
+            at: unix_s(),
+            detail,
+        }
     }
 
     fn launch(&self) -> Result<[Flight; 3]> {
         let mut command = self.launch.command(None)?;
-        command.args(["canary", &self.port.to_string()]).stdout(Stdio::piped());
+        command
+            .args(["canary", &self.port.to_string()])
+            .stdout(Stdio::piped());
         let output = command.spawn()?.wait_with_output()?;
         ensure!(output.status.success(), "it ended with {}", output.status);
         let text = String::from_utf8(output.stdout)?;
         let flights: Option<Vec<Flight>> = text.split_whitespace().map(Flight::parse).collect();
-        flights.and_then(|flights| flights.try_into().ok()).with_context(|| format!("it said {text:?}"))
+        flights
+            .and_then(|flights| flights.try_into().ok())
+            .with_context(|| format!("it said {text:?}"))
     }
 }
 
 /// One sentence about three flights.
 fn judge(flights: [Flight; 3]) -> (CanaryState, String) {
     let names = ["v4", "v6", "v4-mapped"];
-    let seen: Vec<String> = names.iter().zip(flights).map(|(name, flight)| format!("{name} {flight}")).collect();
+    let seen: Vec<String> = names
+        .iter()
+        .zip(flights)
+        .map(|(name, flight)| format!("{name} {flight}"))
+        .collect();
     let seen = seen.join(", ");
     if flights.iter().all(|flight| *flight == Flight::Taken) {
-        return (CanaryState::Passed, format!("a connect from a guarded cgroup was taken: {seen}"));
+        return (
+            CanaryState::Passed,
+            format!("a connect from a guarded cgroup was taken: {seen}"),
+        );
     }
     if flights.contains(&Flight::Direct) {
-        return (CanaryState::Failed, format!("a connect from a guarded cgroup went past Weir: {seen}"));
+        return (
+            CanaryState::Failed,
+            format!("a connect from a guarded cgroup went past Weir: {seen}"),
+        );
     }
-    (CanaryState::Failed, format!("guarded connects are held off, but nobody serves them: {seen}"))
+    (
+        CanaryState::Failed,
+        format!("guarded connects are held off, but nobody serves them: {seen}"),
+    )
 }
 
 pub(crate) fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// This executable, which is the canary's as well.
@@ -172,7 +209,11 @@ mod tests {
         let port = proxy.local_addr().unwrap().port();
         std::thread::spawn(move || proxy.incoming().for_each(drop));
         assert_eq!(fly(port), [Flight::Taken; 3]);
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         assert_eq!(fly(closed), [Flight::Refused; 3]);
     }
 
@@ -180,7 +221,10 @@ mod tests {
     fn only_three_taken_flights_pass() {
         assert_eq!(judge([Flight::Taken; 3]).0, CanaryState::Passed);
         for bad in [Flight::Direct, Flight::Refused, Flight::Failed(1)] {
-            assert_eq!(judge([Flight::Taken, bad, Flight::Taken]).0, CanaryState::Failed);
+            assert_eq!(
+                judge([Flight::Taken, bad, Flight::Taken]).0,
+                CanaryState::Failed
+            );
             assert_eq!(Flight::parse(&bad.to_string()), Some(bad));
         }
     }

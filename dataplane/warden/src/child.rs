@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -36,15 +36,23 @@ impl Launch {
     /// A command with nothing of the warden's but its output.
     pub(crate) fn command(&self, leave: Option<OwnedFd>) -> Result<Command> {
         // By descriptor: the user that it becomes need not be able to walk the path.
-        let executable = File::open(&self.executable).with_context(|| format!("open {}", self.executable.display()))?;
+        let executable = File::open(&self.executable)
+            .with_context(|| format!("open {}", self.executable.display()))?;
         let mut command = Command::new(format!("/proc/self/fd/{}", executable.as_raw_fd()));
-        command.arg0(&self.executable).env_clear().current_dir("/").stdin(Stdio::null());
+        command
+            .arg0(&self.executable)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null());
         for name in ["RUST_LOG", "RUST_BACKTRACE"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
-        let procs = self.cgroup.as_ref().map(|cgroup| CString::new(cgroup.join("cgroup.procs").as_os_str().as_bytes()));
+        let procs = self
+            .cgroup
+            .as_ref()
+            .map(|cgroup| CString::new(cgroup.join("cgroup.procs").as_os_str().as_bytes()));
         let confinement = Confinement {
             procs: procs.transpose()?,
             leave: leave.map(|socket| (socket, ProxyEnd::DESCRIPTOR)),
@@ -76,24 +84,40 @@ impl Proxy {
     pub(crate) fn start(
         launch: &Launch,
         equipment: &Equipment,
-        events: &Sender<Event>,
+        events: &SyncSender<Event>,
         jobs: &SyncSender<Job>,
     ) -> Result<Self> {
         let (ours, theirs) = pair().context("socketpair")?;
         ours.set_send_timeout(SEND_TIMEOUT).context("SO_SNDTIMEO")?;
         let mut command = launch.command(Some(theirs.into_socket()))?;
-        let child = command.spawn().with_context(|| format!("start {}", launch.executable.display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("start {}", launch.executable.display()))?;
         // The command holds the proxy's end; while it did, the proxy's death would go unnoticed.
         drop(command);
         let pidfd = sys::pidfd_open(child.id()).context("pidfd_open")?;
         let channel = Arc::new(ours);
-        channel.send(&ToProxy::Welcome(Box::new(equipment.welcome.clone())), &equipment.descriptors())?;
+        channel.send(
+            &ToProxy::Welcome(Box::new(equipment.welcome.clone())),
+            &equipment.descriptors(),
+        )?;
         let boot = equipment.welcome.boot;
         let (ear, events, jobs) = (Arc::clone(&channel), events.clone(), jobs.clone());
-        std::thread::Builder::new().name(format!("proxy-{boot}")).spawn(move || hear(boot, &ear, &events, &jobs))?;
+        std::thread::Builder::new()
+            .name(format!("proxy-{boot}"))
+            .spawn(move || hear(boot, &ear, &events, &jobs))?;
         let now = Instant::now();
         let report = ProxyReport::default();
-        Ok(Self { boot, ready: false, report, child, pidfd, channel, started: now, heard: now })
+        Ok(Self {
+            boot,
+            ready: false,
+            report,
+            child,
+            pidfd,
+            channel,
+            started: now,
+            heard: now,
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -130,7 +154,9 @@ impl Proxy {
     /// Ends it and waits for its end.
     pub(crate) fn end(mut self) -> String {
         let _ = sys::kill(self.pidfd.as_fd());
-        self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+        self.child
+            .wait()
+            .map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
     /// Asks it to finish.
@@ -141,7 +167,7 @@ impl Proxy {
 }
 
 /// Receives until the proxy is gone or says nonsense; either way it is over then.
-fn hear(boot: u64, channel: &Arc<WardenEnd>, events: &Sender<Event>, jobs: &SyncSender<Job>) {
+fn hear(boot: u64, channel: &Arc<WardenEnd>, events: &SyncSender<Event>, jobs: &SyncSender<Job>) {
     let why = loop {
         match channel.receive() {
             // A full queue makes the proxy wait, nobody else.
@@ -151,7 +177,14 @@ fn hear(boot: u64, channel: &Arc<WardenEnd>, events: &Sender<Event>, jobs: &Sync
                 }
             }
             Ok(Some((message, descriptors))) => {
-                if events.send(Event::Said { boot, message, descriptors }).is_err() {
+                if events
+                    .send(Event::Said {
+                        boot,
+                        message,
+                        descriptors,
+                    })
+                    .is_err()
+                {
                     break "the warden is going".to_owned();
                 }
             }
@@ -168,7 +201,10 @@ pub(crate) fn executable(configured: Option<&Path>) -> Result<PathBuf> {
         Some(path) => Ok(path.to_owned()),
         None => {
             let own = std::env::current_exe().context("find this executable")?;
-            Ok(own.parent().context("this executable has no directory")?.join("weir-proxy"))
+            Ok(own
+                .parent()
+                .context("this executable has no directory")?
+                .join("weir-proxy"))
         }
     }
 }

@@ -141,7 +141,8 @@ const fn refuse() -> Gone {
 impl Config {
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let wrong = |error: &dyn std::fmt::Display| ConfigError(format!("{}: {error}", path.display()));
+        let wrong =
+            |error: &dyn std::fmt::Display| ConfigError(format!("{}: {error}", path.display()));
         let text = read_bounded(path, CONFIG_BYTES_MAX).map_err(|error| wrong(&error))?;
         let raw: Raw = toml::from_str(&text).map_err(|error| wrong(&error))?;
         Self::check(raw).map_err(|error| wrong(&error))
@@ -151,7 +152,10 @@ impl Config {
         let join = raw.join_file.as_deref().map(read_join).transpose()?;
         let node = match (raw.node, &join) {
             (Some(node), Some(join)) if node != join.node => {
-                return Err(format!("node is {node:?}, but the join string is for {:?}", join.node));
+                return Err(format!(
+                    "node is {node:?}, but the join string is for {:?}",
+                    join.node
+                ));
             }
             (Some(node), _) => node,
             (None, Some(join)) => join.node.clone(),
@@ -159,17 +163,30 @@ impl Config {
         };
         let cpus = workers(raw.workers)?;
         if raw.base_port == 0 || usize::from(raw.base_port) + cpus.len() > usize::from(u16::MAX) {
-            return Err(format!("base_port {} leaves no room for {} workers", raw.base_port, cpus.len()));
+            return Err(format!(
+                "base_port {} leaves no room for {} workers",
+                raw.base_port,
+                cpus.len()
+            ));
         }
         if raw.listen.len() > EXPLICIT_MAX {
             return Err(format!("more than {EXPLICIT_MAX} listeners"));
         }
         if !raw.redirect && raw.listen.is_empty() && join.is_none() {
-            return Err("without redirect, listeners and a control plane there is nothing to do".to_owned());
+            return Err(
+                "without redirect, listeners and a control plane there is nothing to do".to_owned(),
+            );
         }
         let cgroup = raw.cgroup.trim_matches('/').to_owned();
-        if cgroup.is_empty() || cgroup.split('/').any(|part| part.is_empty() || part == "..") {
-            return Err(format!("cgroup {:?} is not a path below the root", raw.cgroup));
+        if cgroup.is_empty()
+            || cgroup
+                .split('/')
+                .any(|part| part.is_empty() || part == "..")
+        {
+            return Err(format!(
+                "cgroup {:?} is not a path below the root",
+                raw.cgroup
+            ));
         }
         Ok(Self {
             node,
@@ -178,12 +195,22 @@ impl Config {
             runtime_dir: absolute(raw.runtime_dir)?,
             cpus,
             base_port: raw.base_port,
-            heartbeat_ttl: raw.heartbeat_ttl_ms.map_or(HEARTBEAT_TTL, Duration::from_millis),
-            pins: if raw.redirect { Some(absolute(raw.pin_dir)?) } else { None },
+            heartbeat_ttl: raw
+                .heartbeat_ttl_ms
+                .map_or(HEARTBEAT_TTL, Duration::from_millis),
+            pins: if raw.redirect {
+                Some(absolute(raw.pin_dir)?)
+            } else {
+                None
+            },
             cgroup,
             user: raw.user,
             proxy: raw.proxy,
-            listen: raw.listen.into_iter().map(|listen| (listen.address, listen.connection)).collect(),
+            listen: raw
+                .listen
+                .into_iter()
+                .map(|listen| (listen.address, listen.connection))
+                .collect(),
             gone: raw.gone,
             metrics: raw.metrics,
         })
@@ -203,13 +230,19 @@ impl Config {
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, String> {
-    if path.is_absolute() { Ok(path) } else { Err(format!("{} is not an absolute path", path.display())) }
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(format!("{} is not an absolute path", path.display()))
+    }
 }
 
 /// A CPU for each worker: the first ones that this process may use.
 fn workers(wanted: Option<u16>) -> Result<Vec<u32>, String> {
     let usable = crate::sys::usable_cpus();
-    let count = wanted.map_or(usable.len(), usize::from).min(usize::from(WORKERS_MAX));
+    let count = wanted
+        .map_or(usable.len(), usize::from)
+        .min(usize::from(WORKERS_MAX));
     if count == 0 || usable.is_empty() {
         return Err("workers is 0".to_owned());
     }
@@ -217,16 +250,21 @@ fn workers(wanted: Option<u16>) -> Result<Vec<u32>, String> {
 }
 
 fn read_join(path: &Path) -> Result<Join, String> {
-    let text = read_bounded(path, CONFIG_BYTES_MAX).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = read_bounded(path, CONFIG_BYTES_MAX)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
     Join::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Reads a text file, or fails if it is longer than a file of its kind may be.
 pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> std::io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
+    File::open(path)?
+        .take(bytes_max + 1)
+        .read_to_string(&mut text)?;
     if text.len() as u64 > bytes_max {
-        return Err(std::io::Error::other(format!("more than {bytes_max} bytes")));
+        return Err(std::io::Error::other(format!(
+            "more than {bytes_max} bytes"
+        )));
     }
     Ok(text)
 }
@@ -236,7 +274,9 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Result<Config, String> {
-        toml::from_str(text).map_err(|error| error.to_string()).and_then(Config::check)
+        toml::from_str(text)
+            .map_err(|error| error.to_string())
+            .and_then(Config::check)
     }
 
     #[test]

@@ -16,7 +16,9 @@ pub(crate) fn user(name: &str) -> Result<(u32, u32)> {
         Ok(number) => (number, number),
         Err(_) => sys::user(&CString::new(name)?)
             .with_context(|| format!("look up user {name}"))?
-            .with_context(|| format!("there is no user {name}; make one (useradd --system {name}) or set `user`"))?,
+            .with_context(|| {
+                format!("there is no user {name}; make one (useradd --system {name}) or set `user`")
+            })?,
     };
     ensure!(found.0 != 0, "the proxy must not run as root: set `user`");
     Ok(found)
@@ -29,6 +31,10 @@ pub(crate) fn directory(path: &Path, mode: u32, owner: (u32, u32)) -> Result<()>
         .mode(mode)
         .create(path)
         .with_context(|| format!("mkdir {}", path.display()))?;
-    sys::chown(&CString::new(path.as_os_str().as_bytes())?, owner.0, owner.1)
-        .with_context(|| format!("chown {}", path.display()))
+    sys::chown(
+        &CString::new(path.as_os_str().as_bytes())?,
+        owner.0,
+        owner.1,
+    )
+    .with_context(|| format!("chown {}", path.display()))
 }

@@ -22,13 +22,20 @@ const WALK_MAX: usize = 10_000;
 /// Checks a signed update that came with a descriptor. An older world than the one held, or
 /// another of the same number, is refused; so is what another key signed, or for another node.
 pub(crate) fn check(config: &Config, held: Option<&Held>, update: OwnedFd) -> Result<Held> {
-    let key = config.control_key().context("there is no control plane whose key could have signed it")?;
+    let key = config
+        .control_key()
+        .context("there is no control plane whose key could have signed it")?;
     let update = Update::decode(read(update)?.as_slice()).context("not an update")?;
     let opened = weir_api::reopen(&update, &config.node, key)?;
     let version = opened.version().clone();
     if let Some(held) = held {
         let same = version.number == held.number && version.hash == held.hash;
-        ensure!(version.number > held.number || same, "version {} does not follow version {}, which is in force", version.number, held.number);
+        ensure!(
+            version.number > held.number || same,
+            "version {} does not follow version {}, which is in force",
+            version.number,
+            held.number
+        );
     }
     plan(&version, opened.world())
 }
@@ -38,11 +45,17 @@ fn read(file: OwnedFd) -> Result<Vec<u8>> {
     use std::io::{Seek as _, SeekFrom};
     let mut file = File::from(file);
     // Only memory and regular files: a pipe could keep us waiting.
-    ensure!(file.metadata()?.is_file(), "the update's descriptor is not a file");
+    ensure!(
+        file.metadata()?.is_file(),
+        "the update's descriptor is not a file"
+    );
     file.seek(SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
     file.take(UPDATE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= UPDATE_BYTES_MAX, "an update of more than {UPDATE_BYTES_MAX} bytes");
+    ensure!(
+        bytes.len() as u64 <= UPDATE_BYTES_MAX,
+        "an update of more than {UPDATE_BYTES_MAX} bytes"
+    );
     Ok(bytes)
 }
 
@@ -56,14 +69,31 @@ fn plan(version: &Version, world: &World) -> Result<Held> {
             GuardMode::Unspecified => bail!("guard {} has no mode", guard.name),
         };
         target(&guard.cgroup).with_context(|| format!("guard {}", guard.name))?;
-        guards.push(HeldGuard { name: guard.name.clone(), cgroup: guard.cgroup.clone(), state });
+        guards.push(HeldGuard {
+            name: guard.name.clone(),
+            cgroup: guard.cgroup.clone(),
+            state,
+        });
     }
-    let parse = |text: &String| text.parse::<SocketAddr>().with_context(|| format!("address {text:?}"));
-    let governed = world.connections.iter().flat_map(|connection| &connection.addresses).map(parse);
+    let parse = |text: &String| {
+        text.parse::<SocketAddr>()
+            .with_context(|| format!("address {text:?}"))
+    };
+    let governed = world
+        .connections
+        .iter()
+        .flat_map(|connection| &connection.addresses)
+        .map(parse);
     let governed = governed.collect::<Result<Vec<_>>>()?;
-    ensure!(governed.iter().all(|address| address.port() != 0), "an address without a port");
+    ensure!(
+        governed.iter().all(|address| address.port() != 0),
+        "an address without a port"
+    );
     let listen = world.connections.iter().flat_map(|connection| {
-        connection.listen.iter().map(|text| Ok((parse(text)?, connection.name.clone())))
+        connection
+            .listen
+            .iter()
+            .map(|text| Ok((parse(text)?, connection.name.clone())))
     });
     Ok(Held {
         number: version.number,
@@ -76,7 +106,10 @@ fn plan(version: &Version, world: &World) -> Result<Held> {
 
 /// The selectors of the governed addresses.
 pub(crate) fn selectors(held: &Held) -> Vec<Selector> {
-    held.governed.iter().filter_map(|address| Selector::address(address.ip(), address.port())).collect()
+    held.governed
+        .iter()
+        .filter_map(|address| Selector::address(address.ip(), address.port()))
+        .collect()
 }
 
 /// What a guard names.
@@ -93,7 +126,9 @@ fn target(text: &str) -> Result<Target<'_>> {
         "all" => Ok(Target::All),
         path if path.starts_with('/') && plain(path) => Ok(Target::Path(path)),
         text => match text.strip_prefix("unit:") {
-            Some(unit) if !unit.is_empty() && !unit.contains('/') && plain(unit) => Ok(Target::Unit(unit)),
+            Some(unit) if !unit.is_empty() && !unit.contains('/') && plain(unit) => {
+                Ok(Target::Unit(unit))
+            }
             Some(_) | None => bail!("{text:?} is not \"all\", a cgroup path or unit:NAME"),
         },
     }
@@ -109,15 +144,22 @@ pub(crate) struct Resolved {
 
 /// Looks every guard's cgroup up.
 pub(crate) fn resolve(root: &Path, guards: &[HeldGuard]) -> Resolved {
-    let mut resolved = Resolved { all: GuardAll::No, cgroups: Vec::new(), reports: Vec::new() };
+    let mut resolved = Resolved {
+        all: GuardAll::No,
+        cgroups: Vec::new(),
+        reports: Vec::new(),
+    };
     for guard in guards {
         let outcome = match target(&guard.cgroup) {
             Ok(Target::All) => {
                 resolved.all = stricter(resolved.all, guard.state);
                 Ok(())
             }
-            Ok(Target::Path(path)) => cgroup(root, &root.join(path.trim_start_matches('/'))).map(|found| resolved.cgroups.push((found, standing(guard.state)))),
-            Ok(Target::Unit(unit)) => find_unit(root, unit).and_then(|path| cgroup(root, &path)).map(|found| resolved.cgroups.push((found, standing(guard.state)))),
+            Ok(Target::Path(path)) => cgroup(root, &root.join(path.trim_start_matches('/')))
+                .map(|found| resolved.cgroups.push((found, standing(guard.state)))),
+            Ok(Target::Unit(unit)) => find_unit(root, unit)
+                .and_then(|path| cgroup(root, &path))
+                .map(|found| resolved.cgroups.push((found, standing(guard.state)))),
             Err(error) => Err(error),
         };
         resolved.reports.push(GuardReport {
@@ -125,7 +167,10 @@ pub(crate) fn resolve(root: &Path, guards: &[HeldGuard]) -> Resolved {
             cgroup: guard.cgroup.clone(),
             state: guard.state,
             attached: outcome.is_ok(),
-            detail: outcome.err().map(|error| format!("{error:#}")).unwrap_or_default(),
+            detail: outcome
+                .err()
+                .map(|error| format!("{error:#}"))
+                .unwrap_or_default(),
         });
     }
     resolved
@@ -163,9 +208,19 @@ fn find_unit(root: &Path, unit: &str) -> Result<PathBuf> {
             return Ok(candidate);
         }
         seen += 1;
-        ensure!(seen < WALK_MAX, "unit {unit} is not among the first {WALK_MAX} cgroups");
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        waiting.extend(entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+        ensure!(
+            seen < WALK_MAX,
+            "unit {unit} is not among the first {WALK_MAX} cgroups"
+        );
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
+        waiting.extend(
+            entries
+                .flatten()
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path()),
+        );
     }
     bail!("there is no cgroup of unit {unit}: is it running?")
 }
@@ -177,7 +232,11 @@ mod tests {
 
     fn world() -> World {
         World {
-            guards: vec![Guard { name: "app".into(), cgroup: "/app".into(), mode: GuardMode::Enforce.into() }],
+            guards: vec![Guard {
+                name: "app".into(),
+                cgroup: "/app".into(),
+                mode: GuardMode::Enforce.into(),
+            }],
             connections: vec![Connection {
                 name: "pg".into(),
                 addresses: vec!["192.0.2.7:5432".into(), "[2001:db8::7]:5432".into()],
@@ -196,8 +255,23 @@ mod tests {
 
     #[test]
     fn a_world_becomes_guards_addresses_and_listeners() {
-        let held = plan(&Version { number: 3, hash: vec![9; 32] }, &world()).unwrap();
-        assert_eq!((held.number, held.guards.len(), held.governed.len(), held.listen.len()), (3, 1, 2, 1));
+        let held = plan(
+            &Version {
+                number: 3,
+                hash: vec![9; 32],
+            },
+            &world(),
+        )
+        .unwrap();
+        assert_eq!(
+            (
+                held.number,
+                held.guards.len(),
+                held.governed.len(),
+                held.listen.len()
+            ),
+            (3, 1, 2, 1)
+        );
         assert_eq!(selectors(&held)[0].to_string(), "192.0.2.7:5432");
     }
 
@@ -208,16 +282,26 @@ mod tests {
         assert!(refused(|world| world.guards[0].cgroup = "app".into()));
         assert!(refused(|world| world.guards[0].cgroup = "/a/../b".into()));
         assert!(refused(|world| world.guards[0].cgroup = "unit:a/b".into()));
-        assert!(refused(|world| world.connections[0].addresses[0] = "db.example:5432".into()));
-        assert!(refused(|world| world.connections[0].addresses[0] = "192.0.2.7:0".into()));
-        assert!(refused(|world| world.connections[0].listen[0] = "6432".into()));
+        assert!(refused(
+            |world| world.connections[0].addresses[0] = "db.example:5432".into()
+        ));
+        assert!(refused(
+            |world| world.connections[0].addresses[0] = "192.0.2.7:0".into()
+        ));
+        assert!(refused(
+            |world| world.connections[0].listen[0] = "6432".into()
+        ));
     }
 
     #[test]
     fn a_guard_without_a_cgroup_is_told_and_a_unit_is_found_anywhere() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("a.slice/b.slice/pg.service")).unwrap();
-        let guard = |cgroup: &str, state| HeldGuard { name: "g".into(), cgroup: cgroup.into(), state };
+        let guard = |cgroup: &str, state| HeldGuard {
+            name: "g".into(),
+            cgroup: cgroup.into(),
+            state,
+        };
         let guards = [
             guard("/a.slice", GuardState::Observe),
             guard("unit:pg.service", GuardState::Enforce),
@@ -226,10 +310,18 @@ mod tests {
             guard("all", GuardState::Observe),
         ];
         let resolved = resolve(root.path(), &guards);
-        let attached: Vec<bool> = resolved.reports.iter().map(|report| report.attached).collect();
+        let attached: Vec<bool> = resolved
+            .reports
+            .iter()
+            .map(|report| report.attached)
+            .collect();
         assert_eq!(attached, [true, true, false, false, true]);
         assert_eq!(resolved.cgroups.len(), 2);
         assert_eq!(resolved.all, GuardAll::Observe);
-        assert!(resolved.reports[3].detail.contains("gone"), "{:?}", resolved.reports[3]);
+        assert!(
+            resolved.reports[3].detail.contains("gone"),
+            "{:?}",
+            resolved.reports[3]
+        );
     }
 }

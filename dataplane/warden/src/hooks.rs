@@ -1,13 +1,15 @@
 //! The redirect of this host: cgroups of Weir's own, hooks at the root, and what they are told.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use weir_handover::{CounterReport, HookReport};
 use weir_redirect::{
-    Cgroup, Glass, GuardAll, Listeners, Place, Redirect, Selector, SelectorKind, Standing, cgroup_root, mount_bpffs,
-    netns_cookie,
+    Cgroup, Glass, GuardAll, Listeners, Place, Redirect, Selector, SelectorKind, Standing,
+    cgroup_root, mount_bpffs, netns_cookie,
 };
 
 use crate::Config;
@@ -28,11 +30,17 @@ impl Cgroups {
         let own = root.join(&config.cgroup);
         let [warden, proxy, canary] = ["warden", "proxy", "canary"].map(|name| own.join(name));
         for path in [&warden, &proxy, &canary] {
-            fs::create_dir_all(path).with_context(|| format!("mkdir {}: run as root", path.display()))?;
+            fs::create_dir_all(path)
+                .with_context(|| format!("mkdir {}: run as root", path.display()))?;
         }
         let procs = warden.join("cgroup.procs");
         fs::write(&procs, "0").with_context(|| format!("enter {}", procs.display()))?;
-        Ok(Self { root, warden, proxy, canary })
+        Ok(Self {
+            root,
+            warden,
+            proxy,
+            canary,
+        })
     }
 }
 
@@ -45,11 +53,19 @@ pub(crate) struct Hooks {
 
 impl Hooks {
     /// Installs or takes over. Guards that are in the kernel stay as they are.
-    pub(crate) fn install(config: &Config, pins: &Path, cgroups: &Cgroups, canary_port: u16) -> Result<Self> {
+    pub(crate) fn install(
+        config: &Config,
+        pins: &Path,
+        cgroups: &Cgroups,
+        canary_port: u16,
+    ) -> Result<Self> {
         check_port_range(config)?;
         let mount = pins.parent().context("pin_dir has no parent")?;
         mount_bpffs(mount)?;
-        let redirect = Redirect::install(&Place { cgroup: cgroups.root.clone(), pins: pins.to_owned() })?;
+        let redirect = Redirect::install(&Place {
+            cgroup: cgroups.root.clone(),
+            pins: pins.to_owned(),
+        })?;
         let cgroup = |path: &Path| Cgroup::at(&cgroups.root, path);
         let own = vec![
             (cgroup(&cgroups.warden)?, Standing::WEIR),
@@ -69,15 +85,29 @@ impl Hooks {
             workers,
             heartbeat_ttl: config.heartbeat_ttl,
         })?;
-        let canary = ["127.0.0.1", "[::1]"].map(|ip| format!("{ip}:{canary_port}").parse().map(|selector| (selector, SelectorKind::Govern)));
-        let canary = canary.into_iter().collect::<Result<_, weir_redirect::SelectorError>>()?;
-        Ok(Self { redirect, own, canary })
+        let canary: Vec<_> = [IpAddr::V4(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
+            .into_iter()
+            .filter_map(|ip| Selector::address(ip, canary_port))
+            .map(|selector| (selector, SelectorKind::Govern))
+            .collect();
+        redirect.add_selectors(&canary)?;
+        Ok(Self {
+            redirect,
+            own,
+            canary,
+        })
     }
 
     /// Governs these addresses, and the canary's.
     pub(crate) fn govern(&self, selectors: &[Selector]) -> Result<()> {
-        let governed = selectors.iter().map(|selector| (*selector, SelectorKind::Govern));
-        Ok(self.redirect.replace_selectors(&governed.chain(self.canary.iter().copied()).collect::<Vec<_>>())?)
+        let governed = selectors
+            .iter()
+            .map(|selector| (*selector, SelectorKind::Govern));
+        Ok(self.redirect.replace_selectors(
+            &governed
+                .chain(self.canary.iter().copied())
+                .collect::<Vec<_>>(),
+        )?)
     }
 
     /// Guards these cgroups, and the canary's.
@@ -96,7 +126,11 @@ impl Hooks {
     pub(crate) fn report(&self) -> Result<Vec<HookReport>> {
         let report = |status: weir_redirect::HookStatus| HookReport {
             name: status.hook.program().to_owned(),
-            tag: status.attached.as_ref().map(|attached| attached.tag.clone()).unwrap_or_default(),
+            tag: status
+                .attached
+                .as_ref()
+                .map(|attached| attached.tag.clone())
+                .unwrap_or_default(),
             cgroup_id: status.attached.map_or(0, |attached| attached.cgroup_id),
         };
         Ok(self.redirect.hooks()?.into_iter().map(report).collect())
@@ -105,7 +139,13 @@ impl Hooks {
     /// What was counted.
     pub(crate) fn counters(&self) -> Result<Vec<CounterReport>> {
         let counters = self.redirect.counters()?;
-        Ok(counters.iter().map(|(name, value)| CounterReport { name: name.to_owned(), value }).collect())
+        Ok(counters
+            .iter()
+            .map(|(name, value)| CounterReport {
+                name: name.to_owned(),
+                value,
+            })
+            .collect())
     }
 
     /// Whether the glass is broken.
@@ -114,8 +154,11 @@ impl Hooks {
     }
 
     /// Descriptors for the proxy: flow store and load board.
-    pub(crate) fn descriptors(&self) -> Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
-        Ok((self.redirect.flow_store_fd()?, self.redirect.load_board_fd()?))
+    pub(crate) fn descriptors(&self) -> Result<(OwnedFd, OwnedFd)> {
+        Ok((
+            self.redirect.flow_store_fd()?,
+            self.redirect.load_board_fd()?,
+        ))
     }
 }
 
@@ -124,9 +167,16 @@ impl Hooks {
 fn check_port_range(config: &Config) -> Result<()> {
     let path = "/proc/sys/net/ipv4/ip_local_port_range";
     let text = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
-    let mut bounds = text.split_whitespace().filter_map(|bound| bound.parse::<usize>().ok());
-    let (Some(first), Some(last)) = (bounds.next(), bounds.next()) else { bail!("{path} is {text:?}") };
-    let (base, end) = (usize::from(config.base_port), usize::from(config.base_port) + config.cpus.len());
+    let mut bounds = text
+        .split_whitespace()
+        .filter_map(|bound| bound.parse::<usize>().ok());
+    let (Some(first), Some(last)) = (bounds.next(), bounds.next()) else {
+        bail!("{path} is {text:?}")
+    };
+    let (base, end) = (
+        usize::from(config.base_port),
+        usize::from(config.base_port) + config.cpus.len(),
+    );
     ensure!(
         end <= first || base > last,
         "listener ports {base}–{} lie in the range for outgoing connections ({first}–{last}): choose another base_port",
@@ -137,6 +187,8 @@ fn check_port_range(config: &Config) -> Result<()> {
 
 /// Removes the hooks: an explicit act, after which nothing is guarded.
 pub fn detach(config: &Config) -> Result<()> {
-    let Some(pins) = &config.pins else { bail!("the configuration has no redirect") };
+    let Some(pins) = &config.pins else {
+        bail!("the configuration has no redirect")
+    };
     Ok(weir_redirect::detach(pins)?)
 }

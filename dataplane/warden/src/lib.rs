@@ -23,7 +23,7 @@ mod status;
 mod sys;
 mod systemd;
 
-pub use canary::{fly as fly_canary, Flight};
+pub use canary::{Flight, fly as fly_canary};
 pub use config::{Config, ConfigError, Gone};
 pub use hooks::detach;
 pub use run::run;

@@ -43,6 +43,9 @@ pub const PROC_BYTES_MAX: u64 = 64 << 10;
 /// Threads that attest: one may be digesting a large executable while others answer.
 pub const ATTESTORS: usize = 3;
 
+/// Events that wait for the loop; then whoever has another one waits, a chatty proxy first.
+pub const EVENTS_MAX: usize = 256;
+
 /// Bytes of the configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 

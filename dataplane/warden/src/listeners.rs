@@ -47,7 +47,10 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// Begins with what systemd kept.
     pub(crate) fn new(kept: HashMap<String, OwnedFd>) -> Self {
-        Self { kept, all: Vec::new() }
+        Self {
+            kept,
+            all: Vec::new(),
+        }
     }
 
     /// Every socket, in the order in which the proxy is told.
@@ -67,7 +70,10 @@ impl Listeners {
     /// The redirect's listeners: both families for each worker.
     pub(crate) fn add_redirect(&mut self, base_port: u16, workers: u16) -> Result<()> {
         for worker in 0..workers {
-            for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            for ip in [
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ] {
                 let address = SocketAddr::new(ip, base_port + worker);
                 let role = ListenerRole::Redirect { worker };
                 self.add(address, role, Asker::Configuration)
@@ -80,8 +86,12 @@ impl Listeners {
     /// A listener that the configuration asks for.
     pub(crate) fn add_configured(&mut self, address: SocketAddr, connection: &str) -> Result<()> {
         ensure!(address.port() != 0, "listener {address} has no port");
-        let role = ListenerRole::Explicit { connection: connection.to_owned(), address };
-        self.add(address, role, Asker::Configuration).with_context(|| format!("listen on {address}"))
+        let role = ListenerRole::Explicit {
+            connection: connection.to_owned(),
+            address,
+        };
+        self.add(address, role, Asker::Configuration)
+            .with_context(|| format!("listen on {address}"))
     }
 
     /// Makes the world's listeners exactly these. What cannot be bound is told, not fatal: the
@@ -93,7 +103,8 @@ impl Listeners {
             address: *address,
         };
         let (stay, go): (Vec<_>, Vec<_>) = self.all.drain(..).partition(|listener| {
-            listener.asker == Asker::Configuration || wanted.iter().any(|wish| role(wish) == listener.role)
+            listener.asker == Asker::Configuration
+                || wanted.iter().any(|wish| role(wish) == listener.role)
         });
         self.all = stay;
         for listener in go {
@@ -116,13 +127,18 @@ impl Listeners {
 
     /// The socket of a role.
     pub(crate) fn socket(&self, role: &ListenerRole) -> Option<&TcpListener> {
-        self.all.iter().find(|listener| listener.role == *role).map(|listener| &listener.socket)
+        self.all
+            .iter()
+            .find(|listener| listener.role == *role)
+            .map(|listener| &listener.socket)
     }
 
     fn add(&mut self, address: SocketAddr, role: ListenerRole, asker: Asker) -> io::Result<()> {
         let explicit = self.explicit_ports().len();
         if matches!(role, ListenerRole::Explicit { .. }) && explicit >= EXPLICIT_MAX {
-            return Err(io::Error::other(format!("more than {EXPLICIT_MAX} listeners")));
+            return Err(io::Error::other(format!(
+                "more than {EXPLICIT_MAX} listeners"
+            )));
         }
         let name = kept_name(address);
         let kept = self.kept.remove(&name).map(TcpListener::from);
@@ -137,14 +153,22 @@ impl Listeners {
             }
         };
         sys::listen(socket.as_fd(), BACKLOG)?;
-        self.all.push(Listener { role, socket, asker });
+        self.all.push(Listener {
+            role,
+            socket,
+            asker,
+        });
         Ok(())
     }
 }
 
 /// A name that systemd takes: no colon.
 fn kept_name(address: SocketAddr) -> String {
-    format!("weir-{}-{}", address.ip().to_string().replace(':', "_"), address.port())
+    format!(
+        "weir-{}-{}",
+        address.ip().to_string().replace(':', "_"),
+        address.port()
+    )
 }
 
 /// Without its store, systemd's restart loses the queue, nothing else.
@@ -159,16 +183,30 @@ mod tests {
     use super::*;
 
     fn free() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
     }
 
     #[test]
     fn the_worlds_listeners_come_and_go_and_the_configured_stay() {
         let mut listeners = Listeners::new(HashMap::new());
-        let (configured, one, two) = (free(), (free(), "one".to_owned()), (free(), "two".to_owned()));
+        let (configured, one, two) = (
+            free(),
+            (free(), "one".to_owned()),
+            (free(), "two".to_owned()),
+        );
         listeners.add_configured(configured, "mine").unwrap();
         let changes = listeners.follow(&[one.clone(), two.clone()]);
-        assert_eq!((changes.added.len(), changes.removed.len(), changes.failed.len()), (2, 0, 0));
+        assert_eq!(
+            (
+                changes.added.len(),
+                changes.removed.len(),
+                changes.failed.len()
+            ),
+            (2, 0, 0)
+        );
         let changes = listeners.follow(&[two]);
         assert_eq!((changes.added.len(), changes.removed.len()), (0, 1));
         assert_eq!(listeners.explicit_ports().len(), 2);
@@ -190,7 +228,9 @@ mod tests {
         let copy = || OwnedFd::from(kept.try_clone().unwrap());
         let names = HashMap::from([(kept_name(address), copy()), (kept_name(other), copy())]);
         let mut listeners = Listeners::new(names);
-        listeners.add_configured(address, "a").expect("it is bound already, so only the kept one can be it");
+        listeners
+            .add_configured(address, "a")
+            .expect("it is bound already, so only the kept one can be it");
         listeners.add_configured(other, "b").unwrap();
         assert_eq!(listeners.all()[1].socket.local_addr().unwrap(), other);
     }

@@ -45,7 +45,8 @@ fn main() -> Result<ExitCode> {
         Command::Run => {
             tracing_subscriber::fmt()
                 .with_env_filter(
-                    tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+                    tracing_subscriber::EnvFilter::try_from_default_env()
+                        .unwrap_or_else(|_| "info".into()),
                 )
                 .with_writer(std::io::stderr)
                 .with_ansi(std::io::stderr().is_terminal())
@@ -83,17 +84,29 @@ fn show(config: &Config, json: bool) -> Result<ExitCode> {
         }
         println!("canary    {}", status.health.canary.detail);
         for guard in &status.health.guards {
-            println!("guard     {} {} {:?} {}", guard.name, guard.cgroup, guard.state, guard.detail);
+            println!(
+                "guard     {} {} {:?} {}",
+                guard.name, guard.cgroup, guard.state, guard.detail
+            );
         }
         for listener in &status.listeners {
             println!("listens   {listener}");
         }
-        for counter in status.health.counters.iter().filter(|counter| counter.value > 0) {
+        for counter in status
+            .health
+            .counters
+            .iter()
+            .filter(|counter| counter.value > 0)
+        {
             println!("counted   {} {}", counter.name, counter.value);
         }
     }
     for sentence in &wrong {
         eprintln!("wrong: {sentence}");
     }
-    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if wrong.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -70,7 +70,9 @@ impl State {
         let path = self.0.join(name);
         match read_bounded(&path, BYTES_MAX) {
             // A file that cannot be read is not the same as none: starting over would allow a rollback.
-            Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| format!("{} is damaged", path.display())),
+            Ok(text) => serde_json::from_str(&text)
+                .map(Some)
+                .with_context(|| format!("{} is damaged", path.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
         }
@@ -78,7 +80,8 @@ impl State {
 
     fn store(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let path = self.0.join(name);
-        replace(&path, &serde_json::to_vec(value)?).with_context(|| format!("write {}", path.display()))
+        replace(&path, &serde_json::to_vec(value)?)
+            .with_context(|| format!("write {}", path.display()))
     }
 }
 
@@ -100,8 +103,14 @@ mod tests {
     fn boots_are_numbered_across_restarts_and_damage_is_not_a_fresh_start() {
         let directory = tempfile::tempdir().unwrap();
         let state = State::new(directory.path().to_owned());
-        assert_eq!((state.next_boot().unwrap(), state.next_boot().unwrap()), (1, 2));
-        assert_eq!(State::new(directory.path().to_owned()).next_boot().unwrap(), 3);
+        assert_eq!(
+            (state.next_boot().unwrap(), state.next_boot().unwrap()),
+            (1, 2)
+        );
+        assert_eq!(
+            State::new(directory.path().to_owned()).next_boot().unwrap(),
+            3
+        );
         fs::write(directory.path().join("boot"), "x").unwrap();
         assert!(state.next_boot().is_err());
     }
@@ -111,10 +120,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = State::new(directory.path().to_owned());
         assert_eq!(state.held().unwrap(), None);
-        let guard = HeldGuard { name: "g".into(), cgroup: "all".into(), state: GuardState::Enforce };
+        let guard = HeldGuard {
+            name: "g".into(),
+            cgroup: "all".into(),
+            state: GuardState::Enforce,
+        };
         let listen = vec![("127.0.0.1:1".parse().unwrap(), "c".to_owned())];
         let governed = vec!["[::1]:5432".parse().unwrap()];
-        let held = Held { number: 7, hash: vec![1; 32], guards: vec![guard], governed, listen };
+        let held = Held {
+            number: 7,
+            hash: vec![1; 32],
+            guards: vec![guard],
+            governed,
+            listen,
+        };
         state.hold(&held).unwrap();
         assert_eq!(state.held().unwrap(), Some(held));
     }

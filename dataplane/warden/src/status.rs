@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Sender, SyncSender};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -58,11 +58,18 @@ pub struct ProxyStatus {
 /// Asks a running warden, which flies a canary first.
 pub fn ask(config: &Config) -> Result<Status> {
     let path = config.status_socket();
-    let stream = UnixStream::connect(&path)
-        .with_context(|| format!("connect to {}: is weir-dataplane running, and are you root?", path.display()))?;
+    let stream = UnixStream::connect(&path).with_context(|| {
+        format!(
+            "connect to {}: is weir-dataplane running, and are you root?",
+            path.display()
+        )
+    })?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     let mut text = String::new();
-    stream.take(STATUS_BYTES_MAX).read_to_string(&mut text).context("the warden does not answer")?;
+    stream
+        .take(STATUS_BYTES_MAX)
+        .read_to_string(&mut text)
+        .context("the warden does not answer")?;
     serde_json::from_str(&text).context("the warden's answer is not a status")
 }
 
@@ -74,8 +81,17 @@ pub fn is_healthy(status: &Status) -> Vec<String> {
         wrong.push("no proxy serves".to_owned());
     }
     if status.redirect {
-        let missing = status.health.hooks.iter().filter(|hook| hook.tag.is_empty() || hook.cgroup_id != 1);
-        wrong.extend(missing.map(|hook| format!("hook {} is not attached to the root of the cgroup tree", hook.name)));
+        let missing = status
+            .health
+            .hooks
+            .iter()
+            .filter(|hook| hook.tag.is_empty() || hook.cgroup_id != 1);
+        wrong.extend(missing.map(|hook| {
+            format!(
+                "hook {} is not attached to the root of the cgroup tree",
+                hook.name
+            )
+        }));
         if status.health.hooks.is_empty() {
             wrong.push("no hook is attached".to_owned());
         }
@@ -83,7 +99,9 @@ pub fn is_healthy(status: &Status) -> Vec<String> {
             wrong.push(format!("canary: {}", status.health.canary.detail));
         }
         let loose = status.health.guards.iter().filter(|guard| !guard.attached);
-        wrong.extend(loose.map(|guard| format!("guard {} ({}): {}", guard.name, guard.cgroup, guard.detail)));
+        wrong.extend(
+            loose.map(|guard| format!("guard {} ({}): {}", guard.name, guard.cgroup, guard.detail)),
+        );
     }
     if status.glass_broken {
         wrong.push("the glass is broken: guarded connections pass unredirected".to_owned());
@@ -92,7 +110,11 @@ pub fn is_healthy(status: &Status) -> Vec<String> {
 }
 
 /// Answers whoever may connect: root alone.
-pub(crate) fn serve(path: &Path, canary: Option<Sender<Sender<()>>>, events: Sender<Event>) -> Result<()> {
+pub(crate) fn serve(
+    path: &Path,
+    canary: Option<Sender<Sender<()>>>,
+    events: SyncSender<Event>,
+) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("unlink {}", path.display()));
@@ -101,18 +123,24 @@ pub(crate) fn serve(path: &Path, canary: Option<Sender<Sender<()>>>, events: Sen
     }
     let listener = UnixListener::bind(path).with_context(|| format!("bind {}", path.display()))?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    std::thread::Builder::new().name("status".to_owned()).spawn(move || {
-        for stream in listener.incoming().flatten() {
-            if answer(stream, canary.as_ref(), &events).is_none() {
-                return;
+    std::thread::Builder::new()
+        .name("status".to_owned())
+        .spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if answer(stream, canary.as_ref(), &events).is_none() {
+                    return;
+                }
             }
-        }
-    })?;
+        })?;
     Ok(())
 }
 
 /// `None` once the warden is going.
-fn answer(mut stream: UnixStream, canary: Option<&Sender<Sender<()>>>, events: &Sender<Event>) -> Option<()> {
+fn answer(
+    mut stream: UnixStream,
+    canary: Option<&Sender<Sender<()>>>,
+    events: &SyncSender<Event>,
+) -> Option<()> {
     if let Some(canary) = canary {
         let (asker, flown) = mpsc::channel();
         canary.send(asker).ok()?;

@@ -1,5 +1,8 @@
 //! The system calls that std does not have. The rest of the crate is safe.
-#![expect(unsafe_code, reason = "pidfds, signals by wait, and dropping privileges between fork and exec have no safe wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "pidfds, signals by wait, and dropping privileges between fork and exec have no safe wrapper"
+)]
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -11,7 +14,11 @@ use std::process::Command;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 fn check(answer: libc::c_int) -> io::Result<()> {
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// A descriptor of a process, which stays that process whatever becomes of its number.
@@ -28,7 +35,11 @@ pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
 
 /// Whether the process of a pidfd still runs.
 pub(crate) fn is_running(pidfd: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut poll = libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut poll = libc::pollfd {
+        fd: pidfd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
     // SAFETY: one live entry.
     let answer = unsafe { libc::poll(&raw mut poll, 1, 0) };
     check(answer)?;
@@ -39,9 +50,19 @@ pub(crate) fn is_running(pidfd: BorrowedFd<'_>) -> io::Result<bool> {
 pub(crate) fn kill(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: plain numbers and a null pointer, which the call allows.
     let answer = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, std::ptr::null::<libc::siginfo_t>(), 0)
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            libc::SIGKILL,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
     };
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Ticks per second of the times in `/proc/PID/stat`.
@@ -61,7 +82,9 @@ pub(crate) fn usable_cpus() -> Vec<u32> {
     }
     let bits = u32::try_from(libc::CPU_SETSIZE).unwrap_or(1024);
     // SAFETY: every index is below the set's size.
-    (0..bits).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu as usize, &set) }).collect()
+    (0..bits)
+        .filter(|cpu| unsafe { libc::CPU_ISSET(*cpu as usize, &set) })
+        .collect()
 }
 
 /// Blocks these signals for this thread and every one that it starts, so that
@@ -69,8 +92,13 @@ pub(crate) fn usable_cpus() -> Vec<u32> {
 pub(crate) fn block_signals(signals: &[libc::c_int]) -> io::Result<()> {
     let set = signal_set(signals);
     // SAFETY: a live set, and a null pointer for the old one, which the call allows.
-    let answer = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
-    if answer == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(answer)) }
+    let answer =
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(answer))
+    }
 }
 
 /// Waits for one of these signals.
@@ -79,7 +107,11 @@ pub(crate) fn wait_signal(signals: &[libc::c_int]) -> io::Result<libc::c_int> {
     let mut signal = 0;
     // SAFETY: a live set and a live place.
     let answer = unsafe { libc::sigwait(&raw const set, &raw mut signal) };
-    if answer == 0 { Ok(signal) } else { Err(io::Error::from_raw_os_error(answer)) }
+    if answer == 0 {
+        Ok(signal)
+    } else {
+        Err(io::Error::from_raw_os_error(answer))
+    }
 }
 
 fn signal_set(signals: &[libc::c_int]) -> libc::sigset_t {
@@ -108,7 +140,13 @@ pub(crate) fn user(name: &CStr) -> io::Result<Option<(u32, u32)>> {
     let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
     // SAFETY: a NUL-terminated name, live places, and a buffer of the length that is told.
     let answer = unsafe {
-        libc::getpwnam_r(name.as_ptr(), &raw mut entry, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found)
+        libc::getpwnam_r(
+            name.as_ptr(),
+            &raw mut entry,
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            &raw mut found,
+        )
     };
     match answer {
         0 if found.is_null() => Ok(None),
@@ -147,7 +185,11 @@ pub(crate) fn confine(command: &mut Command, confinement: Confinement) {
                 enter_cgroup(procs)?;
             }
             if let Some((socket, number)) = &confinement.leave {
-                leave_open(socket.as_raw_fd(), *number, confinement.executable.as_raw_fd())?;
+                leave_open(
+                    socket.as_raw_fd(),
+                    *number,
+                    confinement.executable.as_raw_fd(),
+                )?;
             }
             limit(libc::RLIMIT_CORE, 0);
             limit(libc::RLIMIT_NOFILE, confinement.files_max);
@@ -172,7 +214,11 @@ unsafe fn leave_open(fd: RawFd, number: RawFd, executable: RawFd) -> io::Result<
     // SAFETY: plain numbers.
     unsafe {
         // dup2 onto itself would leave the flag that closes it on exec.
-        let answer = if fd == number { libc::fcntl(fd, libc::F_SETFD, 0) } else { libc::dup2(fd, number) };
+        let answer = if fd == number {
+            libc::fcntl(fd, libc::F_SETFD, 0)
+        } else {
+            libc::dup2(fd, number)
+        };
         check(answer)
     }
 }
@@ -193,7 +239,10 @@ unsafe fn enter_cgroup(procs: &CStr) -> io::Result<()> {
 
 /// Raises or lowers a limit as far as the host allows.
 fn limit(resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    let limit = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
     // SAFETY: a live limit. A value beyond the host's is refused and the old one stays.
     unsafe { libc::setrlimit(resource, &raw const limit) };
 }
@@ -218,18 +267,31 @@ struct CapabilityData {
 /// # Safety
 /// Only for use between fork and exec.
 unsafe fn drop_privileges(uid: u32, gid: u32) -> io::Result<()> {
-    const NONE: CapabilityData = CapabilityData { effective: 0, permitted: 0, inheritable: 0 };
+    const NONE: CapabilityData = CapabilityData {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    };
     // SAFETY: plain numbers, and live structures of the layout that version 3 names.
     unsafe {
         for capability in 0..64 {
             // Numbers that this kernel does not know are refused, which is fine.
             libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
         }
-        check(libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))?;
+        check(libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_CLEAR_ALL,
+            0,
+            0,
+            0,
+        ))?;
         check(libc::setgroups(0, std::ptr::null()))?;
         check(libc::setresgid(gid, gid, gid))?;
         check(libc::setresuid(uid, uid, uid))?;
-        let header = CapabilityHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+        let header = CapabilityHeader {
+            version: CAPABILITY_VERSION_3,
+            pid: 0,
+        };
         let data = [NONE; 2];
         if libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) != 0 {
             return Err(io::Error::last_os_error());

@@ -15,13 +15,22 @@ const FIRST: RawFd = 3;
 
 /// Descriptors that systemd kept for us, by name. Call once, first of all.
 pub(crate) fn kept() -> HashMap<String, OwnedFd> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u32>().ok())
+    };
     if number("LISTEN_PID") != Some(std::process::id()) {
         return HashMap::new();
     }
-    let count = number("LISTEN_FDS").and_then(|count| RawFd::try_from(count).ok()).unwrap_or(0);
+    let count = number("LISTEN_FDS")
+        .and_then(|count| RawFd::try_from(count).ok())
+        .unwrap_or(0);
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let names = names.split(':').map(str::to_owned).chain(std::iter::repeat_with(String::new));
+    let names = names
+        .split(':')
+        .map(str::to_owned)
+        .chain(std::iter::repeat_with(String::new));
     (FIRST..FIRST + count)
         .zip(names)
         .filter_map(|(fd, name)| weir_handover::adopt(fd).ok().map(|fd| (name, fd)))
@@ -49,7 +58,9 @@ pub(crate) fn stopping() -> io::Result<()> {
 }
 
 fn notify(text: &str, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return Ok(());
+    };
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address(&path)?)?;
     weir_handover::send_packet(socket.as_fd(), text.as_bytes(), fds)

@@ -129,7 +129,10 @@ impl Config {
     /// From its bytes in the map.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 16]) -> Option<Self> {
-        Some(Self { switches: u64_at(bytes, 0)?, heartbeat_ttl_ns: u64_at(bytes, 8)? })
+        Some(Self {
+            switches: u64_at(bytes, 0)?,
+            heartbeat_ttl_ns: u64_at(bytes, 8)?,
+        })
     }
 }
 
@@ -139,20 +142,29 @@ mod tests {
 
     #[test]
     fn switches_keep_their_parts_apart() {
-        let switches = Switches::new(15_432, 8).with_guard_all(GuardAll::Enforce).with_broken_glass();
+        let switches = Switches::new(15_432, 8)
+            .with_guard_all(GuardAll::Enforce)
+            .with_broken_glass();
         assert_eq!((switches.base_port(), switches.workers()), (15_432, 8));
         assert_eq!(switches.guard_all(), GuardAll::Enforce);
         assert!(switches.glass_is_broken());
         assert!(!switches.with_whole_glass().glass_is_broken());
-        assert_eq!(switches.with_guard_all(GuardAll::Observe).guard_all(), GuardAll::Observe);
+        assert_eq!(
+            switches.with_guard_all(GuardAll::Observe).guard_all(),
+            GuardAll::Observe
+        );
     }
 
     #[test]
     fn only_ports_of_workers_are_listener_ports() {
         let switches = Switches::new(15_432, 2);
-        let inside = [15_431, 15_432, 15_433, 15_434, 0, u32::MAX].map(|port| switches.is_listener_port(port));
+        let inside = [15_431, 15_432, 15_433, 15_434, 0, u32::MAX]
+            .map(|port| switches.is_listener_port(port));
         assert_eq!(inside, [false, true, true, false, false, false]);
-        assert!(!Switches::CLOSED.is_listener_port(0), "with no workers there is no listener");
+        assert!(
+            !Switches::CLOSED.is_listener_port(0),
+            "with no workers there is no listener"
+        );
     }
 
     #[test]
@@ -164,7 +176,10 @@ mod tests {
 
     #[test]
     fn a_config_reads_back_what_it_writes() {
-        let config = Config { switches: 7, heartbeat_ttl_ns: 9 };
+        let config = Config {
+            switches: 7,
+            heartbeat_ttl_ns: 9,
+        };
         assert_eq!(Config::from_bytes(&config.to_bytes()), Some(config));
     }
 }

@@ -53,14 +53,22 @@ impl Load {
         let pending = self.assigned.wrapping_sub(self.accepted);
         // More accepted than assigned happens after a restart; it means none.
         let pending = if pending > u64::MAX / 2 { 0 } else { pending };
-        if self.epoch_is_fresh(now_ns) { self.active.saturating_add(pending) } else { pending }
+        if self.epoch_is_fresh(now_ns) {
+            self.active.saturating_add(pending)
+        } else {
+            pending
+        }
     }
 
     /// Thousandths of the last epoch that the worker waited for its CPU.
     #[must_use]
     #[inline(always)]
     pub const fn wait(&self, now_ns: u64) -> u64 {
-        if self.epoch_is_fresh(now_ns) { self.wait_permille } else { 0 }
+        if self.epoch_is_fresh(now_ns) {
+            self.wait_permille
+        } else {
+            0
+        }
     }
 
     #[inline(always)]
@@ -74,7 +82,8 @@ impl Load {
     #[inline(always)]
     pub const fn is_alive(&self, now_ns: u64, ttl_ns: u64) -> bool {
         self.heartbeat_ns != 0
-            && now_ns.wrapping_sub(self.heartbeat_ns).wrapping_add(ttl_ns) <= ttl_ns.saturating_mul(2)
+            && now_ns.wrapping_sub(self.heartbeat_ns).wrapping_add(ttl_ns)
+                <= ttl_ns.saturating_mul(2)
     }
 
     /// Whether the next connection should go to `other` instead.
@@ -96,7 +105,13 @@ mod tests {
     use super::*;
 
     fn busy(active: u64, wait_permille: u64) -> Load {
-        Load { active, wait_permille, epoch_ns: 1_000, heartbeat_ns: 1_000, ..Load::ZERO }
+        Load {
+            active,
+            wait_permille,
+            epoch_ns: 1_000,
+            heartbeat_ns: 1_000,
+            ..Load::ZERO
+        }
     }
 
     #[test]
@@ -115,16 +130,39 @@ mod tests {
     #[test]
     fn an_old_epoch_counts_as_idle_and_a_pending_connection_counts_at_once() {
         assert!(!busy(100, 900).yields_to(&busy(0, 0), 2_000 + Load::EPOCH_STALE_NS));
-        assert_eq!(Load { assigned: 7, ..busy(2, 0) }.flows(2_000), 9);
-        assert_eq!(Load { accepted: 7, ..busy(2, 0) }.flows(2_000), 2);
+        assert_eq!(
+            Load {
+                assigned: 7,
+                ..busy(2, 0)
+            }
+            .flows(2_000),
+            9
+        );
+        assert_eq!(
+            Load {
+                accepted: 7,
+                ..busy(2, 0)
+            }
+            .flows(2_000),
+            2
+        );
     }
 
     #[test]
     fn a_heartbeat_is_fresh_within_its_time_on_either_side_of_now_and_never_at_zero() {
-        let load = Load { heartbeat_ns: 1_000_000, ..Load::ZERO };
+        let load = Load {
+            heartbeat_ns: 1_000_000,
+            ..Load::ZERO
+        };
         assert!(load.is_alive(1_000_100, 100) && load.is_alive(999_900, 100));
         assert!(!load.is_alive(1_000_101, 100) && !load.is_alive(999_899, 100));
         assert!(!Load::ZERO.is_alive(50, 100));
-        assert!(!Load { heartbeat_ns: u64::MAX, ..Load::ZERO }.is_alive(1_000_000, 100));
+        assert!(
+            !Load {
+                heartbeat_ns: u64::MAX,
+                ..Load::ZERO
+            }
+            .is_alive(1_000_000, 100)
+        );
     }
 }

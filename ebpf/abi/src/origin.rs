@@ -67,7 +67,12 @@ impl Origin {
         let family = u32_at(bytes, 68)?;
         Family::from_number(family)?;
         Some(Self {
-            destination: [u32_at(bytes, 0)?, u32_at(bytes, 4)?, u32_at(bytes, 8)?, u32_at(bytes, 12)?],
+            destination: [
+                u32_at(bytes, 0)?,
+                u32_at(bytes, 4)?,
+                u32_at(bytes, 8)?,
+                u32_at(bytes, 12)?,
+            ],
             socket_cookie: u64_at(bytes, 16)?,
             connect_boottime_ns: u64_at(bytes, 24)?,
             cgroup_id: u64_at(bytes, 32)?,
@@ -128,7 +133,10 @@ mod tests {
         }
         bytes[68..].copy_from_slice(&2_u32.to_ne_bytes());
         let origin = Origin::from_bytes(&bytes).unwrap();
-        assert_eq!(origin.destination_octets(), *bytes.first_chunk::<16>().unwrap());
+        assert_eq!(
+            origin.destination_octets(),
+            *bytes.first_chunk::<16>().unwrap()
+        );
         assert_eq!(origin.destination, words_of(origin.destination_octets()));
         assert_eq!(origin.tgid.to_ne_bytes(), [48, 49, 50, 51]);
         assert_eq!(origin.listener_port.to_ne_bytes(), [66, 67]);
@@ -136,7 +144,11 @@ mod tests {
 
     #[test]
     fn bytes_without_a_known_family_are_no_origin() {
-        assert_eq!(Origin::from_bytes(&[0; Origin::SIZE]), None, "an empty slot names nobody");
+        assert_eq!(
+            Origin::from_bytes(&[0; Origin::SIZE]),
+            None,
+            "an empty slot names nobody"
+        );
         assert_eq!(Origin::from_bytes(&[0xff; Origin::SIZE]), None);
     }
 }

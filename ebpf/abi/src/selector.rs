@@ -18,8 +18,8 @@ impl SelectorKey {
     pub const fn new(port: u16, a: [u8; 16]) -> Self {
         let [high, low] = port.to_be_bytes();
         Self([
-            high, low, 0, 0, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13],
-            a[14], a[15],
+            high, low, 0, 0, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10],
+            a[11], a[12], a[13], a[14], a[15],
         ])
     }
 }

@@ -22,7 +22,9 @@ use aya_ebpf::bindings::{
     BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB,
     BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock,
 };
-use aya_ebpf::helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_sk_storage_get};
+use aya_ebpf::helpers::generated::{
+    bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_sk_storage_get,
+};
 use aya_ebpf::macros::sock_ops;
 use aya_ebpf::programs::SockOpsContext;
 use weir_ebpf_abi::address::{Words, is_listener, is_mapped, mapped};
@@ -77,7 +79,9 @@ fn client_established(ctx: &SockOpsContext) {
     if !switches().is_listener_port(ends.remote_port) || !is_listener(ends.remote) {
         return;
     }
-    let Some(origin) = client_origin(ctx) else { return };
+    let Some(origin) = client_origin(ctx) else {
+        return;
+    };
     if u32::from(origin.listener_port) != ends.remote_port {
         return;
     }
@@ -86,7 +90,14 @@ fn client_established(ctx: &SockOpsContext) {
         client_sequence: field!((*ctx.ops).snd_una),
         server_sequence: field!((*ctx.ops).rcv_nxt),
     };
-    if HANDOVERS.insert(&key(ctx, ends.local, ends.local_port, ends.remote_port), &handover, 0).is_err() {
+    if HANDOVERS
+        .insert(
+            &key(ctx, ends.local, ends.local_port, ends.remote_port),
+            &handover,
+            0,
+        )
+        .is_err()
+    {
         count(Counter::HandoverFull);
         return;
     }
@@ -112,7 +123,9 @@ fn server_established(ctx: &SockOpsContext) {
     };
     // SAFETY: the verifier has seen the null check; only this handshake's two ends use the key.
     let outcome = unsafe {
-        if (*handover).client_sequence != client_sequence || (*handover).server_sequence != server_sequence {
+        if (*handover).client_sequence != client_sequence
+            || (*handover).server_sequence != server_sequence
+        {
             Counter::HandoverForeign
         } else if bpf_sk_storage_get(
             (&raw const ACCEPTED).cast_mut().cast(),
@@ -134,9 +147,16 @@ fn server_established(ctx: &SockOpsContext) {
 /// Removes what the server's end has not taken, if it is still this socket's.
 #[inline(always)]
 fn client_closed(ctx: &SockOpsContext) {
-    let Some(origin) = client_origin(ctx) else { return };
+    let Some(origin) = client_origin(ctx) else {
+        return;
+    };
     let ends = ends(ctx);
-    let key = key(ctx, ends.local, ends.local_port, u32::from(origin.listener_port));
+    let key = key(
+        ctx,
+        ends.local,
+        ends.local_port,
+        u32::from(origin.listener_port),
+    );
     // SAFETY: a helper that takes the program's own context.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
     if let Some(handover) = HANDOVERS.get_ptr(&key) {
@@ -159,9 +179,14 @@ fn client_origin(ctx: &SockOpsContext) -> Option<&'static Origin> {
     let sk = socket(ctx)?;
     // SAFETY: the map has values of this type, and the socket outlives the call.
     unsafe {
-        bpf_sk_storage_get((&raw const CLIENTS).cast_mut().cast(), sk.cast(), core::ptr::null_mut(), 0)
-            .cast::<Origin>()
-            .as_ref()
+        bpf_sk_storage_get(
+            (&raw const CLIENTS).cast_mut().cast(),
+            sk.cast(),
+            core::ptr::null_mut(),
+            0,
+        )
+        .cast::<Origin>()
+        .as_ref()
     }
 }
 
@@ -193,11 +218,24 @@ fn ends(ctx: &SockOpsContext) -> Ends {
         field!((*o).remote_ip6[3]),
     ];
     // The remote port is in network order in the upper half of its word.
-    let (local_port, remote_port) = (field!((*o).local_port), u32::from_be(field!((*o).remote_port)) & 0xffff);
+    let (local_port, remote_port) = (
+        field!((*o).local_port),
+        u32::from_be(field!((*o).remote_port)) & 0xffff,
+    );
     // A mapped client and its accepted IPv4 socket must agree, so both use the IPv4 fields.
     if field!((*o).family) == INET || is_mapped(remote_v6) {
-        Ends { local: mapped(local_v4), local_port, remote: mapped(remote_v4), remote_port }
+        Ends {
+            local: mapped(local_v4),
+            local_port,
+            remote: mapped(remote_v4),
+            remote_port,
+        }
     } else {
-        Ends { local: local_v6, local_port, remote: remote_v6, remote_port }
+        Ends {
+            local: local_v6,
+            local_port,
+            remote: remote_v6,
+            remote_port,
+        }
     }
 }

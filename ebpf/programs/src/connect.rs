@@ -4,10 +4,14 @@ use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::generated::{
     bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_set_retval, bpf_sk_storage_get,
 };
-use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
+use aya_ebpf::helpers::{
+    bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+};
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
-use weir_ebpf_abi::address::{LOOPBACK_V4_WORD, LOOPBACK_V6, Words, effective, is_listener, is_mapped, mapped};
+use weir_ebpf_abi::address::{
+    LOOPBACK_V4_WORD, LOOPBACK_V6, Words, effective, is_listener, is_mapped, mapped,
+};
 use weir_ebpf_abi::{Counter, Family, Origin, Switches};
 
 use crate::count::count;
@@ -67,7 +71,11 @@ pub fn connect6(ctx: SockAddrContext) -> i32 {
         sock_addr.user_ip6[2],
         sock_addr.user_ip6[3],
     ];
-    let family = if is_mapped(asked) { Family::V4Mapped } else { Family::V6 };
+    let family = if is_mapped(asked) {
+        Family::V4Mapped
+    } else {
+        Family::V6
+    };
     match judge(&ctx, family, asked) {
         Way::Pass => PASS,
         Way::Refuse(why) => refuse(why),
@@ -124,7 +132,13 @@ fn judge(ctx: &SockAddrContext, family: Family, asked: Words) -> Way {
 }
 
 #[inline(always)]
-fn redirect(ctx: &SockAddrContext, switches: Switches, family: Family, destination: Words, port: u32) -> Way {
+fn redirect(
+    ctx: &SockAddrContext,
+    switches: Switches,
+    family: Family,
+    destination: Words,
+    port: u32,
+) -> Way {
     let netns_cookie = netns_cookie(ctx);
     if switches.workers() == 0 {
         return Way::Refuse(Counter::RefusedUnconfigured);

@@ -1,12 +1,14 @@
 //! Who is guarded, and what is governed.
 
+use aya_ebpf::EbpfContext as _;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_netns_cookie};
 use aya_ebpf::programs::SockAddrContext;
-use aya_ebpf::EbpfContext as _;
 use weir_ebpf_abi::address::Words;
 use weir_ebpf_abi::limits::CGROUP_LEVELS_MAX;
-use weir_ebpf_abi::{Counter, GuardAll, SELECTOR_PREFIX_BITS, SelectorKey, SelectorKind, Standing, Switches};
+use weir_ebpf_abi::{
+    Counter, GuardAll, SELECTOR_PREFIX_BITS, SelectorKey, SelectorKind, Standing, Switches,
+};
 
 use crate::count::count;
 use crate::maps::{CGROUPS, CONFIG, NETNS, SELECTORS};
@@ -19,7 +21,9 @@ const EXACT_BITS: u32 = SELECTOR_PREFIX_BITS + 128;
 pub(crate) fn switches() -> Switches {
     match CONFIG.get_ptr(0) {
         // SAFETY: the map has one element and the verifier has seen the null check.
-        Some(config) => Switches::from_word(unsafe { core::ptr::read_volatile(&raw const (*config).switches) }),
+        Some(config) => {
+            Switches::from_word(unsafe { core::ptr::read_volatile(&raw const (*config).switches) })
+        }
         None => Switches::CLOSED,
     }
 }
@@ -29,10 +33,13 @@ pub(crate) fn switches() -> Switches {
 pub(crate) fn is_governed(port: u32, address: Words) -> bool {
     let [a, b, c, d] = address.map(u32::to_ne_bytes);
     let octets = [
-        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3],
+        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2],
+        d[3],
     ];
     let key = Key::new(EXACT_BITS, SelectorKey::new(port as u16, octets).0);
-    SELECTORS.get(&key).is_some_and(|kind| *kind != SelectorKind::Spare as u32)
+    SELECTORS
+        .get(&key)
+        .is_some_and(|kind| *kind != SelectorKind::Spare as u32)
 }
 
 /// The bits of the caller's cgroup and of its ancestors.

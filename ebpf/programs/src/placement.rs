@@ -1,7 +1,7 @@
 //! Which worker gets the next connection: the caller's CPU's, unless it is the busier one.
 
-use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_get_smp_processor_id};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_get_smp_processor_id};
 use weir_ebpf_abi::{Load, Switches};
 
 use crate::maps::{CONFIG, CPU_WORKERS, LOAD};

@@ -18,7 +18,9 @@ impl Counters {
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Counter::ALL.iter().map(|counter| (counter.as_str(), self.of(*counter)))
+        Counter::ALL
+            .iter()
+            .map(|counter| (counter.as_str(), self.of(*counter)))
     }
 }
 
@@ -30,12 +32,18 @@ impl Redirect {
         // A look-up in a per-CPU map answers with one value for each possible CPU.
         let mut values = vec![0_u8; cpus * 8];
         for (slot, sum) in (0_u32..).zip(&mut counters) {
-            sys::map_lookup(self.tables.counters.as_fd(), &slot.to_ne_bytes(), &mut values)
-                .map_err(Error::system("bpf(BPF_MAP_LOOKUP_ELEM)", "COUNTERS"))?;
+            sys::map_lookup(
+                self.tables.counters.as_fd(),
+                &slot.to_ne_bytes(),
+                &mut values,
+            )
+            .map_err(Error::system("bpf(BPF_MAP_LOOKUP_ELEM)", "COUNTERS"))?;
             *sum = values
                 .chunks_exact(8)
                 .filter_map(|value| value.first_chunk())
-                .fold(0, |sum: u64, value| sum.wrapping_add(u64::from_ne_bytes(*value)));
+                .fold(0, |sum: u64, value| {
+                    sum.wrapping_add(u64::from_ne_bytes(*value))
+                });
         }
         Ok(Counters(counters))
     }
@@ -61,7 +69,10 @@ mod tests {
 
     #[test]
     fn the_last_possible_cpu_is_found_in_every_form_of_the_list() {
-        assert_eq!(["0\n", "0-1\n", "0-3,8-11", "0,4"].map(last_cpu), [Some(0), Some(1), Some(11), Some(4)]);
+        assert_eq!(
+            ["0\n", "0-1\n", "0-3,8-11", "0,4"].map(last_cpu),
+            [Some(0), Some(1), Some(11), Some(4)]
+        );
         assert_eq!(last_cpu(""), None);
     }
 }

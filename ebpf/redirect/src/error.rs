@@ -19,10 +19,14 @@ pub enum Error {
     #[error("the eBPF object: {0}")]
     Object(String),
     /// No cgroup2 hierarchy is mounted.
-    #[error("no cgroup2 file system in /proc/self/mountinfo: mount one, the redirect is attached at its root")]
+    #[error(
+        "no cgroup2 file system in /proc/self/mountinfo: mount one, the redirect is attached at its root"
+    )]
     NoCgroup2,
     /// The mounted cgroup2 hierarchy is a namespace's part of the real one.
-    #[error("{path} is not the root of the cgroup2 tree (its id is {id}, not 1): run outside of cgroup namespaces")]
+    #[error(
+        "{path} is not the root of the cgroup2 tree (its id is {id}, not 1): run outside of cgroup namespaces"
+    )]
     NotTheCgroupRoot {
         /// What was found.
         path: PathBuf,
@@ -40,7 +44,9 @@ pub enum Error {
         max: u32,
     },
     /// The pins belong to another version.
-    #[error("the pins in {path} have ABI version {found}, this build has {expected}: detach first, with the build that made them")]
+    #[error(
+        "the pins in {path} have ABI version {found}, this build has {expected}: detach first, with the build that made them"
+    )]
     AbiMismatch {
         /// Directory of the pins.
         path: PathBuf,
@@ -75,8 +81,15 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn system(call: &'static str, subject: impl ToString) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn system(
+        call: &'static str,
+        subject: impl ToString,
+    ) -> impl FnOnce(io::Error) -> Self {
         let subject = subject.to_string();
-        move |source| Self::System { call, subject, source }
+        move |source| Self::System {
+            call,
+            subject,
+            source,
+        }
     }
 }

@@ -75,7 +75,11 @@ impl FlowStore {
     /// reset it. An error means the same.
     pub fn origin(&self, socket: BorrowedFd<'_>) -> io::Result<Option<FlowOrigin>> {
         let mut value = [0; Origin::SIZE];
-        match sys::map_lookup(self.0.as_fd(), &socket.as_raw_fd().to_ne_bytes(), &mut value) {
+        match sys::map_lookup(
+            self.0.as_fd(),
+            &socket.as_raw_fd().to_ne_bytes(),
+            &mut value,
+        ) {
             Ok(()) => Origin::from_bytes(&value)
                 .and_then(|origin| FlowOrigin::of(&origin))
                 .map(Some)

@@ -49,7 +49,8 @@ impl Redirect {
         let mut object = load_object(&pins)?;
         let redirect = Self::of(pins)?;
         redirect.tables.set_version(ABI_VERSION)?;
-        let cgroup = File::open(&place.cgroup).map_err(Error::system("open", place.cgroup.display()))?;
+        let cgroup =
+            File::open(&place.cgroup).map_err(Error::system("open", place.cgroup.display()))?;
         for hook in Hook::ALL {
             let program = load_program(&mut object, hook)?;
             put_in_place(&redirect.pins, hook, program, cgroup.as_fd())?;
@@ -68,7 +69,10 @@ impl Redirect {
     }
 
     fn of(pins: Pins) -> Result<Self, Error> {
-        Ok(Self { tables: Tables::open(&pins)?, pins })
+        Ok(Self {
+            tables: Tables::open(&pins)?,
+            pins,
+        })
     }
 
     /// A descriptor for a worker's [`crate::FlowStore`]; it can only read.
@@ -110,12 +114,17 @@ fn check_version(pins: &Pins) -> Result<(), Error> {
         expected: ABI_VERSION,
     };
     if !pins.map(&pins::ABI).exists() {
-        let stray = MAPS.iter().any(|shape| pins.map(shape).exists()) || Hook::ALL.iter().any(|hook| pins.link(*hook).exists());
+        let stray = MAPS.iter().any(|shape| pins.map(shape).exists())
+            || Hook::ALL.iter().any(|hook| pins.link(*hook).exists());
         return if stray { Err(mismatch(0)) } else { Ok(()) };
     }
     let found = Tables::version(pins)?;
     let cut_short = found == 0 && !Hook::ALL.iter().any(|hook| pins.link(*hook).exists());
-    if found == ABI_VERSION || cut_short { Ok(()) } else { Err(mismatch(found)) }
+    if found == ABI_VERSION || cut_short {
+        Ok(())
+    } else {
+        Err(mismatch(found))
+    }
 }
 
 /// Each pinned link is the right hook on the right cgroup. A link can outlive its cgroup and
@@ -149,9 +158,10 @@ pub(crate) struct LinkInfo {
 /// Reads `struct bpf_link_info` of a pinned link.
 pub(crate) fn link_info(pins: &Pins, hook: Hook) -> Result<LinkInfo, Error> {
     let path = pins.link(hook);
-    let link =
-        sys::obj_get(&path, Access::ReadWrite).map_err(Error::system("bpf(BPF_OBJ_GET)", path.display()))?;
-    let info = sys::info(link.as_fd()).map_err(Error::system("bpf(BPF_OBJ_GET_INFO_BY_FD)", path.display()))?;
+    let link = sys::obj_get(&path, Access::ReadWrite)
+        .map_err(Error::system("bpf(BPF_OBJ_GET)", path.display()))?;
+    let info = sys::info(link.as_fd())
+        .map_err(Error::system("bpf(BPF_OBJ_GET_INFO_BY_FD)", path.display()))?;
     let kind = word(&info, 0);
     if kind != LINK_TYPE_CGROUP {
         return Err(Error::ForeignPin {
@@ -160,7 +170,11 @@ pub(crate) fn link_info(pins: &Pins, hook: Hook) -> Result<LinkInfo, Error> {
             found: format!("type {kind}"),
         });
     }
-    Ok(LinkInfo { prog_id: word(&info, 8), cgroup_id: long(&info, 16), attach_type: word(&info, 24) })
+    Ok(LinkInfo {
+        prog_id: word(&info, 8),
+        cgroup_id: long(&info, 16),
+        attach_type: word(&info, 24),
+    })
 }
 
 /// Parses the object and creates its maps, or takes the pinned ones.
@@ -170,13 +184,17 @@ fn load_object(pins: &Pins) -> Result<Ebpf, Error> {
     for shape in MAPS {
         loader.map_pin_path(shape.name, pins.map(shape));
     }
-    loader.load(OBJECT).map_err(|error| Error::Object(format!("{error:#?}")))
+    loader
+        .load(OBJECT)
+        .map_err(|error| Error::Object(format!("{error:#?}")))
 }
 
 /// Has the kernel verify one program.
 fn load_program(object: &mut Ebpf, hook: Hook) -> Result<&ProgramFd, Error> {
     let refused = |what: String| Error::Object(format!("program {}: {what}", hook.program()));
-    let program = object.program_mut(hook.program()).ok_or_else(|| refused("is missing".to_owned()))?;
+    let program = object
+        .program_mut(hook.program())
+        .ok_or_else(|| refused("is missing".to_owned()))?;
     let loaded = match hook {
         Hook::SockOps => <&mut SockOps>::try_from(&mut *program).and_then(SockOps::load),
         Hook::Connect4
@@ -186,16 +204,25 @@ fn load_program(object: &mut Ebpf, hook: Hook) -> Result<&ProgramFd, Error> {
         | Hook::Sendmsg4
         | Hook::Sendmsg6
         | Hook::Getpeername4
-        | Hook::Getpeername6 => <&mut CgroupSockAddr>::try_from(&mut *program).and_then(CgroupSockAddr::load),
+        | Hook::Getpeername6 => {
+            <&mut CgroupSockAddr>::try_from(&mut *program).and_then(CgroupSockAddr::load)
+        }
     };
-    loaded.and_then(|()| Program::fd(program)).map_err(|error| refused(format!("{error:#?}")))
+    loaded
+        .and_then(|()| Program::fd(program))
+        .map_err(|error| refused(format!("{error:#?}")))
 }
 
-fn put_in_place(pins: &Pins, hook: Hook, program: &ProgramFd, cgroup: BorrowedFd<'_>) -> Result<(), Error> {
+fn put_in_place(
+    pins: &Pins,
+    hook: Hook,
+    program: &ProgramFd,
+    cgroup: BorrowedFd<'_>,
+) -> Result<(), Error> {
     let path = pins.link(hook);
     if path.exists() {
-        let link =
-            sys::obj_get(&path, Access::ReadWrite).map_err(Error::system("bpf(BPF_OBJ_GET)", path.display()))?;
+        let link = sys::obj_get(&path, Access::ReadWrite)
+            .map_err(Error::system("bpf(BPF_OBJ_GET)", path.display()))?;
         return sys::link_update(link.as_fd(), program.as_fd())
             .map_err(Error::system("bpf(BPF_LINK_UPDATE)", hook.program()));
     }

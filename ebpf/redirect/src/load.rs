@@ -36,7 +36,11 @@ impl LoadBoard {
     #[must_use]
     pub fn cell(&self, worker: u16) -> Option<LoadCell<'_>> {
         let start = usize::from(worker) * WORDS;
-        self.0.words().get(start..start + WORDS)?.first_chunk().map(LoadCell)
+        self.0
+            .words()
+            .get(start..start + WORDS)?
+            .first_chunk()
+            .map(LoadCell)
     }
 }
 

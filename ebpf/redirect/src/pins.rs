@@ -21,7 +21,12 @@ pub(crate) struct MapShape {
 
 /// Declares a shape.
 const fn shape(name: &'static str, key_bytes: usize, value_bytes: usize, entries: u32) -> MapShape {
-    MapShape { name, key_bytes, value_bytes, entries }
+    MapShape {
+        name,
+        key_bytes,
+        value_bytes,
+        entries,
+    }
 }
 
 pub(crate) const ABI: MapShape = shape("ABI", 4, 8, 1);
@@ -34,14 +39,28 @@ pub(crate) const CPU_WORKERS: MapShape = shape("CPU_WORKERS", 4, 4, CPUS_MAX);
 pub(crate) const LOAD: MapShape = shape("LOAD", 4, Load::SIZE, WORKERS_MAX);
 pub(crate) const CLIENTS: MapShape = shape("CLIENTS", 4, Origin::SIZE, 0);
 pub(crate) const ACCEPTED: MapShape = shape("ACCEPTED", 4, Origin::SIZE, 0);
-pub(crate) const HANDOVERS: MapShape =
-    shape("HANDOVERS", size_of::<HandoverKey>(), size_of::<Handover>(), HANDOVERS_MAX);
+pub(crate) const HANDOVERS: MapShape = shape(
+    "HANDOVERS",
+    size_of::<HandoverKey>(),
+    size_of::<Handover>(),
+    HANDOVERS_MAX,
+);
 #[expect(clippy::cast_possible_truncation, reason = "a few dozen counters")]
 pub(crate) const COUNTERS: MapShape = shape("COUNTERS", 4, 8, Counter::COUNT as u32);
 
 /// Every map of the object.
 pub(crate) const MAPS: [&MapShape; 12] = [
-    &ABI, &CONFIG, &SELECTORS, &CGROUPS, &NETNS, &PORTS, &CPU_WORKERS, &LOAD, &CLIENTS, &ACCEPTED, &HANDOVERS,
+    &ABI,
+    &CONFIG,
+    &SELECTORS,
+    &CGROUPS,
+    &NETNS,
+    &PORTS,
+    &CPU_WORKERS,
+    &LOAD,
+    &CLIENTS,
+    &ACCEPTED,
+    &HANDOVERS,
     &COUNTERS,
 ];
 
@@ -69,25 +88,40 @@ impl Pins {
     /// Opens a map and compares its sizes with what this build means by the name.
     pub(crate) fn open_map(&self, shape: &MapShape, access: Access) -> Result<OwnedFd, Error> {
         let path = self.map(shape);
-        let fd = sys::obj_get(&path, access).map_err(Error::system("bpf(BPF_OBJ_GET)", path.display()))?;
-        let info = sys::info(fd.as_fd()).map_err(Error::system("bpf(BPF_OBJ_GET_INFO_BY_FD)", path.display()))?;
+        let fd = sys::obj_get(&path, access)
+            .map_err(Error::system("bpf(BPF_OBJ_GET)", path.display()))?;
+        let info = sys::info(fd.as_fd())
+            .map_err(Error::system("bpf(BPF_OBJ_GET_INFO_BY_FD)", path.display()))?;
         let found = [8, 12, 16].map(|offset| word(&info, offset));
-        let expected = [u32::try_from(shape.key_bytes), u32::try_from(shape.value_bytes), Ok(shape.entries)]
-            .map(|size| size.unwrap_or(u32::MAX));
+        let expected = [
+            u32::try_from(shape.key_bytes),
+            u32::try_from(shape.value_bytes),
+            Ok(shape.entries),
+        ]
+        .map(|size| size.unwrap_or(u32::MAX));
         if found == expected {
             return Ok(fd);
         }
-        let say = |[key, value, entries]: [u32; 3]| format!("a map of {entries} × {key} → {value} bytes");
-        Err(Error::ForeignPin { path, expected: say(expected), found: say(found) })
+        let say =
+            |[key, value, entries]: [u32; 3]| format!("a map of {entries} × {key} → {value} bytes");
+        Err(Error::ForeignPin {
+            path,
+            expected: say(expected),
+            found: say(found),
+        })
     }
 }
 
 /// The `u32` at an offset of the kernel's description.
 pub(crate) fn word(info: &[u8; 64], offset: usize) -> u32 {
-    info.get(offset..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+    info.get(offset..)
+        .and_then(<[u8]>::first_chunk)
+        .map_or(0, |bytes| u32::from_ne_bytes(*bytes))
 }
 
 /// The `u64` at an offset of the kernel's description.
 pub(crate) fn long(info: &[u8; 64], offset: usize) -> u64 {
-    info.get(offset..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+    info.get(offset..)
+        .and_then(<[u8]>::first_chunk)
+        .map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }

@@ -22,7 +22,11 @@ pub struct SelectorError(String);
 
 impl fmt::Display for SelectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not an address or range with a port, like 10.0.0.7:5432, 10.0.0.0/8:5432 or [fd00::/8]:5432", self.0)
+        write!(
+            f,
+            "{:?} is not an address or range with a port, like 10.0.0.7:5432, 10.0.0.0/8:5432 or [fd00::/8]:5432",
+            self.0
+        )
     }
 }
 
@@ -44,7 +48,15 @@ impl Selector {
             IpAddr::V4(_) => 32,
             IpAddr::V6(_) => 128,
         };
-        if bits > most || port == 0 { None } else { Some(Self { address, bits, port }) }
+        if bits > most || port == 0 {
+            None
+        } else {
+            Some(Self {
+                address,
+                bits,
+                port,
+            })
+        }
     }
 
     /// Host-order port.
@@ -113,14 +125,31 @@ mod tests {
 
     #[test]
     fn a_selector_reads_back_what_it_writes() {
-        for text in ["10.0.0.7:5432", "10.0.0.0/8:5432", "[fd00::/8]:5432", "[fd00::1]:8080", "0.0.0.0/0:1", "[::/0]:1"] {
+        for text in [
+            "10.0.0.7:5432",
+            "10.0.0.0/8:5432",
+            "[fd00::/8]:5432",
+            "[fd00::1]:8080",
+            "0.0.0.0/0:1",
+            "[::/0]:1",
+        ] {
             assert_eq!(text.parse::<Selector>().expect(text).to_string(), text);
         }
     }
 
     #[test]
     fn a_misspelled_selector_is_refused() {
-        for text in ["", "10.0.0.7", "10.0.0.7:0", "10.0.0.7:65536", "10.0.0.0/33:1", "fd00::1:80", "[fd00::1]", "[fd00::/129]:1", "a:1"] {
+        for text in [
+            "",
+            "10.0.0.7",
+            "10.0.0.7:0",
+            "10.0.0.7:65536",
+            "10.0.0.0/33:1",
+            "fd00::1:80",
+            "[fd00::1]",
+            "[fd00::/129]:1",
+            "a:1",
+        ] {
             assert!(text.parse::<Selector>().is_err(), "{text:?}");
         }
     }

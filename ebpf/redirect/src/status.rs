@@ -27,7 +27,15 @@ pub struct Attached {
 impl Redirect {
     /// What is attached where, as the kernel tells it.
     pub fn hooks(&self) -> Result<Vec<HookStatus>, Error> {
-        Hook::ALL.into_iter().map(|hook| Ok(HookStatus { hook, attached: self.attached(hook)? })).collect()
+        Hook::ALL
+            .into_iter()
+            .map(|hook| {
+                Ok(HookStatus {
+                    hook,
+                    attached: self.attached(hook)?,
+                })
+            })
+            .collect()
     }
 
     fn attached(&self, hook: Hook) -> Result<Option<Attached>, Error> {
@@ -35,15 +43,23 @@ impl Redirect {
             return Ok(None);
         }
         let link = link_info(&self.pins, hook)?;
-        let program =
-            sys::prog_fd(link.prog_id).map_err(Error::system("bpf(BPF_PROG_GET_FD_BY_ID)", hook.program()))?;
-        let info =
-            sys::info(program.as_fd()).map_err(Error::system("bpf(BPF_OBJ_GET_INFO_BY_FD)", hook.program()))?;
+        let program = sys::prog_fd(link.prog_id)
+            .map_err(Error::system("bpf(BPF_PROG_GET_FD_BY_ID)", hook.program()))?;
+        let info = sys::info(program.as_fd())
+            .map_err(Error::system("bpf(BPF_OBJ_GET_INFO_BY_FD)", hook.program()))?;
         // struct bpf_prog_info: type, id, then eight bytes of tag.
-        let tag = info.iter().skip(8).take(8).fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Ok(Some(Attached { prog_id: link.prog_id, tag, cgroup_id: link.cgroup_id }))
+        let tag = info
+            .iter()
+            .skip(8)
+            .take(8)
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            });
+        Ok(Some(Attached {
+            prog_id: link.prog_id,
+            tag,
+            cgroup_id: link.cgroup_id,
+        }))
     }
 }

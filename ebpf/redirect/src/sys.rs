@@ -1,5 +1,8 @@
 //! `bpf(2)` and the few other calls that have no safe wrapper. The rest of the crate is safe.
-#![expect(unsafe_code, reason = "aya 0.14 has no link update, no pinning of every link type and no map look-up by descriptor alone")]
+#![expect(
+    unsafe_code,
+    reason = "aya 0.14 has no link update, no pinning of every link type and no map look-up by descriptor alone"
+)]
 
 use std::ffi::CString;
 use std::io;
@@ -60,7 +63,14 @@ impl Attr {
 unsafe fn bpf(command: Command, attr: &Attr) -> io::Result<RawFd> {
     // SAFETY: `attr` is 128 initialised bytes, aligned as the kernel wants; the caller vouches
     // for the pointers inside.
-    let answer = unsafe { libc::syscall(libc::SYS_bpf, command as libc::c_long, &raw const *attr, 128_usize) };
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_long,
+            &raw const *attr,
+            128_usize,
+        )
+    };
     if answer < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -104,13 +114,22 @@ pub(crate) fn obj_get(path: &Path, access: Access) -> io::Result<OwnedFd> {
         Access::ReadWrite => 0,
         Access::ReadOnly => READ_ONLY,
     };
-    let attr = Attr::new().with_u64(0, path.as_ptr() as u64).with_u32(12, flags);
+    let attr = Attr::new()
+        .with_u64(0, path.as_ptr() as u64)
+        .with_u32(12, flags);
     // SAFETY: the path is a NUL-terminated string that lives until the call returns.
     unsafe { bpf_fd(Command::ObjGet, &attr) }
 }
 
-pub(crate) fn link_create(prog: BorrowedFd<'_>, cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<OwnedFd> {
-    let attr = Attr::new().with_fd(0, prog).with_fd(4, cgroup).with_u32(8, attach_type);
+pub(crate) fn link_create(
+    prog: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+    attach_type: u32,
+) -> io::Result<OwnedFd> {
+    let attr = Attr::new()
+        .with_fd(0, prog)
+        .with_fd(4, cgroup)
+        .with_u32(8, attach_type);
     // SAFETY: no pointers.
     unsafe { bpf_fd(Command::LinkCreate, &attr) }
 }
@@ -129,7 +148,10 @@ pub(crate) fn prog_fd(id: u32) -> io::Result<OwnedFd> {
 /// The kernel's description of a map, program or link, as many bytes as it filled.
 pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<[u8; 64]> {
     let mut info = [0_u8; 64];
-    let attr = Attr::new().with_fd(0, fd).with_u32(4, 64).with_u64(8, info.as_mut_ptr() as u64);
+    let attr = Attr::new()
+        .with_fd(0, fd)
+        .with_u32(4, 64)
+        .with_u64(8, info.as_mut_ptr() as u64);
     // SAFETY: the kernel writes at most the 64 bytes that it is told of.
     unsafe { bpf(Command::ObjInfo, &attr)? };
     Ok(info)
@@ -138,13 +160,19 @@ pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<[u8; 64]> {
 /// Looks a key up. `value` must have the map's value size (checked by callers against
 /// [`info`] when the map is opened).
 pub(crate) fn map_lookup(map: BorrowedFd<'_>, key: &[u8], value: &mut [u8]) -> io::Result<()> {
-    let attr = Attr::new().with_fd(0, map).with_u64(8, key.as_ptr() as u64).with_u64(16, value.as_mut_ptr() as u64);
+    let attr = Attr::new()
+        .with_fd(0, map)
+        .with_u64(8, key.as_ptr() as u64)
+        .with_u64(16, value.as_mut_ptr() as u64);
     // SAFETY: both slices live until the call returns, and have the map's sizes.
     unsafe { bpf(Command::MapLookup, &attr) }.map(|_| ())
 }
 
 pub(crate) fn map_update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
-    let attr = Attr::new().with_fd(0, map).with_u64(8, key.as_ptr() as u64).with_u64(16, value.as_ptr() as u64);
+    let attr = Attr::new()
+        .with_fd(0, map)
+        .with_u64(8, key.as_ptr() as u64)
+        .with_u64(16, value.as_ptr() as u64);
     // SAFETY: both slices live until the call returns, and have the map's sizes.
     unsafe { bpf(Command::MapUpdate, &attr) }.map(|_| ())
 }
@@ -156,7 +184,10 @@ pub(crate) fn map_delete(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<()> {
 }
 
 /// The key after `key`, or the first; `None` after the last.
-pub(crate) fn map_next_key<const N: usize>(map: BorrowedFd<'_>, key: Option<&[u8; N]>) -> io::Result<Option<[u8; N]>> {
+pub(crate) fn map_next_key<const N: usize>(
+    map: BorrowedFd<'_>,
+    key: Option<&[u8; N]>,
+) -> io::Result<Option<[u8; N]>> {
     let mut next = [0_u8; N];
     let attr = Attr::new()
         .with_fd(0, map)
@@ -199,7 +230,10 @@ impl Mapping {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast::<AtomicU64>()).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Self { start, words: bytes / size_of::<AtomicU64>() })
+        Ok(Self {
+            start,
+            words: bytes / size_of::<AtomicU64>(),
+        })
     }
 
     /// The mapped words.
@@ -213,7 +247,12 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the mapping of `new`, which nothing borrows any more.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.words * size_of::<AtomicU64>()) };
+        unsafe {
+            libc::munmap(
+                self.start.as_ptr().cast(),
+                self.words * size_of::<AtomicU64>(),
+            )
+        };
     }
 }
 
@@ -222,8 +261,20 @@ pub(crate) fn mount_bpf(path: &Path) -> io::Result<()> {
     let path = c_path(path)?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     // SAFETY: NUL-terminated strings that live until the call returns.
-    let answer = unsafe { libc::mount(c"bpf".as_ptr(), path.as_ptr(), c"bpf".as_ptr(), flags, c"mode=0700".as_ptr().cast()) };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let answer = unsafe {
+        libc::mount(
+            c"bpf".as_ptr(),
+            path.as_ptr(),
+            c"bpf".as_ptr(),
+            flags,
+            c"mode=0700".as_ptr().cast(),
+        )
+    };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Whether a BPF file system is mounted there.
@@ -252,5 +303,9 @@ pub(crate) fn netns_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
             &raw mut length,
         )
     };
-    if answer == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+    if answer == 0 {
+        Ok(cookie)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

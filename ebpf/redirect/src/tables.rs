@@ -70,7 +70,12 @@ impl Tables {
     pub(crate) fn open(pins: &Pins) -> Result<Self, Error> {
         let open = |shape: &MapShape| pins.open_map(shape, Access::ReadWrite);
         // These are not written here, but a pin of another shape must not go unnoticed.
-        for shape in [&pins::LOAD, &pins::CLIENTS, &pins::ACCEPTED, &pins::HANDOVERS] {
+        for shape in [
+            &pins::LOAD,
+            &pins::CLIENTS,
+            &pins::ACCEPTED,
+            &pins::HANDOVERS,
+        ] {
             open(shape)?;
         }
         Ok(Self {
@@ -100,7 +105,8 @@ impl Tables {
     fn config(&self) -> Result<Config, Error> {
         let mut bytes = [0; 16];
         sys::map_lookup(self.config.as_fd(), &FIRST, &mut bytes).map_err(lookup("CONFIG"))?;
-        Config::from_bytes(&bytes).ok_or_else(|| lookup("CONFIG")(io::ErrorKind::InvalidData.into()))
+        Config::from_bytes(&bytes)
+            .ok_or_else(|| lookup("CONFIG")(io::ErrorKind::InvalidData.into()))
     }
 
     fn set_config(&self, config: Config) -> Result<(), Error> {
@@ -122,7 +128,8 @@ fn lookup(map: &'static str) -> impl FnOnce(io::Error) -> Error {
 }
 
 fn update(map: &OwnedFd, name: &'static str, key: &[u8], value: &[u8]) -> Result<(), Error> {
-    sys::map_update(map.as_fd(), key, value).map_err(Error::system("bpf(BPF_MAP_UPDATE_ELEM)", name))
+    sys::map_update(map.as_fd(), key, value)
+        .map_err(Error::system("bpf(BPF_MAP_UPDATE_ELEM)", name))
 }
 
 /// Deletes; a key that is not there is fine.
@@ -148,11 +155,18 @@ fn keys<const N: usize>(map: &OwnedFd, name: &'static str) -> Result<Vec<[u8; N]
 }
 
 /// Makes a map hold exactly `wanted`: additions and changes first, removals after.
-fn replace<const K: usize>(map: &OwnedFd, name: &'static str, wanted: &BTreeMap<[u8; K], [u8; 4]>) -> Result<(), Error> {
+fn replace<const K: usize>(
+    map: &OwnedFd,
+    name: &'static str,
+    wanted: &BTreeMap<[u8; K], [u8; 4]>,
+) -> Result<(), Error> {
     for (key, value) in wanted {
         update(map, name, key, value)?;
     }
-    for key in keys::<K>(map, name)?.iter().filter(|key| !wanted.contains_key(*key)) {
+    for key in keys::<K>(map, name)?
+        .iter()
+        .filter(|key| !wanted.contains_key(*key))
+    {
         delete(map, name, key)?;
     }
     Ok(())
@@ -161,15 +175,29 @@ fn replace<const K: usize>(map: &OwnedFd, name: &'static str, wanted: &BTreeMap<
 impl Redirect {
     /// Says where the workers listen. Guards and glass stay as they are.
     pub fn set_listeners(&self, listeners: Listeners) -> Result<(), Error> {
-        let Listeners { base_port, workers, heartbeat_ttl } = listeners;
+        let Listeners {
+            base_port,
+            workers,
+            heartbeat_ttl,
+        } = listeners;
         check_range("workers", u64::from(workers), u64::from(WORKERS_MAX))?;
         let last = u64::from(base_port) + u64::from(workers);
         check_range("the last listener port", last, u64::from(u16::MAX))?;
         let switches = Switches::from_word(self.tables.config()?.switches);
-        let glass = if switches.glass_is_broken() { Glass::Broken } else { Glass::Whole };
-        let switches = with_glass(Switches::new(base_port, workers).with_guard_all(switches.guard_all()), glass);
+        let glass = if switches.glass_is_broken() {
+            Glass::Broken
+        } else {
+            Glass::Whole
+        };
+        let switches = with_glass(
+            Switches::new(base_port, workers).with_guard_all(switches.guard_all()),
+            glass,
+        );
         let heartbeat_ttl_ns = u64::try_from(heartbeat_ttl.as_nanos()).unwrap_or(u64::MAX / 4);
-        self.tables.set_config(Config { switches: switches.word(), heartbeat_ttl_ns })
+        self.tables.set_config(Config {
+            switches: switches.word(),
+            heartbeat_ttl_ns,
+        })
     }
 
     /// What was set by [`Self::set_listeners`].
@@ -185,7 +213,8 @@ impl Redirect {
 
     /// Guards every cgroup that is not exempt, or no longer.
     pub fn set_guard_all(&self, all: GuardAll) -> Result<(), Error> {
-        self.tables.change_switches(|switches| switches.with_guard_all(all))
+        self.tables
+            .change_switches(|switches| switches.with_guard_all(all))
     }
 
     /// Whether every cgroup is guarded.
@@ -195,7 +224,8 @@ impl Redirect {
 
     /// Breaks or mends the glass.
     pub fn set_glass(&self, glass: Glass) -> Result<(), Error> {
-        self.tables.change_switches(|switches| with_glass(switches, glass))
+        self.tables
+            .change_switches(|switches| with_glass(switches, glass))
     }
 
     /// Whether the glass is broken.
@@ -206,8 +236,23 @@ impl Redirect {
 
     /// Makes exactly these the governed (and spared) addresses.
     pub fn replace_selectors(&self, selectors: &[(Selector, SelectorKind)]) -> Result<(), Error> {
-        let wanted = selectors.iter().map(|(selector, kind)| (selector.key(), selector::value(*kind))).collect();
+        let wanted = selectors
+            .iter()
+            .map(|(selector, kind)| (selector.key(), selector::value(*kind)))
+            .collect();
         replace::<KEY_BYTES>(&self.tables.selectors, "SELECTORS", &wanted)
+    }
+
+    /// Governs these as well, besides what is governed already.
+    pub fn add_selectors(&self, selectors: &[(Selector, SelectorKind)]) -> Result<(), Error> {
+        selectors.iter().try_for_each(|(selector, kind)| {
+            update(
+                &self.tables.selectors,
+                "SELECTORS",
+                &selector.key(),
+                &selector::value(*kind),
+            )
+        })
     }
 
     /// Number of selectors in the kernel.
@@ -221,7 +266,12 @@ impl Redirect {
         if standing == Standing::NONE {
             return delete(&self.tables.cgroups, "CGROUPS", &key);
         }
-        update(&self.tables.cgroups, "CGROUPS", &key, &standing.bits().to_ne_bytes())
+        update(
+            &self.tables.cgroups,
+            "CGROUPS",
+            &key,
+            &standing.bits().to_ne_bytes(),
+        )
     }
 
     /// Makes exactly these the cgroups that are something.
@@ -253,18 +303,29 @@ impl Redirect {
 
     /// Says that Weir listens in the network namespace of this cookie.
     pub fn register_netns(&self, cookie: u64) -> Result<(), Error> {
-        update(&self.tables.netns, "NETNS", &cookie.to_ne_bytes(), &1_u32.to_ne_bytes())
+        update(
+            &self.tables.netns,
+            "NETNS",
+            &cookie.to_ne_bytes(),
+            &1_u32.to_ne_bytes(),
+        )
     }
 
     /// Makes exactly these the namespaces where Weir listens.
     pub fn replace_netns(&self, cookies: &[u64]) -> Result<(), Error> {
-        let wanted = cookies.iter().map(|cookie| (cookie.to_ne_bytes(), 1_u32.to_ne_bytes())).collect();
+        let wanted = cookies
+            .iter()
+            .map(|cookie| (cookie.to_ne_bytes(), 1_u32.to_ne_bytes()))
+            .collect();
         replace::<8>(&self.tables.netns, "NETNS", &wanted)
     }
 
     /// Makes exactly these, besides the redirect's listeners, the ports that only Weir may bind.
     pub fn replace_ports(&self, ports: &[u16]) -> Result<(), Error> {
-        let wanted = ports.iter().map(|port| (u32::from(*port).to_ne_bytes(), 1_u32.to_ne_bytes())).collect();
+        let wanted = ports
+            .iter()
+            .map(|port| (u32::from(*port).to_ne_bytes(), 1_u32.to_ne_bytes()))
+            .collect();
         replace::<4>(&self.tables.ports, "PORTS", &wanted)
     }
 
@@ -272,7 +333,12 @@ impl Redirect {
     pub fn set_cpu_worker(&self, cpu: u32, worker: u16) -> Result<(), Error> {
         check_range("the CPU", u64::from(cpu), u64::from(CPUS_MAX) - 1)?;
         let worker = u32::from(worker).to_ne_bytes();
-        update(&self.tables.cpu_workers, "CPU_WORKERS", &cpu.to_ne_bytes(), &worker)
+        update(
+            &self.tables.cpu_workers,
+            "CPU_WORKERS",
+            &cpu.to_ne_bytes(),
+            &worker,
+        )
     }
 }
 
@@ -284,5 +350,9 @@ const fn with_glass(switches: Switches, glass: Glass) -> Switches {
 }
 
 const fn check_range(what: &'static str, value: u64, max: u64) -> Result<(), Error> {
-    if value > max { Err(Error::OutOfRange { what, value, max }) } else { Ok(()) }
+    if value > max {
+        Err(Error::OutOfRange { what, value, max })
+    } else {
+        Ok(())
+    }
 }

@@ -39,15 +39,29 @@ impl Bed {
     /// [`Self::push`], `outside` never.
     pub(crate) fn new() -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        ensure!(fs::metadata("/proc/self")?.uid() == 0, "these tests need root: they load eBPF and make cgroups");
-        let name = format!("weir-wtest-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        ensure!(
+            fs::metadata("/proc/self")?.uid() == 0,
+            "these tests need root: they load eBPF and make cgroups"
+        );
+        let name = format!(
+            "weir-wtest-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let cgroups = weir_redirect::cgroup_root()?;
         for child in ["clients", "outside"] {
             fs::create_dir_all(cgroups.join(format!("{name}-{child}")))?;
         }
         let directory = tempfile::tempdir()?;
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
-        let bed = Self { cgroups, name, target: Target::new()?, directory, listen: free_below_32768(1)?, warden: None };
+        let bed = Self {
+            cgroups,
+            name,
+            target: Target::new()?,
+            directory,
+            listen: free_below_32768(20_000, 1)?,
+            warden: None,
+        };
         bed.configure()?;
         Ok(bed)
     }
@@ -70,20 +84,28 @@ impl Bed {
              base_port = {}\nheartbeat_ttl_ms = 400\npin_dir = '{home}/bpf/weir'\ncgroup = '{}'\n\
              user = '{PROXY_UID}'\nproxy = '{home}/weir-proxy'\n\
              [[listen]]\naddress = '127.0.0.1:{}'\nconnection = 'configured'\n",
-            free_below_32768(2)?,
+            free_below_32768(26_000, 2)?,
             self.name,
             self.listen
         );
-        Ok(fs::write(self.directory.path().join("dataplane.toml"), text)?)
+        Ok(fs::write(
+            self.directory.path().join("dataplane.toml"),
+            text,
+        )?)
     }
 
     /// Starts the warden and waits until its proxy serves.
     pub(crate) fn start(&mut self) -> Result<()> {
         let before = self.proxies();
         let mut command = self.command(&[]);
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log"))?;
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))?;
         self.warden = Some(command.stderr(log).spawn()?);
-        self.wait("a proxy that serves", || Ok(self.proxies().iter().any(|pid| !before.contains(pid)) && self.serves()?))
+        self.wait("a proxy that serves", || {
+            Ok(self.proxies().iter().any(|pid| !before.contains(pid)) && self.serves()?)
+        })
     }
 
     /// A started one with version 1 of the world in force.
@@ -102,7 +124,11 @@ impl Bed {
     /// `weir-dataplane` with the bed's configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir-dataplane"));
-        command.arg("--config").arg(self.path("dataplane.toml")).args(arguments).stdin(Stdio::null());
+        command
+            .arg("--config")
+            .arg(self.path("dataplane.toml"))
+            .args(arguments)
+            .stdin(Stdio::null());
         command
     }
 
@@ -114,7 +140,13 @@ impl Bed {
     }
 
     /// Gives the proxy a world that guards `clients` and governs the target.
-    pub(crate) fn push(&self, seed: u8, version: u64, node: &str, change: impl FnOnce(&mut World)) -> Result<()> {
+    pub(crate) fn push(
+        &self,
+        seed: u8,
+        version: u64,
+        node: &str,
+        change: impl FnOnce(&mut World),
+    ) -> Result<()> {
         let mut world = World {
             guards: vec![Guard {
                 name: "clients".into(),
@@ -129,7 +161,14 @@ impl Bed {
             ..World::default()
         };
         change(&mut world);
-        let update = sign(&key(seed), node, version, u64::MAX, "n".into(), world.encode_to_vec());
+        let update = sign(
+            &key(seed),
+            node,
+            version,
+            u64::MAX,
+            "n".into(),
+            world.encode_to_vec(),
+        );
         let fresh = self.path("state/proxy/update.new");
         let mut file = fs::File::create(&fresh)?;
         file.write_all(&update.encode_to_vec())?;
@@ -151,7 +190,12 @@ impl Bed {
     pub(crate) fn spawn(&self, cgroup: &str, arguments: &[&str]) -> Result<Child> {
         let cgroup = self.cgroups.join(format!("{}-{cgroup}", self.name));
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("client").arg(cgroup).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .arg("client")
+            .arg(cgroup)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         Ok(command.spawn()?)
     }
 
@@ -184,7 +228,13 @@ impl Bed {
     }
 
     fn serves(&self) -> Result<bool> {
-        Ok(self.client("outside", &["connect", &format!("127.0.0.1:{}", self.listen)])?.concat().starts_with("explicit"))
+        Ok(self
+            .client(
+                "outside",
+                &["connect", &format!("127.0.0.1:{}", self.listen)],
+            )?
+            .concat()
+            .starts_with("explicit"))
     }
 
     pub(crate) fn wait(&self, what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
@@ -196,7 +246,10 @@ impl Bed {
             std::thread::sleep(Duration::from_millis(25));
         }
         let log = fs::read_to_string(self.path("log")).unwrap_or_default();
-        bail!("waited in vain for {what}; last answer {:?}; log:\n{log}", self.applied())
+        bail!(
+            "waited in vain for {what}; last answer {:?}; log:\n{log}",
+            self.applied()
+        )
     }
 }
 
@@ -214,24 +267,34 @@ impl Drop for Bed {
 }
 
 fn signal(name: &str, pid: u32) -> Result<()> {
-    Command::new("kill").args([format!("-{name}"), pid.to_string()]).status()?;
+    Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status()?;
     Ok(())
 }
 
 pub(crate) fn finish(child: Child) -> Result<Vec<String>> {
     let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "the client failed: {:?}", output.status);
-    Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
+    ensure!(
+        output.status.success(),
+        "the client failed: {:?}",
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?
+        .lines()
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Ports below the range that the kernel gives to outgoing connections.
-fn free_below_32768(count: u16) -> Result<u16> {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000)?;
-    (first..32_000)
+fn free_below_32768(from: u16, count: u16) -> Result<u16> {
+    let first = from + u16::try_from(std::process::id() % 5_000)?;
+    (first..first + 1_000)
         .step_by(usize::from(count))
         .find(|port| {
             (*port..*port + count).all(|port| {
-                TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok()
+                TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+                    && TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok()
             })
         })
         .context("no free ports")

@@ -15,13 +15,20 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
     match what {
         ["connect", addresses @ ..] => {
             for address in addresses {
-                println!("{}", connect(address.parse()?).unwrap_or_else(|error| error.kind().to_string()));
+                println!(
+                    "{}",
+                    connect(address.parse()?).unwrap_or_else(|error| error.kind().to_string())
+                );
             }
             Ok(())
         }
         ["storm", count, addresses @ ..] => storm(count.parse()?, addresses),
         ["bind", address] => {
-            println!("{}", TcpListener::bind(address).map_or_else(|error| error.kind().to_string(), |_| "bound".to_owned()));
+            println!(
+                "{}",
+                TcpListener::bind(address)
+                    .map_or_else(|error| error.kind().to_string(), |_| "bound".to_owned())
+            );
             Ok(())
         }
         other => bail!("what is {other:?}?"),
@@ -38,8 +45,12 @@ fn connect(address: SocketAddr) -> io::Result<String> {
 
 /// Connects again and again; counts what is right, refused, cut off, unguarded and wrong.
 fn storm(count: u64, addresses: &[&str]) -> Result<()> {
-    let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    let (mut right, mut refused, mut cut, mut direct, mut wrong) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
+    let addresses: Vec<SocketAddr> = addresses
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()?;
+    let (mut right, mut refused, mut cut, mut direct, mut wrong) =
+        (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
     for (_, address) in (0..count).zip(addresses.iter().cycle()) {
         let asked = SocketAddr::new(address.ip().to_canonical(), address.port());
         let expected = format!("weir {asked} pid={} ", std::process::id());

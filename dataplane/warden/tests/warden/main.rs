@@ -19,23 +19,41 @@ type Test = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    if arguments.first().is_some_and(|name| name.ends_with("weir-proxy")) {
+    if arguments
+        .first()
+        .is_some_and(|name| name.ends_with("weir-proxy"))
+    {
         return finish("weir-proxy", stand_in::main());
     }
     let arguments = arguments.get(1..).unwrap_or_default();
     if arguments.first().is_some_and(|first| first == "client") {
-        return finish("client", client::main(arguments.get(1..).unwrap_or_default()));
+        return finish(
+            "client",
+            client::main(arguments.get(1..).unwrap_or_default()),
+        );
     }
     let tests: Vec<Test> = [tells::TESTS, survives::TESTS].concat();
     if arguments.iter().any(|argument| argument == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
-    let chosen = tests.iter().filter(|(name, _)| filters.is_empty() || filters.iter().any(|part| name.contains(*part)));
+    let filters: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    let chosen = tests
+        .iter()
+        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|part| name.contains(*part)));
     let failed = chosen.filter(|test| !passes(test)).count();
-    println!("\ntest result: {}. {failed} failed", if failed == 0 { "ok" } else { "FAILED" });
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "\ntest result: {}. {failed} failed",
+        if failed == 0 { "ok" } else { "FAILED" }
+    );
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn finish(who: &str, outcome: Result<()>) -> ExitCode {

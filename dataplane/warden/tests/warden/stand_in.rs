@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use weir_handover::{
-    Attest, Equipment, ListenerRole, Listening, ProxyEnd, ProxyReport, ToProxy, ToWarden, WorkloadFacts, inherit,
+    Attest, Equipment, ListenerRole, Listening, ProxyEnd, ProxyReport, ToProxy, ToWarden,
+    WorkloadFacts, inherit,
 };
 use weir_redirect::{FlowStore, LoadBoard};
 
@@ -61,21 +62,38 @@ pub(crate) fn main() -> Result<()> {
 /// What the kernel says of our privileges.
 fn confinement() -> Result<String> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let wanted = ["Uid:", "Gid:", "Groups:", "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:"];
-    let lines = status.lines().filter(|line| wanted.iter().any(|key| line.starts_with(key)));
+    let wanted = [
+        "Uid:",
+        "Gid:",
+        "Groups:",
+        "CapInh:",
+        "CapPrm:",
+        "CapEff:",
+        "CapBnd:",
+        "CapAmb:",
+        "NoNewPrivs:",
+    ];
+    let lines = status
+        .lines()
+        .filter(|line| wanted.iter().any(|key| line.starts_with(key)));
     Ok(lines.collect::<Vec<_>>().join("\n") + "\n" + &fs::read_to_string("/proc/self/cgroup")?)
 }
 
 fn beat(board: &LoadBoard, workers: u16) {
     loop {
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         #[expect(unsafe_code, reason = "std does not give CLOCK_MONOTONIC as a number")]
         // SAFETY: a live place for the answer.
         unsafe {
             libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now)
         };
         let now_ns = now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned();
-        (0..workers).filter_map(|worker| board.cell(worker)).for_each(|cell| cell.beat(now_ns));
+        (0..workers)
+            .filter_map(|worker| board.cell(worker))
+            .for_each(|cell| cell.beat(now_ns));
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -95,7 +113,9 @@ fn accept(proxy: &Arc<Proxy>, listening: Listening) {
 impl Proxy {
     fn answer(&self, mut stream: TcpStream, role: &ListenerRole) {
         let line = match role {
-            ListenerRole::Explicit { connection, .. } => Some(format!("explicit {connection} boot={}\n", self.boot)),
+            ListenerRole::Explicit { connection, .. } => {
+                Some(format!("explicit {connection} boot={}\n", self.boot))
+            }
             ListenerRole::Redirect { .. } => self.learn(&stream),
         };
         match line {
@@ -141,17 +161,25 @@ impl Proxy {
 fn speak(proxy: &Proxy, update: &Path) {
     let (mut last, mut request) = (None, 0);
     loop {
-        let report = ProxyReport { active_flows: 0, world: request, connected: false };
+        let report = ProxyReport {
+            active_flows: 0,
+            world: request,
+            connected: false,
+        };
         if proxy.channel.send(&ToWarden::Alive(report), &[]).is_err() {
             return;
         }
         for _ in 0..20 {
-            let modified = fs::metadata(update).and_then(|metadata| metadata.modified()).ok();
+            let modified = fs::metadata(update)
+                .and_then(|metadata| metadata.modified())
+                .ok();
             if modified.is_some() && modified != last {
                 last = modified;
                 request += 1;
                 if let Ok(file) = File::open(update) {
-                    let _ = proxy.channel.send(&ToWarden::ApplyGuards { request }, &[file.as_fd()]);
+                    let _ = proxy
+                        .channel
+                        .send(&ToWarden::ApplyGuards { request }, &[file.as_fd()]);
                 }
             }
             std::thread::sleep(Duration::from_millis(25));
@@ -169,16 +197,30 @@ fn hear(proxy: &Arc<Proxy>, runtime: &Path) -> Result<()> {
     while let Some((message, descriptors)) = proxy.channel.receive()? {
         match message {
             ToProxy::Attested { request, outcome } => {
-                let waiting = proxy.answers.lock().ok().and_then(|mut answers| answers.remove(&request));
+                let waiting = proxy
+                    .answers
+                    .lock()
+                    .ok()
+                    .and_then(|mut answers| answers.remove(&request));
                 if let Some(waiting) = waiting {
                     let _ = waiting.send(outcome);
                 }
             }
             ToProxy::GuardsApplied { outcome, .. } => {
-                write("applied", outcome.map_or_else(|why| format!("refused {why}"), |version| format!("version {version}")))?;
+                write(
+                    "applied",
+                    outcome.map_or_else(
+                        |why| format!("refused {why}"),
+                        |version| format!("version {version}"),
+                    ),
+                )?;
             }
             ToProxy::Listen { role } => {
-                let socket = descriptors.into_iter().next().context("no descriptor")?.into();
+                let socket = descriptors
+                    .into_iter()
+                    .next()
+                    .context("no descriptor")?
+                    .into();
                 accept(proxy, Listening { role, socket });
             }
             ToProxy::Unlisten { .. } | ToProxy::Welcome(_) => {}

@@ -8,10 +8,22 @@ use crate::Test;
 use crate::bed::{Bed, finish};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("a_killed_proxy_is_started_again_and_meanwhile_nobody_passes", a_killed_proxy_is_started_again),
-    ("a_killed_warden_takes_its_proxy_along_and_the_hooks_refuse", a_killed_warden_takes_its_proxy_along),
-    ("sigterm_drains_and_leaves_the_hooks_closed", sigterm_drains_and_leaves_the_hooks_closed),
-    ("10000_connects_with_proxy_and_warden_killed_and_hooks_replaced", ten_thousand_connects),
+    (
+        "a_killed_proxy_is_started_again_and_meanwhile_nobody_passes",
+        a_killed_proxy_is_started_again,
+    ),
+    (
+        "a_killed_warden_takes_its_proxy_along_and_the_hooks_refuse",
+        a_killed_warden_takes_its_proxy_along,
+    ),
+    (
+        "sigterm_drains_and_leaves_the_hooks_closed",
+        sigterm_drains_and_leaves_the_hooks_closed,
+    ),
+    (
+        "10000_connects_with_proxy_and_warden_killed_and_hooks_replaced",
+        ten_thousand_connects,
+    ),
 ];
 
 fn a_killed_proxy_is_started_again() -> Result<()> {
@@ -35,15 +47,24 @@ fn a_killed_warden_takes_its_proxy_along() -> Result<()> {
     bed.wait("the proxy's end", || Ok(bed.proxies().is_empty()))?;
     std::thread::sleep(Duration::from_millis(500));
     let addresses = [bed.target.v4(), bed.target.v6(), bed.target.mapped()];
-    let lines = bed.client("clients", &["connect", &addresses[0], &addresses[1], &addresses[2]])?;
+    let lines = bed.client(
+        "clients",
+        &["connect", &addresses[0], &addresses[1], &addresses[2]],
+    )?;
     ensure!(lines == ["connection refused"; 3], "{lines:?}");
     let squatter = bed.client("outside", &["bind", &format!("127.0.0.1:{}", bed.listen)])?;
-    ensure!(squatter == ["permission denied"], "the freed port stays Weir's: {squatter:?}");
+    ensure!(
+        squatter == ["permission denied"],
+        "the freed port stays Weir's: {squatter:?}"
+    );
     // Without the update the new warden still knows what was in force.
     std::fs::remove_file(bed.path("state/proxy/update"))?;
     bed.start()?;
     let line = bed.client("clients", &["connect", &addresses[0]])?.concat();
-    ensure!(line.starts_with("weir ") && bed.target.hits() == 0, "{line}");
+    ensure!(
+        line.starts_with("weir ") && bed.target.hits() == 0,
+        "{line}"
+    );
     Ok(())
 }
 
@@ -61,10 +82,19 @@ fn sigterm_drains_and_leaves_the_hooks_closed() -> Result<()> {
 fn ten_thousand_connects() -> Result<()> {
     let mut bed = Bed::guarding()?;
     let addresses = [bed.target.v4(), bed.target.v6(), bed.target.mapped()];
-    let arguments: Vec<&str> = ["storm", "5001"].into_iter().chain(addresses.iter().map(String::as_str)).collect();
-    let mut clients = [bed.spawn("clients", &arguments)?, bed.spawn("clients", &arguments)?];
+    let arguments: Vec<&str> = ["storm", "5001"]
+        .into_iter()
+        .chain(addresses.iter().map(String::as_str))
+        .collect();
+    let mut clients = [
+        bed.spawn("clients", &arguments)?,
+        bed.spawn("clients", &arguments)?,
+    ];
     let (mut proxies, mut wardens) = (0, 0);
-    while clients.iter_mut().any(|client| matches!(client.try_wait(), Ok(None))) {
+    while clients
+        .iter_mut()
+        .any(|client| matches!(client.try_wait(), Ok(None)))
+    {
         std::thread::sleep(Duration::from_millis(400));
         bed.kill_proxy()?;
         proxies += 1;
@@ -78,12 +108,23 @@ fn ten_thousand_connects() -> Result<()> {
     let mut sum = [0_u64; 5];
     for client in clients {
         let line = finish(client)?.concat();
-        let counts: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>().context(line.clone())?;
-        sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        let counts: Vec<u64> = line
+            .split(' ')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .context(line.clone())?;
+        sum.iter_mut()
+            .zip(counts)
+            .for_each(|(sum, count)| *sum += count);
     }
     let [right, refused, cut, direct, wrong] = sum;
-    println!("  {right} right, {refused} refused, {cut} cut off, {direct} unguarded, {wrong} wrong; {proxies} proxies and {wardens} wardens killed");
+    println!(
+        "  {right} right, {refused} refused, {cut} cut off, {direct} unguarded, {wrong} wrong; {proxies} proxies and {wardens} wardens killed"
+    );
     ensure!(direct == 0 && wrong == 0 && bed.target.hits() == 0);
-    ensure!(right > 1000 && proxies >= 3 && wardens >= 1, "the test proves nothing");
+    ensure!(
+        right > 1000 && proxies >= 3 && wardens >= 1,
+        "the test proves nothing"
+    );
     Ok(())
 }

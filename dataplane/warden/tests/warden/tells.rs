@@ -9,26 +9,59 @@ use crate::Test;
 use crate::bed::{Bed, PROXY_UID};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("a_guarded_caller_is_attested_and_others_are_not_touched", a_guarded_caller_is_attested),
-    ("the_proxy_has_no_privilege_left", the_proxy_has_no_privilege_left),
-    ("guards_change_only_by_a_newer_signed_world", guards_change_only_by_a_newer_signed_world),
-    ("the_worlds_listeners_come_and_go", the_worlds_listeners_come_and_go),
-    ("a_guard_follows_a_cgroup_that_is_made_anew", a_guard_follows_a_cgroup_that_is_made_anew),
-    ("the_status_is_green_and_turns_red_when_detached", the_status_turns_red_when_detached),
+    (
+        "a_guarded_caller_is_attested_and_others_are_not_touched",
+        a_guarded_caller_is_attested,
+    ),
+    (
+        "the_proxy_has_no_privilege_left",
+        the_proxy_has_no_privilege_left,
+    ),
+    (
+        "guards_change_only_by_a_newer_signed_world",
+        guards_change_only_by_a_newer_signed_world,
+    ),
+    (
+        "the_worlds_listeners_come_and_go",
+        the_worlds_listeners_come_and_go,
+    ),
+    (
+        "a_guard_follows_a_cgroup_that_is_made_anew",
+        a_guard_follows_a_cgroup_that_is_made_anew,
+    ),
+    (
+        "the_status_is_green_and_turns_red_when_detached",
+        the_status_turns_red_when_detached,
+    ),
 ];
 
 fn a_guarded_caller_is_attested() -> Result<()> {
     let bed = Bed::guarding()?;
     let target = bed.target.v4();
-    ensure!(bed.client("outside", &["connect", &target])? == ["direct"], "the control");
-    let lines = bed.client("clients", &["connect", &target, &bed.target.v6(), &bed.target.mapped()])?;
+    ensure!(
+        bed.client("outside", &["connect", &target])? == ["direct"],
+        "the control"
+    );
+    let lines = bed.client(
+        "clients",
+        &["connect", &target, &bed.target.v6(), &bed.target.mapped()],
+    )?;
     let own = std::env::current_exe()?;
     for line in &lines {
         ensure!(line.starts_with("weir "), "{line}");
-        ensure!(line.contains(&format!(" exe={} digest=true ", own.display())), "{line}");
-        ensure!(line.contains(&format!(" uid=0 cgroup=/{}-clients ", bed.name)), "{line}");
+        ensure!(
+            line.contains(&format!(" exe={} digest=true ", own.display())),
+            "{line}"
+        );
+        ensure!(
+            line.contains(&format!(" uid=0 cgroup=/{}-clients ", bed.name)),
+            "{line}"
+        );
     }
-    ensure!(lines.len() == 3 && bed.target.hits() == 1, "only the control reached the server");
+    ensure!(
+        lines.len() == 3 && bed.target.hits() == 1,
+        "only the control reached the server"
+    );
     Ok(())
 }
 
@@ -48,9 +81,15 @@ fn the_proxy_has_no_privilege_left() -> Result<()> {
         "NoNewPrivs:\t1".to_owned(),
         format!("0::/{}/proxy", bed.name),
     ] {
-        ensure!(text.lines().any(|found| found.trim_end() == line), "{line:?} is not in\n{text}");
+        ensure!(
+            text.lines().any(|found| found.trim_end() == line),
+            "{line:?} is not in\n{text}"
+        );
     }
-    ensure!(text.lines().any(|line| line.trim_end() == "Groups:"), "no groups: {text}");
+    ensure!(
+        text.lines().any(|line| line.trim_end() == "Groups:"),
+        "no groups: {text}"
+    );
     Ok(())
 }
 
@@ -61,32 +100,57 @@ fn guards_change_only_by_a_newer_signed_world() -> Result<()> {
         bed.push(seed, version, node, |world| world.guards.clear())?;
         bed.wait("an answer", || Ok(!bed.applied().is_empty()))?;
         ensure!(bed.applied().starts_with("refused"), "{}", bed.applied());
-        let line = bed.client("clients", &["connect", &bed.target.v4()])?.concat();
+        let line = bed
+            .client("clients", &["connect", &bed.target.v4()])?
+            .concat();
         ensure!(line.starts_with("weir "), "the guard holds: {line}");
         Ok(bed.applied())
     };
     ensure!(refused(2, 9, node)?.contains("signature"), "another key");
-    ensure!(refused(1, 9, "other-node")?.contains("signature"), "another node");
-    ensure!(refused(1, 0, node)?.contains("does not follow"), "an older world");
-    ensure!(refused(1, 1, node)?.contains("does not follow"), "another world of the same number");
+    ensure!(
+        refused(1, 9, "other-node")?.contains("signature"),
+        "another node"
+    );
+    ensure!(
+        refused(1, 0, node)?.contains("does not follow"),
+        "an older world"
+    );
+    ensure!(
+        refused(1, 1, node)?.contains("does not follow"),
+        "another world of the same number"
+    );
     bed.push(1, 9, node, |world| world.guards[0].mode = 0)?;
     bed.wait("an answer", || Ok(!bed.applied().is_empty()))?;
     ensure!(bed.applied().contains("has no mode"), "{}", bed.applied());
     fs::write(bed.path("state/proxy/update"), "no update at all")?;
     bed.wait("an answer", || Ok(bed.applied().contains("refused")))?;
-    bed.push(1, 2, node, |world| world.guards[0].mode = GuardMode::Observe.into())?;
+    bed.push(1, 2, node, |world| {
+        world.guards[0].mode = GuardMode::Observe.into()
+    })?;
     bed.wait("the newer world", || Ok(bed.applied() == "version 2"))?;
-    ensure!(bed.client("clients", &["connect", &bed.target.v4()])? == ["direct"], "observing lets through");
+    ensure!(
+        bed.client("clients", &["connect", &bed.target.v4()])? == ["direct"],
+        "observing lets through"
+    );
     Ok(())
 }
 
 fn the_worlds_listeners_come_and_go() -> Result<()> {
     let bed = Bed::guarding()?;
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-    bed.push(1, 2, "test-node", |world| world.connections[0].listen = vec![address.clone()])?;
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .to_string();
+    bed.push(1, 2, "test-node", |world| {
+        world.connections[0].listen = vec![address.clone()]
+    })?;
     let seen = || bed.client("outside", &["connect", &address]);
-    bed.wait("the listener", || Ok(seen()?.concat().starts_with("explicit target ")))?;
-    ensure!(bed.client("outside", &["bind", &address])? == ["permission denied"], "its port is Weir's");
+    bed.wait("the listener", || {
+        Ok(seen()?.concat().starts_with("explicit target "))
+    })?;
+    ensure!(
+        bed.client("outside", &["bind", &address])? == ["permission denied"],
+        "its port is Weir's"
+    );
     bed.push(1, 3, "test-node", |_| {})?;
     bed.wait("the newer world", || Ok(bed.applied() == "version 3"))?;
     let (_, status) = bed.status()?;
@@ -101,7 +165,9 @@ fn a_guard_follows_a_cgroup_that_is_made_anew() -> Result<()> {
     bed.wait("a guard without a cgroup", || Ok(!bed.status()?.0))?;
     fs::create_dir(&clients)?;
     bed.wait("the guard", || Ok(bed.status()?.0))?;
-    let line = bed.client("clients", &["connect", &bed.target.v4()])?.concat();
+    let line = bed
+        .client("clients", &["connect", &bed.target.v4()])?
+        .concat();
     ensure!(line.starts_with("weir "), "{line}");
     Ok(())
 }
@@ -109,12 +175,21 @@ fn a_guard_follows_a_cgroup_that_is_made_anew() -> Result<()> {
 fn the_status_turns_red_when_detached() -> Result<()> {
     let bed = Bed::guarding()?;
     let (green, text) = bed.status()?;
-    ensure!(green && text.contains("v4 taken, v6 taken, v4-mapped taken"), "{text}");
-    ensure!(text.contains("\"redirected\"") && text.contains("\"connect4\""), "{text}");
+    ensure!(
+        green && text.contains("v4 taken, v6 taken, v4-mapped taken"),
+        "{text}"
+    );
+    ensure!(
+        text.contains("\"redirected\"") && text.contains("\"connect4\""),
+        "{text}"
+    );
     let detached = bed.command(&["detach"]).output()?;
     ensure!(detached.status.success());
     let (green, text) = bed.status()?;
     ensure!(!green && text.contains("went past Weir"), "{text}");
-    ensure!(bed.client("clients", &["connect", &bed.target.v4()])? == ["direct"], "the control: it is open");
+    ensure!(
+        bed.client("clients", &["connect", &bed.target.v4()])? == ["direct"],
+        "the control: it is open"
+    );
     Ok(())
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use weir_redirect::{
-    Cgroup, Counter, FlowStore, Listeners, LoadBoard, Place, Redirect, Selector, SelectorKind, Standing, cgroup_root,
-    mount_bpffs, netns_cookie,
+    Cgroup, Counter, FlowStore, Listeners, LoadBoard, Place, Redirect, Selector, SelectorKind,
+    Standing, cgroup_root, mount_bpffs, netns_cookie,
 };
 
 pub(crate) const WORKERS: u16 = 2;
@@ -44,20 +44,35 @@ impl Bed {
     /// Attached to the given cgroup instead.
     pub(crate) fn at(attach: Option<PathBuf>) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        ensure!(fs::metadata("/proc/self")?.uid() == 0, "these tests need root: they load eBPF and make cgroups");
+        ensure!(
+            fs::metadata("/proc/self")?.uid() == 0,
+            "these tests need root: they load eBPF and make cgroups"
+        );
         let tree = cgroup_root()?;
         let home = own_cgroup(&tree)?;
-        let root = tree.join(format!("weir-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let root = tree.join(format!(
+            "weir-test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
         for name in ["", "clients", "clients/nested", "outside", "weir", "exempt"] {
-            fs::create_dir(root.join(name)).with_context(|| format!("mkdir {} (root?)", root.join(name).display()))?;
+            fs::create_dir(root.join(name))
+                .with_context(|| format!("mkdir {} (root?)", root.join(name).display()))?;
         }
         enter(&root.join("weir"))?;
         let directory = tempfile::tempdir()?;
         let bpffs = directory.path().join("bpf");
         mount_bpffs(&bpffs)?;
-        let place = Place { cgroup: attach.unwrap_or_else(|| root.clone()), pins: bpffs.join("weir") };
+        let place = Place {
+            cgroup: attach.unwrap_or_else(|| root.clone()),
+            pins: bpffs.join("weir"),
+        };
         let redirect = Redirect::install(&place)?;
-        let listeners = Listeners { base_port: free_ports()?, workers: WORKERS, heartbeat_ttl: TTL };
+        let listeners = Listeners {
+            base_port: free_ports()?,
+            workers: WORKERS,
+            heartbeat_ttl: TTL,
+        };
         redirect.set_listeners(listeners)?;
         redirect.register_netns(netns_cookie(None)?)?;
         for (cpu, worker) in [(0, 0), (1, 1)] {
@@ -87,7 +102,9 @@ impl Bed {
 
     pub(crate) fn stand(&self, name: &str, standing: Standing) -> Result<()> {
         let root = cgroup_root()?;
-        Ok(self.redirect.set_cgroup(Cgroup::at(&root, &self.cgroup(name))?, standing)?)
+        Ok(self
+            .redirect
+            .set_cgroup(Cgroup::at(&root, &self.cgroup(name))?, standing)?)
     }
 
     /// Runs a client in a cgroup and gives its lines.
@@ -97,7 +114,12 @@ impl Bed {
 
     pub(crate) fn spawn(&self, cgroup: &str, arguments: &[&str]) -> Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("client").arg(self.cgroup(cgroup)).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .arg("client")
+            .arg(self.cgroup(cgroup))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         Ok(command.spawn()?)
     }
 
@@ -121,7 +143,9 @@ impl Drop for Bed {
     fn drop(&mut self) {
         self.workers.stop(self.base_port);
         let _ = weir_redirect::detach(&self.place.pins);
-        let _ = Command::new("umount").arg(self.directory.path().join("bpf")).status();
+        let _ = Command::new("umount")
+            .arg(self.directory.path().join("bpf"))
+            .status();
         let _ = enter(&self.home);
         for name in ["clients/nested", "clients", "outside", "weir", "exempt", ""] {
             let _ = fs::remove_dir(self.root.join(name));
@@ -131,8 +155,15 @@ impl Drop for Bed {
 
 pub(crate) fn finish(child: Child) -> Result<Vec<String>> {
     let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "the client failed: {:?}", output.status);
-    Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
+    ensure!(
+        output.status.success(),
+        "the client failed: {:?}",
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?
+        .lines()
+        .map(str::to_owned)
+        .collect())
 }
 
 pub(crate) fn enter(cgroup: &Path) -> Result<()> {
@@ -142,7 +173,10 @@ pub(crate) fn enter(cgroup: &Path) -> Result<()> {
 
 fn own_cgroup(tree: &Path) -> Result<PathBuf> {
     let text = fs::read_to_string("/proc/self/cgroup")?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/")).context("no cgroup2 membership")?;
+    let path = text
+        .lines()
+        .find_map(|line| line.strip_prefix("0::/"))
+        .context("no cgroup2 membership")?;
     Ok(tree.join(path))
 }
 
@@ -153,7 +187,12 @@ fn free_ports() -> Result<u16> {
         let port = first.local_addr()?.port();
         let others = [(Ipv4Addr::LOCALHOST.into(), port.wrapping_add(1))]
             .into_iter()
-            .chain([0, 1].map(|step| (std::net::IpAddr::V6(Ipv6Addr::LOCALHOST), port.wrapping_add(step))));
+            .chain([0, 1].map(|step| {
+                (
+                    std::net::IpAddr::V6(Ipv6Addr::LOCALHOST),
+                    port.wrapping_add(step),
+                )
+            }));
         if port < u16::MAX && others.map(TcpListener::bind).all(|bound| bound.is_ok()) {
             return Ok(port);
         }
@@ -163,7 +202,10 @@ fn free_ports() -> Result<u16> {
 
 pub(crate) fn mono_ns() -> u64 {
     // The same clock as the kernel's bpf_ktime_get_ns.
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     #[expect(unsafe_code, reason = "std does not give CLOCK_MONOTONIC as a number")]
     // SAFETY: a live place for the answer.
     unsafe {
@@ -202,8 +244,13 @@ impl Target {
 
     /// Every address at the target's port, so that a client can ask for one without a route.
     fn selectors(&self) -> Result<Vec<(Selector, SelectorKind)>> {
-        let any = [format!("0.0.0.0/0:{}", self.port), format!("[::/0]:{}", self.port)];
-        any.iter().map(|text| Ok((text.parse()?, SelectorKind::Govern))).collect()
+        let any = [
+            format!("0.0.0.0/0:{}", self.port),
+            format!("[::/0]:{}", self.port),
+        ];
+        any.iter()
+            .map(|text| Ok((text.parse()?, SelectorKind::Govern)))
+            .collect()
     }
 
     pub(crate) fn v4(&self) -> String {
@@ -233,12 +280,23 @@ impl Workers {
         let running = Arc::new(AtomicBool::new(true));
         let strangers = Arc::new(AtomicU64::new(0));
         let board = Arc::new(LoadBoard::map(redirect.load_board_fd()?)?);
-        let mut threads = vec![beat(Arc::clone(&board), Arc::clone(&beating), Arc::clone(&running))];
+        let mut threads = vec![beat(
+            Arc::clone(&board),
+            Arc::clone(&beating),
+            Arc::clone(&running),
+        )];
         for worker in 0..WORKERS {
-            for address in [std::net::IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            for address in [
+                std::net::IpAddr::from(Ipv4Addr::LOCALHOST),
+                Ipv6Addr::LOCALHOST.into(),
+            ] {
                 let listener = TcpListener::bind((address, base_port + worker))?;
                 let store = FlowStore::new(redirect.flow_store_fd()?);
-                let (running, strangers, board) = (Arc::clone(&running), Arc::clone(&strangers), Arc::clone(&board));
+                let (running, strangers, board) = (
+                    Arc::clone(&running),
+                    Arc::clone(&strangers),
+                    Arc::clone(&board),
+                );
                 threads.push(std::thread::spawn(move || {
                     while let Ok((stream, _)) = listener.accept() {
                         if !running.load(Ordering::Relaxed) {
@@ -252,7 +310,12 @@ impl Workers {
                 }));
             }
         }
-        Ok(Self { beating, running, strangers, threads })
+        Ok(Self {
+            beating,
+            running,
+            strangers,
+            threads,
+        })
     }
 
     fn stop(&mut self, base_port: u16) {
@@ -264,15 +327,24 @@ impl Workers {
         }
         // The hook refuses connects to the listeners, so the threads may stay in accept; they
         // end with the process.
-        self.threads.drain(..).filter(JoinHandle::is_finished).for_each(|thread| drop(thread.join()));
+        self.threads
+            .drain(..)
+            .filter(JoinHandle::is_finished)
+            .for_each(|thread| drop(thread.join()));
     }
 }
 
-fn beat(board: Arc<LoadBoard>, beating: Arc<AtomicBool>, running: Arc<AtomicBool>) -> JoinHandle<()> {
+fn beat(
+    board: Arc<LoadBoard>,
+    beating: Arc<AtomicBool>,
+    running: Arc<AtomicBool>,
+) -> JoinHandle<()> {
     std::thread::spawn(move || {
         while running.load(Ordering::Relaxed) {
             if beating.load(Ordering::Relaxed) {
-                (0..WORKERS).filter_map(|worker| board.cell(worker)).for_each(|cell| cell.beat(mono_ns()));
+                (0..WORKERS)
+                    .filter_map(|worker| board.cell(worker))
+                    .for_each(|cell| cell.beat(mono_ns()));
             }
             std::thread::sleep(Duration::from_millis(20));
         }

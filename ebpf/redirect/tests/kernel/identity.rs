@@ -13,16 +13,29 @@ use crate::Test;
 use crate::bed::{Bed, finish, mono_ns, read_all};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("the_right_caller_is_named_when_a_port_is_reused_after_a_reset", reused_port),
-    ("an_unprivileged_worker_needs_only_descriptors", an_unprivileged_worker_needs_only_descriptors),
-    ("a_busy_worker_passes_connections_on", a_busy_worker_passes_connections_on),
+    (
+        "the_right_caller_is_named_when_a_port_is_reused_after_a_reset",
+        reused_port,
+    ),
+    (
+        "an_unprivileged_worker_needs_only_descriptors",
+        an_unprivileged_worker_needs_only_descriptors,
+    ),
+    (
+        "a_busy_worker_passes_connections_on",
+        a_busy_worker_passes_connections_on,
+    ),
 ];
 
 /// One worker that accepts only when it is told to.
 fn lone_listener(bed: &Bed) -> Result<TcpListener> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let base_port = listener.local_addr()?.port();
-    bed.redirect.set_listeners(Listeners { base_port, workers: 1, heartbeat_ttl: Duration::from_secs(60) })?;
+    bed.redirect.set_listeners(Listeners {
+        base_port,
+        workers: 1,
+        heartbeat_ttl: Duration::from_secs(60),
+    })?;
     Ok(listener)
 }
 
@@ -30,17 +43,30 @@ fn reused_port() -> Result<()> {
     let bed = Bed::new()?;
     let listener = lone_listener(&bed)?;
     let store = FlowStore::new(bed.redirect.flow_store_fd()?);
-    let source = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+    let source = TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port()
+        .to_string();
     let target = format!("192.0.2.1:{}", bed.target.port);
     let other = format!("192.0.2.2:{}", bed.target.port);
-    let first = bed.client("clients", &["from-port", &source, &target, "first"])?.concat();
-    let second = bed.client("clients", &["from-port", &source, &other, "second"])?.concat();
+    let first = bed
+        .client("clients", &["from-port", &source, &target, "first"])?
+        .concat();
+    let second = bed
+        .client("clients", &["from-port", &source, &other, "second"])?
+        .concat();
     ensure!(first != second);
     for (tgid, destination) in [(first, target), (second, other)] {
         let (stream, peer) = listener.accept()?;
-        ensure!(peer.port().to_string() == source, "both came from the same port");
+        ensure!(
+            peer.port().to_string() == source,
+            "both came from the same port"
+        );
         let origin = store.origin(stream.as_fd())?.context("no origin")?;
-        ensure!(origin.caller.tgid.to_string() == tgid, "{origin:?}, not {tgid}");
+        ensure!(
+            origin.caller.tgid.to_string() == tgid,
+            "{origin:?}, not {tgid}"
+        );
         ensure!(origin.destination.to_string() == destination, "{origin:?}");
     }
     Ok(())
@@ -53,12 +79,20 @@ fn an_unprivileged_worker_needs_only_descriptors() -> Result<()> {
     let tgid = client.id();
     let (stream, _) = listener.accept()?;
     let mut worker = Command::new(std::env::current_exe()?);
-    worker.arg("client").arg(bed.cgroup("weir")).arg("unprivileged");
-    worker.stdin(Stdio::from(bed.redirect.flow_store_fd()?)).stdout(Stdio::piped());
+    worker
+        .arg("client")
+        .arg(bed.cgroup("weir"))
+        .arg("unprivileged");
+    worker
+        .stdin(Stdio::from(bed.redirect.flow_store_fd()?))
+        .stdout(Stdio::piped());
     pass(&mut worker, stream.as_fd().try_clone_to_owned()?, 3);
     pass(&mut worker, bed.redirect.load_board_fd()?, 4);
     let lines = finish(worker.spawn()?)?;
-    ensure!(lines == [format!("{} {tgid} true false", bed.target.v4())], "{lines:?}");
+    ensure!(
+        lines == [format!("{} {tgid} true false", bed.target.v4())],
+        "{lines:?}"
+    );
     // The command keeps the descriptors that it passed on.
     drop((stream, worker));
     ensure!(finish(client)?.len() == 1);
@@ -86,7 +120,10 @@ fn a_busy_worker_passes_connections_on() -> Result<()> {
     // Every CPU belongs to worker 0.
     (0..2).try_for_each(|cpu| bed.redirect.set_cpu_worker(cpu, 0))?;
     let board = LoadBoard::map(bed.redirect.load_board_fd()?)?;
-    let (mine, other) = (board.cell(0).context("cell 0")?, board.cell(1).context("cell 1")?);
+    let (mine, other) = (
+        board.cell(0).context("cell 0")?,
+        board.cell(1).context("cell 1")?,
+    );
     let worker = |active: u64| -> Result<String> {
         mine.settle();
         other.settle();

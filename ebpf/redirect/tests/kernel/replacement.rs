@@ -8,7 +8,10 @@ use weir_redirect::{Counter, Redirect};
 use crate::Test;
 use crate::bed::{Bed, finish};
 
-pub(crate) const TESTS: &[Test] = &[("replacement_leaves_no_gap_in_10000_connects", replacement_leaves_no_gap)];
+pub(crate) const TESTS: &[Test] = &[(
+    "replacement_leaves_no_gap_in_10000_connects",
+    replacement_leaves_no_gap,
+)];
 
 /// Connects of one client; two clients together make 10,000 and a few.
 const CONNECTS: u64 = 5_001;
@@ -17,12 +20,20 @@ fn replacement_leaves_no_gap() -> Result<()> {
     let bed = Bed::new()?;
     let addresses = [bed.target.v4(), bed.target.v6(), bed.target.mapped()];
     let count = CONNECTS.to_string();
-    let arguments: Vec<&str> =
-        ["storm", count.as_str()].into_iter().chain(addresses.iter().map(String::as_str)).collect();
-    let mut clients = [bed.spawn("clients", &arguments)?, bed.spawn("clients/nested", &arguments)?];
+    let arguments: Vec<&str> = ["storm", count.as_str()]
+        .into_iter()
+        .chain(addresses.iter().map(String::as_str))
+        .collect();
+    let mut clients = [
+        bed.spawn("clients", &arguments)?,
+        bed.spawn("clients/nested", &arguments)?,
+    ];
     let pins = bed.place.pins.to_string_lossy().into_owned();
     let (mut replaced, mut killed) = (0, 0);
-    while clients.iter_mut().any(|client| matches!(client.try_wait(), Ok(None))) {
+    while clients
+        .iter_mut()
+        .any(|client| matches!(client.try_wait(), Ok(None)))
+    {
         Redirect::install(&bed.place)?;
         replaced += 1;
         // A loader that is killed in the middle of its work.
@@ -36,13 +47,26 @@ fn replacement_leaves_no_gap() -> Result<()> {
     for client in clients {
         let line = finish(client)?.concat();
         let counts: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-        let [redirected, refused, reset, direct, wrong] = counts.try_into().ok().context(line.clone())?;
-        ensure!((direct, wrong) == (0, 0), "unguarded {direct}, wrong origin {wrong}");
-        ensure!((redirected, refused, reset) == (CONNECTS, 0, 0), "redirected, refused, reset: {line}");
+        let [redirected, refused, reset, direct, wrong] =
+            counts.try_into().ok().context(line.clone())?;
+        ensure!(
+            (direct, wrong) == (0, 0),
+            "unguarded {direct}, wrong origin {wrong}"
+        );
+        ensure!(
+            (redirected, refused, reset) == (CONNECTS, 0, 0),
+            "redirected, refused, reset: {line}"
+        );
     }
     ensure!(bed.target.hits() == 0 && bed.strangers() == 0);
-    ensure!(replaced >= 3, "only {replaced} replacements happened; the test proves nothing");
+    ensure!(
+        replaced >= 3,
+        "only {replaced} replacements happened; the test proves nothing"
+    );
     ensure!(bed.count(Counter::Accepted)? == 2 * CONNECTS);
-    println!("  {replaced} replacements, {killed} killed loaders, waited {:?}", started.elapsed());
+    println!(
+        "  {replaced} replacements, {killed} killed loaders, waited {:?}",
+        started.elapsed()
+    );
     Ok(())
 }
