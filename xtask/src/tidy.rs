@@ -48,7 +48,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Runs every check and reports all that is wrong at once.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let root = step::root();
     let mut wrong = Vec::new();
     let manifests = manifests(&root)?;
