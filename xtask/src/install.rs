@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::step;
 
 /// A thing that must be there, and the package that brings it.
-pub struct Need {
+pub(crate) struct Need {
     /// What it is for, as the operator reads it.
     pub what: &'static str,
     /// It is there if one of these paths exists; a `*` stands for one path component.
@@ -18,27 +18,30 @@ pub struct Need {
 }
 
 /// bindgen reads the C grammar's headers through libclang.
-pub const LIBCLANG: Need = Need {
+pub(crate) const LIBCLANG: Need = Need {
     what: "libclang, to bind PostgreSQL's grammar",
     paths: &["/usr/lib/llvm-*/lib/libclang.so", "/usr/lib/llvm-*/lib/libclang.so.1", "/usr/lib/llvm-*/lib/libclang-*.so.1"],
     package: "libclang-dev",
 };
 
 /// A C compiler for the grammar, SQLite and ring.
-pub const CC: Need = Need { what: "a C compiler", paths: &["/usr/bin/cc"], package: "build-essential" };
+pub(crate) const CC: Need = Need { what: "a C compiler", paths: &["/usr/bin/cc"], package: "build-essential" };
 
 /// A real PostgreSQL server and its clients.
-pub const POSTGRES: Need =
+pub(crate) const POSTGRES: Need =
     Need { what: "PostgreSQL server and psql", paths: &["/usr/lib/postgresql/*/bin/postgres"], package: "postgresql" };
 
 /// Node's package manager, for real MCP servers and clients.
-pub const NPM: Need = Need { what: "Node.js and npm", paths: &["/usr/bin/npm", "/usr/local/bin/npm", "/opt/*/bin/npm"], package: "npm" };
+pub(crate) const NPM: Need = Need { what: "Node.js and npm", paths: &["/usr/bin/npm", "/usr/local/bin/npm", "/opt/*/bin/npm"], package: "npm" };
 
 /// Network namespaces for the kernel tests.
-pub const IPROUTE2: Need = Need { what: "ip(8)", paths: &["/sbin/ip", "/usr/sbin/ip", "/bin/ip", "/usr/bin/ip"], package: "iproute2" };
+pub(crate) const IPROUTE2: Need = Need { what: "ip(8)", paths: &["/sbin/ip", "/usr/sbin/ip", "/bin/ip", "/usr/bin/ip"], package: "iproute2" };
+
+/// Runs a command as another user, without anything in between.
+pub(crate) const SETPRIV: Need = Need { what: "setpriv(1)", paths: &["/usr/bin/setpriv", "/bin/setpriv"], package: "util-linux" };
 
 /// Makes sure that everything in `needs` is there.
-pub fn ensure(needs: &[Need]) -> Result<()> {
+pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     let missing: Vec<_> = needs.iter().filter(|need| !need.paths.iter().any(|path| exists(path))).collect();
     if missing.is_empty() {
         return Ok(());

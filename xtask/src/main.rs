@@ -1,8 +1,11 @@
 //! The one door for automation: `cargo xtask <command>`. One file per command.
 
+mod checks;
 mod demo;
 mod ebpf;
+mod e2e;
 mod install;
+mod stage;
 mod step;
 mod test;
 mod tidy;
@@ -26,6 +29,9 @@ enum Command {
     Demo(demo::Arguments),
     /// Rebuild the committed eBPF object, or prove that it comes from the committed source.
     Ebpf(ebpf::Arguments),
+    /// Throw malformed bytes at a server; the end-to-end tests start it inside the guarded cgroup.
+    #[command(hide = true)]
+    Throw(e2e::throw::Arguments),
     /// Check the import law, the cores' purity and the repository's manners.
     Tidy,
 }
@@ -35,6 +41,7 @@ fn main() -> Result<()> {
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Ebpf(arguments) => ebpf::run(&arguments),
+        Command::Throw(arguments) => e2e::throw::run(&arguments),
         Command::Tidy => tidy::run(),
     }
 }

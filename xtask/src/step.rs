@@ -7,19 +7,19 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 /// The root of the checkout.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the checkout's root").to_owned()
 }
 
 /// Cargo as it was called, in the checkout's root.
-pub fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
 }
 
 /// Runs a command whose output belongs on the terminal.
-pub fn run(name: &str, command: &mut Command) -> Result<()> {
+pub(crate) fn run(name: &str, command: &mut Command) -> Result<()> {
     println!("── {name}");
     let begun = Instant::now();
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("{name}: cannot start {command:?}"))?;
@@ -31,7 +31,7 @@ pub fn run(name: &str, command: &mut Command) -> Result<()> {
 }
 
 /// Runs a command and returns what it printed; its output is shown only if it fails.
-pub fn output(name: &str, command: &mut Command) -> Result<String> {
+pub(crate) fn output(name: &str, command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("{name}: cannot start {command:?}"))?;
     if !output.status.success() {
         bail!(
@@ -45,7 +45,7 @@ pub fn output(name: &str, command: &mut Command) -> Result<String> {
 }
 
 /// Whether this process may do what root may.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     // SAFETY: geteuid takes nothing and cannot fail.
     #[expect(unsafe_code, reason = "the standard library does not tell the effective user")]
     unsafe {

@@ -4,25 +4,32 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{demo, install, step, tidy};
+use crate::{demo, e2e, install, step, tidy};
 
 /// What to run.
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Leave out lints and documentation: only what executes.
     #[arg(long)]
     no_lints: bool,
-    /// Leave out the demo.
+    /// Leave out the end-to-end tests and the demo.
     #[arg(long)]
-    no_demo: bool,
+    no_stage: bool,
 }
 
 /// Installs what is missing, then runs every check in the order of its cost.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !step::is_root() {
         bail!("the kernel tests attach eBPF programs and make cgroups: run this as root");
     }
-    install::ensure(&[install::CC, install::LIBCLANG, install::POSTGRES, install::NPM, install::IPROUTE2])?;
+    install::ensure(&[
+        install::CC,
+        install::LIBCLANG,
+        install::POSTGRES,
+        install::NPM,
+        install::IPROUTE2,
+        install::SETPRIV,
+    ])?;
     tidy::run()?;
     if !arguments.no_lints {
         step::run("format", step::cargo().args(["fmt", "--all", "--check"]))?;
@@ -33,8 +40,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         )?;
     }
     step::run("tests", &mut all_tests())?;
-    if !arguments.no_demo {
-        demo::run(&demo::Arguments::once())?;
+    if !arguments.no_stage {
+        println!("── end to end");
+        e2e::run()?;
+        println!("── demo");
+        demo::once()?;
     }
     println!("cargo xtask test: everything passed");
     Ok(())

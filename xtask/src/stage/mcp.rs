@@ -1,0 +1,106 @@
+//! A real MCP server, and a real client, on the official SDK.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::caller::{Caller, Running, Said};
+use super::postgres::secret;
+use super::process::{Daemon, Stop};
+use super::record::Record;
+use super::site::{Site, free_port};
+use super::user;
+use crate::step;
+
+/// The sources that lie beside the lock file.
+const SOURCES: [&str; 4] = ["package.json", "package-lock.json", "server.mjs", "client.mjs"];
+
+/// A running server.
+pub(crate) struct Mcp {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    /// The token that it wants. Only Weir is given it.
+    pub token: String,
+    calls: PathBuf,
+    client: PathBuf,
+    _daemon: Daemon,
+}
+
+impl Mcp {
+    /// Installs the packages, once per checkout, and starts the server as nobody.
+    pub(crate) fn start(record: &Record, site: Site) -> Result<Self> {
+        let folder = site.folder().join("mcp");
+        install(&folder)?;
+        let nobody = user::find("nobody")?;
+        let calls = site.logs().join("mcp-calls.jsonl");
+        fs::write(&calls, "").with_context(|| format!("write {}", calls.display()))?;
+        std::os::unix::fs::chown(&calls, Some(nobody.uid), Some(nobody.gid)).context("chown")?;
+        let (port, token) = (free_port(0)?, secret()?);
+        let mut command = Command::new("node");
+        command.arg(folder.join("server.mjs")).arg(port.to_string()).arg(&calls);
+        command.env("MCP_TOKEN", &token).env("HOME", "/nonexistent").current_dir("/").uid(nobody.uid).gid(nobody.gid);
+        let log = site.logs().join("mcp.log");
+        let mut daemon = Daemon::start(record, "the MCP server", &log, &mut command, Stop::Terminate)?;
+        daemon.await_ready(Duration::from_secs(30), || super::listens(port))?;
+        Ok(Self { port, token, calls, client: folder.join("client.mjs"), _daemon: daemon })
+    }
+
+    fn arguments(&self, ask: &[&str]) -> Vec<String> {
+        let url = format!("http://127.0.0.1:{}/mcp", self.port);
+        let client = self.client.display().to_string();
+        [client, url].into_iter().chain(ask.iter().map(|word| (*word).to_owned())).collect()
+    }
+
+    /// Has a caller's client ask, and waits. `ask` is `list`, or `call TOOL ARGUMENTS`.
+    pub(crate) fn ask(&self, caller: &Caller, ask: &[&str]) -> Result<(Value, Said)> {
+        answer(self.begin(caller, ask)?.finish()?)
+    }
+
+    /// Has a caller's client ask, and does not wait.
+    pub(crate) fn begin(&self, caller: &Caller, ask: &[&str]) -> Result<Running> {
+        Running::start(caller.command("node").args(self.arguments(ask)), "")
+    }
+
+    /// The same caller with what it needs to speak to the server without Weir.
+    pub(crate) fn direct(&self, caller: &Caller) -> Caller {
+        caller.clone().with("MCP_TOKEN", &self.token)
+    }
+
+    /// Tools that were really called, in order, as the server itself wrote them down.
+    pub(crate) fn calls(&self) -> Result<Vec<String>> {
+        let text = fs::read_to_string(&self.calls).with_context(|| format!("read {}", self.calls.display()))?;
+        let tool = |line: &str| serde_json::from_str::<Value>(line).ok()?["tool"].as_str().map(str::to_owned);
+        Ok(text.lines().filter_map(tool).collect())
+    }
+}
+
+/// The line of JSON that the client printed.
+pub(crate) fn answer(said: Said) -> Result<(Value, Said)> {
+    let value = serde_json::from_str(said.out.trim()).with_context(|| format!("the MCP client said {said:?}"))?;
+    Ok((value, said))
+}
+
+/// Installs into `target/mcp`, which later runs use again, and copies to where all may read.
+fn install(folder: &Path) -> Result<()> {
+    let (sources, kept) = (step::root().join("xtask/mcp"), step::root().join("target/mcp"));
+    fs::create_dir_all(&kept).with_context(|| format!("mkdir {}", kept.display()))?;
+    let lock = fs::read(sources.join("package-lock.json")).context("read package-lock.json")?;
+    let stamp = kept.join("installed");
+    let is_installed = fs::read(&stamp).is_ok_and(|installed| installed == lock);
+    for name in SOURCES {
+        fs::copy(sources.join(name), kept.join(name)).with_context(|| format!("copy {name}"))?;
+    }
+    if !is_installed {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]).current_dir(&kept);
+        step::output("npm ci", &mut npm)?;
+        fs::write(&stamp, &lock).with_context(|| format!("write {}", stamp.display()))?;
+    }
+    step::output("cp", Command::new("cp").arg("-r").arg(&kept).arg(folder))?;
+    step::output("chmod", Command::new("chmod").args(["-R", "a+rX"]).arg(folder)).map(|_| ())
+}
