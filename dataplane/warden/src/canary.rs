@@ -78,6 +78,8 @@ fn connect(address: SocketAddr) -> Flight {
     let mut stream = match TcpStream::connect_timeout(&address, CANARY_TIMEOUT) {
         Ok(stream) => stream,
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Flight::Refused,
+        // Accepted and reset before connect returned, which the trap never does.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Flight::Taken,
         Err(error) => return Flight::Failed(error.raw_os_error().unwrap_or(0)),
     };
     let _ = stream.set_read_timeout(Some(CANARY_TIMEOUT));
