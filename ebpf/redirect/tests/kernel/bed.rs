@@ -24,13 +24,10 @@ pub(crate) const TTL: Duration = Duration::from_millis(300);
 
 /// Removes what it made when dropped.
 pub(crate) struct Bed {
-    pub(crate) root: PathBuf,
-    pub(crate) place: Place,
     pub(crate) redirect: Redirect,
     pub(crate) base_port: u16,
     pub(crate) target: Target,
-    home: PathBuf,
-    directory: tempfile::TempDir,
+    pub(crate) ground: Ground,
     workers: Workers,
 }
 
@@ -49,25 +46,13 @@ impl Bed {
             "these tests need root: they load eBPF and make cgroups"
         );
         let tree = cgroup_root()?;
-        let home = own_cgroup(&tree)?;
-        let root = tree.join(format!(
+        let name = format!(
             "weir-test-{}-{}",
             std::process::id(),
             NEXT.fetch_add(1, Ordering::Relaxed)
-        ));
-        for name in ["", "clients", "clients/nested", "outside", "weir", "exempt"] {
-            fs::create_dir(root.join(name))
-                .with_context(|| format!("mkdir {} (root?)", root.join(name).display()))?;
-        }
-        enter(&root.join("weir"))?;
-        let directory = tempfile::tempdir()?;
-        let bpffs = directory.path().join("bpf");
-        mount_bpffs(&bpffs)?;
-        let place = Place {
-            cgroup: attach.unwrap_or_else(|| root.clone()),
-            pins: bpffs.join("weir"),
-        };
-        let redirect = Redirect::install(&place)?;
+        );
+        let ground = Ground::new(&tree, &name, attach)?;
+        let redirect = Redirect::install(&ground.place)?;
         let listeners = Listeners {
             base_port: free_ports()?,
             workers: WORKERS,
@@ -81,23 +66,23 @@ impl Bed {
         let target = Target::new()?;
         redirect.replace_selectors(&target.selectors()?)?;
         // First of all: from here on nobody else binds the listeners' ports.
-        redirect.set_cgroup(Cgroup::at(&tree, &root.join("weir"))?, Standing::WEIR)?;
+        redirect.set_cgroup(
+            Cgroup::at(&tree, &ground.root.join("weir"))?,
+            Standing::WEIR,
+        )?;
         let bed = Self {
             workers: Workers::start(&redirect, listeners.base_port)?,
             base_port: listeners.base_port,
-            root,
-            place,
+            ground,
             redirect,
             target,
-            home,
-            directory,
         };
         bed.stand("clients", Standing::ENFORCE)?;
         Ok(bed)
     }
 
     pub(crate) fn cgroup(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+        self.ground.root.join(name)
     }
 
     pub(crate) fn stand(&self, name: &str, standing: Standing) -> Result<()> {
@@ -142,6 +127,43 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         self.workers.stop(self.base_port);
+    }
+}
+
+/// The cgroups and the mount of a bed; goes last, and also if the bed was never finished.
+pub(crate) struct Ground {
+    pub(crate) place: Place,
+    root: PathBuf,
+    home: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Ground {
+    fn new(tree: &Path, name: &str, attach: Option<PathBuf>) -> Result<Self> {
+        let root = tree.join(name);
+        let directory = tempfile::tempdir()?;
+        let place = Place {
+            cgroup: attach.unwrap_or_else(|| root.clone()),
+            pins: directory.path().join("bpf/weir"),
+        };
+        let ground = Self {
+            home: own_cgroup(tree)?,
+            place,
+            root,
+            directory,
+        };
+        for name in ["", "clients", "clients/nested", "outside", "weir", "exempt"] {
+            let path = ground.root.join(name);
+            fs::create_dir(&path).with_context(|| format!("mkdir {}", path.display()))?;
+        }
+        enter(&ground.root.join("weir"))?;
+        mount_bpffs(&ground.directory.path().join("bpf"))?;
+        Ok(ground)
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
         let _ = weir_redirect::detach(&self.place.pins);
         let _ = Command::new("umount")
             .arg(self.directory.path().join("bpf"))

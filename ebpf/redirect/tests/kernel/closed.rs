@@ -82,7 +82,7 @@ fn a_stale_heartbeat_refuses() -> Result<()> {
 
 fn hooks_outlive_their_killed_loader_and_refuse() -> Result<()> {
     let bed = Bed::new()?;
-    let pins = bed.place.pins.to_string_lossy().into_owned();
+    let pins = bed.ground.place.pins.to_string_lossy().into_owned();
     let mut loader = bed.spawn("", &["install", &pins])?;
     let mut output = BufReader::new(loader.stdout.take().context("no output")?);
     output.read_line(&mut String::new())?;
@@ -258,10 +258,10 @@ fn a_socket_made_in_another_cgroup_is_caught() -> Result<()> {
 fn pins_of_another_version_are_left_alone() -> Result<()> {
     let bed = Bed::new()?;
     let before = bed.redirect.hooks()?;
-    let abi = aya::maps::MapData::from_pin(bed.place.pins.join("ABI"))?;
+    let abi = aya::maps::MapData::from_pin(bed.ground.place.pins.join("ABI"))?;
     let mut abi = aya::maps::Array::<_, u64>::try_from(aya::maps::Map::Array(abi))?;
     abi.set(0, 99, 0)?;
-    let install = Redirect::install(&bed.place);
+    let install = Redirect::install(&bed.ground.place);
     ensure!(
         matches!(install, Err(Error::AbiMismatch { found: 99, .. })),
         "{install:?}"
@@ -275,7 +275,7 @@ fn pins_of_another_version_are_left_alone() -> Result<()> {
     abi.set(0, 1, 0)?;
     let elsewhere = weir_redirect::Place {
         cgroup: bed.cgroup("outside"),
-        pins: bed.place.pins.clone(),
+        pins: bed.ground.place.pins.clone(),
     };
     let install = Redirect::install(&elsewhere);
     ensure!(
@@ -293,16 +293,16 @@ fn detaching_opens_and_leaves_nothing() -> Result<()> {
             .concat()
             .starts_with("weir ")
     );
-    weir_redirect::detach(&bed.place.pins)?;
+    weir_redirect::detach(&bed.ground.place.pins)?;
     ensure!(bed.client("clients", &["connect", &target])? == ["direct"]);
-    ensure!(!bed.place.pins.exists());
+    ensure!(!bed.ground.place.pins.exists());
     ensure!(matches!(
-        Redirect::open(&bed.place.pins),
+        Redirect::open(&bed.ground.place.pins),
         Err(Error::NotInstalled(_))
     ));
-    weir_redirect::detach(&bed.place.pins)?;
+    weir_redirect::detach(&bed.ground.place.pins)?;
     // And it can be put back.
     std::thread::sleep(TTL / 10);
-    Redirect::install(&bed.place)?;
+    Redirect::install(&bed.ground.place)?;
     Ok(())
 }

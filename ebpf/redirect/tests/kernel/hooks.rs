@@ -242,7 +242,7 @@ fn sock_ops() -> Result<()> {
     ] {
         ensure!(bed.count(counter)? == 0, "{counter:?}");
     }
-    let left = aya::maps::MapData::from_pin(bed.place.pins.join("HANDOVERS"))?;
+    let left = aya::maps::MapData::from_pin(bed.ground.place.pins.join("HANDOVERS"))?;
     let left =
         aya::maps::HashMap::<_, [u8; 32], [u8; 80]>::try_from(aya::maps::Map::HashMap(left))?;
     ensure!(left.keys().count() == 0, "handovers are consumed");

@@ -28,13 +28,13 @@ fn replacement_leaves_no_gap() -> Result<()> {
         bed.spawn("clients", &arguments)?,
         bed.spawn("clients/nested", &arguments)?,
     ];
-    let pins = bed.place.pins.to_string_lossy().into_owned();
+    let pins = bed.ground.place.pins.to_string_lossy().into_owned();
     let (mut replaced, mut killed) = (0, 0);
     while clients
         .iter_mut()
         .any(|client| matches!(client.try_wait(), Ok(None)))
     {
-        Redirect::install(&bed.place)?;
+        Redirect::install(&bed.ground.place)?;
         replaced += 1;
         // A loader that is killed in the middle of its work.
         let mut loader = bed.spawn("", &["install", &pins])?;
