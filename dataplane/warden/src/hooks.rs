@@ -192,3 +192,12 @@ pub fn detach(config: &Config) -> Result<()> {
     };
     Ok(weir_redirect::detach(pins)?)
 }
+
+/// Breaks or mends the glass of an installed redirect: an explicit act, told by the status
+/// and counted by the programs for as long as it lasts.
+pub fn set_glass(config: &Config, glass: Glass) -> Result<()> {
+    let Some(pins) = &config.pins else {
+        bail!("the configuration has no redirect")
+    };
+    Ok(Redirect::open(pins)?.set_glass(glass)?)
+}

@@ -25,6 +25,7 @@ mod systemd;
 
 pub use canary::{Flight, fly as fly_canary};
 pub use config::{Config, ConfigError, Gone};
-pub use hooks::detach;
+pub use hooks::{detach, set_glass};
 pub use run::run;
 pub use status::{Status, ask as ask_status, is_healthy};
+pub use weir_redirect::Glass;

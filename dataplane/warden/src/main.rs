@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
-use weir_warden::{Config, ask_status, detach, fly_canary, is_healthy, run};
+use clap::{Parser, Subcommand, ValueEnum};
+use weir_warden::{Config, Glass, ask_status, detach, fly_canary, is_healthy, run, set_glass};
 
 /// Guards this host's connections to Postgres and MCP servers.
 #[derive(Parser)]
@@ -31,12 +31,25 @@ enum Command {
     },
     /// Remove the hooks: from then on nothing is guarded.
     Detach,
+    /// In an emergency, let guarded connections pass without Weir, or end that.
+    Glass {
+        /// What to do.
+        act: Act,
+    },
     /// Connect to the warden's trap and say who answered.
     #[command(hide = true)]
     Canary {
         /// The trap's port.
         port: u16,
     },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Act {
+    /// Guarded connections pass unredirected and are counted.
+    Break,
+    /// Guards hold again.
+    Mend,
 }
 
 fn main() -> Result<ExitCode> {
@@ -58,6 +71,18 @@ fn main() -> Result<ExitCode> {
         Command::Detach => {
             detach(&Config::read(&arguments.config)?)?;
             println!("detached: nothing on this host is guarded any more");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Glass { act } => {
+            let (glass, told) = match act {
+                Act::Break => (
+                    Glass::Broken,
+                    "broken: guarded connections pass without Weir",
+                ),
+                Act::Mend => (Glass::Whole, "whole: guards hold"),
+            };
+            set_glass(&Config::read(&arguments.config)?, glass)?;
+            println!("the glass is {told}");
             Ok(ExitCode::SUCCESS)
         }
         Command::Canary { port } => {

@@ -183,6 +183,16 @@ fn the_status_turns_red_when_detached() -> Result<()> {
         text.contains("\"redirected\"") && text.contains("\"connect4\""),
         "{text}"
     );
+    for (act, opens) in [("break", true), ("mend", false)] {
+        ensure!(bed.command(&["glass", act]).output()?.status.success());
+        let (green, text) = bed.status()?;
+        ensure!(
+            green != opens && text.contains("the glass is broken") == opens,
+            "{act}: {text}"
+        );
+        let direct = bed.client("clients", &["connect", &bed.target.v4()])? == ["direct"];
+        ensure!(direct == opens, "{act}");
+    }
     let detached = bed.command(&["detach"]).output()?;
     ensure!(detached.status.success());
     let (green, text) = bed.status()?;
