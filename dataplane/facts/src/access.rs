@@ -144,7 +144,10 @@ impl Access {
                 format!("{connection}/{}/{}", name.schema, name.name)
             }
             Resource::Column(name) => {
-                format!("{connection}/{}/{}/{}", name.relation.schema, name.relation.name, name.column)
+                format!(
+                    "{connection}/{}/{}/{}",
+                    name.relation.schema, name.relation.name, name.column
+                )
             }
             Resource::Parameter(name)
             | Resource::Tool(name)

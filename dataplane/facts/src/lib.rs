@@ -16,7 +16,7 @@ mod verdict;
 
 pub use access::{Access, Action, Resource};
 pub use clock::Now;
-pub use column::{ColumnId, ColumnName, RelationOid, RelationName};
+pub use column::{ColumnId, ColumnName, RelationName, RelationOid};
 pub use id::{ApprovalId, ConnectionName, Digest, FlowId, OperationRef, OperationSeq};
 pub use mask::{MaskRule, MaskRuleError};
 pub use principal::{Agent, Group, Identity, Principal, Workload};

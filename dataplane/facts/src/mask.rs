@@ -88,7 +88,14 @@ mod tests {
     #[test]
     fn every_rule_reads_back_what_it_writes() {
         for text in [
-            "keep_first:1", "keep_last:4", "redact", "null", "hash", "fixed:n/a: no", "partial_email", "date_year",
+            "keep_first:1",
+            "keep_last:4",
+            "redact",
+            "null",
+            "hash",
+            "fixed:n/a: no",
+            "partial_email",
+            "date_year",
             "digits",
         ] {
             assert_eq!(text.parse::<MaskRule>().expect(text).to_string(), text);
@@ -97,7 +104,15 @@ mod tests {
 
     #[test]
     fn a_misspelled_rule_is_refused() {
-        for text in ["", "keep_last", "keep_last:", "keep_last:256", "keep_last:-1", "Redact", "fix:x"] {
+        for text in [
+            "",
+            "keep_last",
+            "keep_last:",
+            "keep_last:256",
+            "keep_last:-1",
+            "Redact",
+            "fix:x",
+        ] {
             assert!(text.parse::<MaskRule>().is_err(), "{text:?}");
         }
     }

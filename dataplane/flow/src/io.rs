@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use weir_audit::{Append, RecordSeq};
 use weir_facts::{
-    Access, ApprovalId, ConnectionName, Digest, FlowId, Group, HoldTerms, Now, Principal, Side, Workload,
+    Access, ApprovalId, ConnectionName, Digest, FlowId, Group, HoldTerms, Now, Principal, Side,
+    Workload,
 };
 use weir_sql::{Catalog, Epoch};
 

@@ -21,12 +21,14 @@ use weir_audit::{Kind, Record};
 use weir_facts::Side;
 
 pub use io::{
-    ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece, Start,
+    ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece,
+    Start,
 };
 pub use postgres::PlanCache;
 pub use world::{
-    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, McpTarget, PostgresTarget, Process,
-    Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World, canonical, source_ip,
+    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, McpTarget,
+    PostgresTarget, Process, Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World,
+    canonical, source_ip,
 };
 
 use mcp::McpFlow;
@@ -51,21 +53,30 @@ impl Flow {
     /// A flow that was accepted and whose caller is attested. Call [`Flow::begin`] once.
     #[must_use]
     pub const fn new(start: Start) -> Self {
-        Self { start, protocol: Protocol::Undecided }
+        Self {
+            start,
+            protocol: Protocol::Undecided,
+        }
     }
 
     /// Dials the server, or refuses a destination that nobody registered.
     pub fn begin(&mut self, env: &mut Env<'_>) {
         let name = self.start.arrival.connection.as_ref();
-        let connection = name.and_then(|name| env.world.connections.named(name)).cloned();
+        let connection = name
+            .and_then(|name| env.world.connections.named(name))
+            .cloned();
         self.protocol = match connection {
             None => {
                 refuse_unregistered(&self.start, env);
                 Protocol::Over
             }
             Some(connection) => match &connection.target {
-                Target::Postgres(_) => Protocol::Postgres(Box::new(PostgresFlow::begin(&self.start, connection, env))),
-                Target::Mcp(_) => Protocol::Mcp(Box::new(McpFlow::begin(&self.start, connection, env))),
+                Target::Postgres(_) => {
+                    Protocol::Postgres(Box::new(PostgresFlow::begin(&self.start, connection, env)))
+                }
+                Target::Mcp(_) => {
+                    Protocol::Mcp(Box::new(McpFlow::begin(&self.start, connection, env)))
+                }
             },
         };
     }

@@ -25,8 +25,15 @@ impl Released {
     ///
     /// # Errors
     /// [`Mismatch`] if either names another operation.
-    #[expect(clippy::needless_pass_by_value, reason = "a proof is spent where it is used")]
-    pub(crate) fn new(operation: OperationRef, permit: Permit, receipt: Receipt) -> Result<Self, Mismatch> {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a proof is spent where it is used"
+    )]
+    pub(crate) fn new(
+        operation: OperationRef,
+        permit: Permit,
+        receipt: Receipt,
+    ) -> Result<Self, Mismatch> {
         let is_intent = receipt.kind() == Kind::Intent;
         if permit.operation() != operation || receipt.operation() != Some(operation) || !is_intent {
             return Err(Mismatch);
@@ -62,6 +69,10 @@ impl Counter {
     pub(crate) const fn operation(&mut self, digest: Digest) -> OperationRef {
         let seq = OperationSeq(self.next);
         self.next = self.next.wrapping_add(1);
-        OperationRef { flow: self.flow, seq, digest }
+        OperationRef {
+            flow: self.flow,
+            seq,
+            digest,
+        }
     }
 }

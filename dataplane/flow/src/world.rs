@@ -119,18 +119,26 @@ impl PostgresTarget {
     /// The credential for a start-up user: its own, else the default role's.
     #[must_use]
     pub fn credential(&self, user: &str) -> Option<&Credential> {
-        self.of_role(user).or_else(|| self.of_role(self.default_role.as_deref()?))
+        self.of_role(user)
+            .or_else(|| self.of_role(self.default_role.as_deref()?))
     }
 
     /// The credential that reads the catalogue.
     #[must_use]
     pub fn catalog_credential(&self) -> Option<&Credential> {
-        let chosen = self.catalog_role.as_deref().or(self.default_role.as_deref());
-        chosen.and_then(|role| self.of_role(role)).or_else(|| self.credentials.first())
+        let chosen = self
+            .catalog_role
+            .as_deref()
+            .or(self.default_role.as_deref());
+        chosen
+            .and_then(|role| self.of_role(role))
+            .or_else(|| self.credentials.first())
     }
 
     fn of_role(&self, role: &str) -> Option<&Credential> {
-        self.credentials.iter().find(|credential| &*credential.role == role)
+        self.credentials
+            .iter()
+            .find(|credential| &*credential.role == role)
     }
 }
 
@@ -195,9 +203,14 @@ impl Connections {
         let mut index = Self::default();
         for connection in connections {
             for address in &connection.addresses {
-                index.by_address.entry(canonical(*address)).or_insert_with(|| connection.name.clone());
+                index
+                    .by_address
+                    .entry(canonical(*address))
+                    .or_insert_with(|| connection.name.clone());
             }
-            index.by_name.insert(connection.name.clone(), Arc::new(connection));
+            index
+                .by_name
+                .insert(connection.name.clone(), Arc::new(connection));
         }
         index
     }
@@ -280,14 +293,16 @@ pub struct Process {
 impl WorkloadRule {
     fn matches(&self, process: &Process) -> bool {
         let in_cgroup = |prefix: &Arc<str>| {
-            process
-                .cgroup
-                .strip_prefix(&**prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
+            process.cgroup.strip_prefix(&**prefix).is_some_and(|rest| {
+                rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/')
+            })
         };
         self.uid.is_none_or(|uid| uid == process.uid)
             && self.cgroup.as_ref().is_none_or(in_cgroup)
-            && self.executable.as_ref().is_none_or(|path| *path == process.executable)
+            && self
+                .executable
+                .as_ref()
+                .is_none_or(|path| *path == process.executable)
     }
 }
 
@@ -297,7 +312,10 @@ impl World {
     pub fn workload(&self, process: &Process) -> Workload {
         let rule = self.workloads.iter().find(|rule| rule.matches(process));
         Workload {
-            name: rule.map_or_else(|| format!("uid:{}", process.uid).into(), |rule| rule.name.clone()),
+            name: rule.map_or_else(
+                || format!("uid:{}", process.uid).into(),
+                |rule| rule.name.clone(),
+            ),
             groups: rule.map(|rule| rule.groups.clone()).unwrap_or_default(),
             owner: rule.and_then(|rule| rule.owner.clone()),
             uid: process.uid,
@@ -312,7 +330,10 @@ impl World {
     /// The identity that a token proves, if it is still good.
     #[must_use]
     pub fn token(&self, digest: &Digest, unix_us: u64) -> Option<&Arc<Identity>> {
-        self.tokens.get(digest).filter(|token| unix_us < token.expires_us).map(|token| &token.identity)
+        self.tokens
+            .get(digest)
+            .filter(|token| unix_us < token.expires_us)
+            .map(|token| &token.identity)
     }
 }
 

@@ -10,8 +10,8 @@ use support::{Guard, Kept};
 use weir_audit::Kind;
 use weir_facts::{ConnectionName, Group, Workload};
 use weir_flow::{
-    Attribution, ClientTls, Connection, Connections, Credential, Decision, Durability, PostgresTarget, Settings, Stale,
-    Target, Tls, TlsMode, World,
+    Attribution, ClientTls, Connection, Connections, Credential, Decision, Durability,
+    PostgresTarget, Settings, Stale, Target, Tls, TlsMode, World,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
@@ -26,16 +26,32 @@ const SCHEMA: &str = "
     ALTER TABLE customers OWNER TO app; ALTER VIEW contacts OWNER TO app; ALTER TABLE scratch OWNER TO app;
 ";
 
-fn world(cluster: &Cluster) -> World {
+/// The demo's bundle, with one file changed.
+fn snapshot(changed: &str, change: impl Fn(String) -> String) -> Snapshot {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/demo");
-    let files: Vec<_> = ["policies.cedar", "mcp.cedar", "masks.toml"]
-        .map(|name| (name.to_owned(), std::fs::read_to_string(format!("{root}/{name}")).expect(name)))
-        .into();
-    let bundle = Bundle::parse(&files).expect("the demo's bundle");
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(format!("{root}/{name}")).expect("a file of the bundle");
+        let text = if name == changed { change(text) } else { text };
+        (name.to_owned(), text)
+    };
+    let bundle = Bundle::parse(&["policies.cedar", "mcp.cedar", "masks.toml"].map(read));
+    let facts = ConnectionFacts::new(
+        ConnectionName::new("demo-pg"),
+        ConnectionKind::Postgres,
+        "demo",
+        None,
+    );
+    let bundle = Arc::new(bundle.expect("the demo's bundle"));
+    Snapshot::compile(bundle, &[facts.expect("facts")], Directory::default())
+}
+
+fn world(cluster: &Cluster) -> World {
     let name = ConnectionName::new("demo-pg");
-    let facts = ConnectionFacts::new(name.clone(), ConnectionKind::Postgres, "demo", None).expect("facts");
-    let snapshot = Snapshot::compile(Arc::new(bundle), &[facts], Directory::default());
-    let credential = |role: &str| Credential { role: role.into(), password: Zeroizing::new("secret".to_owned()) };
+    let snapshot = snapshot("", |text| text);
+    let credential = |role: &str| Credential {
+        role: role.into(),
+        password: Zeroizing::new("secret".to_owned()),
+    };
     let target = PostgresTarget {
         credentials: vec![credential("app"), credential("postgres")],
         default_role: None,
@@ -48,7 +64,11 @@ fn world(cluster: &Cluster) -> World {
         connections: Connections::new([Connection {
             name,
             addresses: vec![cluster.address],
-            tls: Tls { mode: TlsMode::Disable, ca_pem: "".into(), server_name: None },
+            tls: Tls {
+                mode: TlsMode::Disable,
+                ca_pem: "".into(),
+                server_name: None,
+            },
             client_tls: ClientTls::Optional,
             mask_key: MaskKey::new([1; 32]),
             target: Target::Postgres(target),
@@ -85,12 +105,28 @@ fn engineer(groups: &[&str]) -> Workload {
 }
 
 fn guard(cluster: &Cluster, groups: &[&str]) -> Guard {
-    let people = |_: &_| Decision::Approved { approvers: vec!["weir|dana".into()], groups: vec![Group("dba".into())] };
-    Guard::start(cluster.address, "demo-pg", world(cluster), Some(engineer(groups)), Box::new(people))
+    let people = |_: &_| Decision::Approved {
+        approvers: vec!["weir|dana".into()],
+        groups: vec![Group("dba".into())],
+    };
+    Guard::start(
+        cluster.address,
+        "demo-pg",
+        world(cluster),
+        Some(engineer(groups)),
+        Box::new(people),
+    )
 }
 
 fn kept(guard: &Guard, kind: Kind) -> Vec<Kept> {
-    guard.kept.lock().expect("unpoisoned").iter().filter(|record| record.kind == kind).cloned().collect()
+    guard
+        .kept
+        .lock()
+        .expect("unpoisoned")
+        .iter()
+        .filter(|record| record.kind == kind)
+        .cloned()
+        .collect()
 }
 
 #[test]
@@ -101,9 +137,18 @@ fn an_unmodified_psql_is_masked_held_and_refused() {
     let ask = |text: &str| psql(guard.port, "app", "postgres", text);
 
     let (rows, errors) = ask("SELECT id, name, ssn, email FROM customers ORDER BY id");
-    assert_eq!(rows, "1|Alice|*******6789|a****@corp.example\n2|Bob|*******4321|b**@corp.example\n", "{errors}");
-    assert_eq!(ask("SELECT ssn AS x FROM customers WHERE id = 1").0, "*******6789\n");
-    assert_eq!(ask("SELECT tax_ref FROM contacts WHERE id = 1").0, "*******6789\n");
+    assert_eq!(
+        rows, "1|Alice|*******6789|a****@corp.example\n2|Bob|*******4321|b**@corp.example\n",
+        "{errors}"
+    );
+    assert_eq!(
+        ask("SELECT ssn AS x FROM customers WHERE id = 1").0,
+        "*******6789\n"
+    );
+    assert_eq!(
+        ask("SELECT tax_ref FROM contacts WHERE id = 1").0,
+        "*******6789\n"
+    );
     assert_eq!(ask("SELECT count(*) FROM customers").0, "2\n");
 
     for text in [
@@ -120,15 +165,26 @@ fn an_unmodified_psql_is_masked_held_and_refused() {
         assert!(!errors.contains("123-45"), "{text}: {errors}");
     }
     let (_, errors) = ask("INSERT INTO customers VALUES (3, 'Carol', '123-45-6789', NULL, 1)");
-    assert!(errors.contains("23505") && !errors.contains("123-45"), "{errors}");
+    assert!(
+        errors.contains("23505") && !errors.contains("123-45"),
+        "{errors}"
+    );
 
     let (_, errors) = ask("DROP TABLE scratch");
     assert!(errors.contains("held for approval"), "{errors}");
-    assert_eq!(cluster.sql("postgres", "SELECT to_regclass('scratch') IS NULL"), "t\n", "{errors}");
+    assert_eq!(
+        cluster.sql("postgres", "SELECT to_regclass('scratch') IS NULL"),
+        "t\n",
+        "{errors}"
+    );
 
     let intents = kept(&guard, Kind::Intent);
     assert_eq!(intents.len(), kept(&guard, Kind::Outcome).len());
-    assert!(intents.iter().any(|record| record.verdict == "mask" && !record.masked.is_empty()));
+    assert!(
+        intents
+            .iter()
+            .any(|record| record.verdict == "mask" && !record.masked.is_empty())
+    );
     assert!(intents.iter().any(|record| record.verdict == "approved"));
 }
 
@@ -137,8 +193,22 @@ fn a_reader_of_personal_data_sees_it_clear() {
     let cluster = Cluster::start();
     cluster.sql("postgres", SCHEMA);
     let guard = guard(&cluster, &["engineering", "pii-readers"]);
-    assert_eq!(psql(guard.port, "app", "postgres", "SELECT ssn FROM customers WHERE id = 1").0, "123-45-6789\n");
-    let (rows, errors) = psql(guard.port, "app", "postgres", "SELECT id FROM customers WHERE ssn LIKE '1%'");
+    assert_eq!(
+        psql(
+            guard.port,
+            "app",
+            "postgres",
+            "SELECT ssn FROM customers WHERE id = 1"
+        )
+        .0,
+        "123-45-6789\n"
+    );
+    let (rows, errors) = psql(
+        guard.port,
+        "app",
+        "postgres",
+        "SELECT id FROM customers WHERE ssn LIKE '1%'",
+    );
     assert_eq!(rows, "1\n", "{errors}");
 }
 
@@ -152,22 +222,69 @@ fn a_stranger_is_refused_before_a_session_begins() {
 }
 
 #[test]
+fn a_new_world_changes_what_is_shown() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let guard = guard(&cluster, &["engineering"]);
+    let text = "SELECT ssn FROM customers WHERE id = 1";
+    let ask = || psql(guard.port, "app", "postgres", text).0;
+    assert_eq!(ask(), "*******6789\n");
+    let mut next = world(&cluster);
+    next.version = 2;
+    next.snapshot = Arc::new(snapshot("masks.toml", |text| {
+        text.replace("= [\"ssn\"]", "= []")
+    }));
+    *guard.world.write().expect("unpoisoned") = Arc::new(next);
+    assert_eq!(ask(), "123-45-6789\n");
+    let verdicts: Vec<_> = kept(&guard, Kind::Intent)
+        .into_iter()
+        .map(|kept| kept.verdict)
+        .collect();
+    assert_eq!(verdicts, ["mask", "allow"]);
+    let outcomes = kept(&guard, Kind::Outcome);
+    assert!(
+        outcomes.iter().all(|kept| kept.outcome == "SELECT 1"),
+        "{outcomes:?}"
+    );
+}
+
+#[test]
 fn a_session_is_usable_after_a_refusal() {
     let cluster = Cluster::start();
     cluster.sql("postgres", SCHEMA);
     let guard = guard(&cluster, &["engineering"]);
     let text = "SELECT 1;\nSELECT md5(ssn) FROM customers;\nSELECT 2;\nBEGIN;\nSELECT md5(ssn) FROM customers;\nSELECT 3;\nROLLBACK;\nSELECT 4;\n";
     let mut child = std::process::Command::new(support::cluster::bin().join("psql"))
-        .args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-U", "app", "-d", "postgres", "-p", &guard.port.to_string()])
+        .args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "app",
+            "-d",
+            "postgres",
+            "-p",
+            &guard.port.to_string(),
+        ])
         .env("PGSSLMODE", "disable")
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("psql runs");
-    std::io::Write::write_all(child.stdin.as_mut().expect("piped"), text.as_bytes()).expect("written");
+    std::io::Write::write_all(child.stdin.as_mut().expect("piped"), text.as_bytes())
+        .expect("written");
     let output = child.wait_with_output().expect("ends");
-    let (rows, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (rows, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert_eq!(rows, "1\n2\n4\n", "{errors}");
-    assert!(errors.contains("current transaction is aborted"), "{errors}");
+    assert!(
+        errors.contains("current transaction is aborted"),
+        "{errors}"
+    );
 }

@@ -60,7 +60,11 @@ impl PlanCache {
     }
 
     /// The scope of that key, made if it is new.
-    pub(crate) fn scope(&mut self, key: ScopeKey, sensitive: impl FnOnce() -> Sensitive) -> (ScopeId, Arc<Sensitive>) {
+    pub(crate) fn scope(
+        &mut self,
+        key: ScopeKey,
+        sensitive: impl FnOnce() -> Sensitive,
+    ) -> (ScopeId, Arc<Sensitive>) {
         if let Some(scope) = self.scopes.get(&key) {
             return (scope.id, scope.sensitive.clone());
         }
@@ -70,7 +74,13 @@ impl PlanCache {
         let id = ScopeId(self.next);
         self.next += 1;
         let sensitive = Arc::new(sensitive());
-        self.scopes.insert(key, Scope { id, sensitive: sensitive.clone() });
+        self.scopes.insert(
+            key,
+            Scope {
+                id,
+                sensitive: sensitive.clone(),
+            },
+        );
         (id, sensitive)
     }
 
@@ -90,7 +100,10 @@ impl PlanCache {
             self.text_bytes = 0;
         }
         self.text_bytes += bytes;
-        self.plans.entry(scope).or_default().insert(plan.text.clone(), plan.clone());
+        self.plans
+            .entry(scope)
+            .or_default()
+            .insert(plan.text.clone(), plan.clone());
     }
 
     fn clear(&mut self) {
@@ -102,6 +115,9 @@ impl PlanCache {
 
 impl std::fmt::Debug for PlanCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PlanCache").field("scopes", &self.scopes.len()).field("text_bytes", &self.text_bytes).finish()
+        f.debug_struct("PlanCache")
+            .field("scopes", &self.scopes.len())
+            .field("text_bytes", &self.text_bytes)
+            .finish()
     }
 }

@@ -9,18 +9,21 @@ use weir_policy::Judgement;
 use weir_postgres::frame::{ClientTag, Tag};
 use weir_postgres::message::{self, MessageError, TransactionStatus};
 use weir_postgres::session::{
-    Admission, Effect as SessionEffect, Lifetime, Lookup, Name, NameError, Origin, RequestError, Statement, Violation,
+    Admission, Effect as SessionEffect, Lifetime, Lookup, Name, NameError, Origin, RequestError,
+    Statement, Violation,
 };
 use weir_sql::{CopyDirection, StatementKind};
 
-use super::desk::{Allowance, Deferred, Desk, Grant, Judged, JudgedStatement, Running, Trouble, Waiting};
+use super::desk::{
+    Allowance, Deferred, Desk, Grant, Judged, JudgedStatement, Running, Trouble, Waiting,
+};
 use super::end::End;
 use super::plan::Plan;
 use super::refusal::Refusal;
-use weir_postgres::refuse::{Severity, SqlState};
 use crate::io::{Effect, Env, Piece};
 use crate::release::{Mismatch, Released};
 use crate::world::Durability;
+use weir_postgres::refuse::{Severity, SqlState};
 
 /// Pipelined messages that are kept back for the Execute that people must approve. A
 /// statement with its parameters fits; a bulk load does not, and is refused.
@@ -41,7 +44,12 @@ pub(crate) enum Act {
 
 impl Desk {
     /// Deals with a whole frame of the client's.
-    pub(crate) fn on_client(&mut self, env: &mut Env<'_>, tag: ClientTag, frame: &[u8]) -> Result<Act, End> {
+    pub(crate) fn on_client(
+        &mut self,
+        env: &mut Env<'_>,
+        tag: ClientTag,
+        frame: &[u8],
+    ) -> Result<Act, End> {
         match self.session.admit(tag)? {
             Admission::Proceed => {}
             Admission::Wait => return Ok(Act::PutBack),
@@ -56,7 +64,9 @@ impl Desk {
 
     fn dispatch(&mut self, env: &mut Env<'_>, tag: ClientTag, frame: &[u8]) -> Result<Act, Stop> {
         use ClientTag as C;
-        let body = frame.get(weir_postgres::frame::HEADER_BYTES..).unwrap_or_default();
+        let body = frame
+            .get(weir_postgres::frame::HEADER_BYTES..)
+            .unwrap_or_default();
         match tag {
             C::Query => self.on_query(env, message::Query::parse(body)?.text, frame),
             C::Parse => self.on_parse(env, &message::Parse::parse(body)?, frame),
@@ -89,11 +99,19 @@ impl Desk {
             )
             .hint("call the function in a SELECT")
             .into()),
-            C::Authentication => Err(Stop::End(End::client("an authentication message after authentication"))),
+            C::Authentication => Err(Stop::End(End::client(
+                "an authentication message after authentication",
+            ))),
         }
     }
 
-    fn settle(&mut self, env: &mut Env<'_>, tag: ClientTag, frame: &[u8], act: Result<Act, Stop>) -> Result<Act, End> {
+    fn settle(
+        &mut self,
+        env: &mut Env<'_>,
+        tag: ClientTag,
+        frame: &[u8],
+        act: Result<Act, Stop>,
+    ) -> Result<Act, End> {
         match act {
             Ok(act) => {
                 self.message_done();
@@ -116,15 +134,26 @@ impl Desk {
     }
 
     /// Refuses a message at its place among the answers, and records that.
-    pub(crate) fn refuse(&mut self, env: &mut Env<'_>, tag: ClientTag, frame: &[u8], refusal: &Refusal) {
-        self.context.keep_refusal(env, &refusal.message, &refusal.inside, frame);
+    pub(crate) fn refuse(
+        &mut self,
+        env: &mut Env<'_>,
+        tag: ClientTag,
+        frame: &[u8],
+        refusal: &Refusal,
+    ) {
+        self.context
+            .keep_refusal(env, &refusal.message, &refusal.inside, frame);
         let answer = refusal.to_frame(Severity::Error);
         let mut out = Vec::new();
         let simple = matches!(tag, ClientTag::Query | ClientTag::FunctionCall);
-        let local = self.session.is_quiet() && self.session.status() != TransactionStatus::InTransaction;
+        let local =
+            self.session.is_quiet() && self.session.status() != TransactionStatus::InTransaction;
         if simple && local {
             let mut reply = answer;
-            message::ReadyForQuery { status: self.session.status() }.encode(&mut reply);
+            message::ReadyForQuery {
+                status: self.session.status(),
+            }
+            .encode(&mut reply);
             env.out.to_client.push(Piece::Bytes(reply.into()));
             return;
         }
@@ -144,24 +173,40 @@ impl Desk {
             let before = statements.get(..index).unwrap_or_default();
             allowance = allowance.max(self.behind(env, before, statement)?);
         }
-        let deferred = || Deferred::Query { statements: statements.clone(), frame: Bytes::copy_from_slice(frame) };
+        let deferred = || Deferred::Query {
+            statements: statements.clone(),
+            frame: Bytes::copy_from_slice(frame),
+        };
         match allowance {
             Allowance::Run => {}
             Allowance::Ask => return self.ask(env, &plan, deferred(), true),
         }
         let operation = self.context.counter.operation(sha256(&[frame]));
-        self.admit_operation(env, operation, &plan, &plan.judgement, None, frame, deferred)
-            .and_then(|released| match released {
-                None => Ok(Act::Done),
-                Some(released) => {
-                    self.begin_query(env, &released, &statements)?;
-                    Ok(Act::Release(released))
-                }
-            })
+        self.admit_operation(
+            env,
+            operation,
+            &plan,
+            &plan.judgement,
+            None,
+            frame,
+            deferred,
+        )
+        .and_then(|released| match released {
+            None => Ok(Act::Done),
+            Some(released) => {
+                self.begin_query(env, &released, &statements)?;
+                Ok(Act::Release(released))
+            }
+        })
     }
 
     /// The statement that EXECUTE or FETCH leads to must be allowed as it stands now.
-    fn behind(&mut self, env: &mut Env<'_>, before: &[JudgedStatement], statement: &JudgedStatement) -> Result<Allowance, Stop> {
+    fn behind(
+        &mut self,
+        env: &mut Env<'_>,
+        before: &[JudgedStatement],
+        statement: &JudgedStatement,
+    ) -> Result<Allowance, Stop> {
         match self.session.resolve(before, statement) {
             Lookup::Found(runs) if Arc::ptr_eq(&runs, statement) => Ok(Allowance::Run),
             Lookup::Found(runs) => {
@@ -174,7 +219,10 @@ impl Desk {
     }
 
     /// Records an operation and lets it through; `None` while its record is being made durable.
-    #[expect(clippy::too_many_arguments, reason = "one operation with its plan, its verdict and its bytes")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one operation with its plan, its verdict and its bytes"
+    )]
     fn admit_operation(
         &mut self,
         env: &mut Env<'_>,
@@ -185,10 +233,16 @@ impl Desk {
         bytes: &[u8],
         deferred: impl FnOnce() -> Deferred,
     ) -> Result<Option<Released>, Stop> {
-        let receipt = self.context.keep_intent(env, operation, plan, judgement, grant, bytes);
-        let Ok(receipt) = receipt else { return Err(Refusal::unrecorded().into()) };
+        let receipt = self
+            .context
+            .keep_intent(env, operation, plan, judgement, grant, bytes);
+        let Ok(receipt) = receipt else {
+            return Err(Refusal::unrecorded().into());
+        };
         let Some(permit) = judgement.permit(operation) else {
-            return Err(Stop::End(End::Broken("an operation without a permit was about to be released")));
+            return Err(Stop::End(End::Broken(
+                "an operation without a permit was about to be released",
+            )));
         };
         let durable = match env.world.settings.durability {
             Durability::Kept => false,
@@ -197,19 +251,40 @@ impl Desk {
         if durable {
             let seq = receipt.seq();
             env.out.effects.push(Effect::Sync(seq));
-            self.waiting = Some(Waiting::Durable { seq, operation, permit, receipt, act: deferred() });
+            self.waiting = Some(Waiting::Durable {
+                seq,
+                operation,
+                permit,
+                receipt,
+                act: deferred(),
+            });
             return Ok(None);
         }
         Ok(Some(Released::new(operation, permit, receipt)?))
     }
 
-    fn begin_query(&mut self, env: &Env<'_>, released: &Released, statements: &[JudgedStatement]) -> Result<(), Stop> {
+    fn begin_query(
+        &mut self,
+        env: &Env<'_>,
+        released: &Released,
+        statements: &[JudgedStatement],
+    ) -> Result<(), Stop> {
         let ticket = self.session.query(Origin::Client, statements)?;
-        self.running.push_back(Running::new(ticket, released.operation(), env.now.mono_ns, true));
+        self.running.push_back(Running::new(
+            ticket,
+            released.operation(),
+            env.now.mono_ns,
+            true,
+        ));
         Ok(())
     }
 
-    fn on_parse(&mut self, env: &mut Env<'_>, parse: &message::Parse<'_>, frame: &[u8]) -> Result<Act, Stop> {
+    fn on_parse(
+        &mut self,
+        env: &mut Env<'_>,
+        parse: &message::Parse<'_>,
+        frame: &[u8],
+    ) -> Result<Act, Stop> {
         let name = Name::new(parse.name)?;
         let plan = self.plan(env, parse.text)?;
         let statements = self.statements(&plan)?;
@@ -218,7 +293,10 @@ impl Desk {
         }
         let statement = match statements.as_slice() {
             [statement] => statement.clone(),
-            [] => Arc::new(Statement { plan: Judged::new(&plan, 0, 0), effect: SessionEffect::None }),
+            [] => Arc::new(Statement {
+                plan: Judged::new(&plan, 0, 0),
+                effect: SessionEffect::None,
+            }),
             // The server refuses it with the same words.
             [_, ..] => {
                 return Err(Refusal::new(
@@ -233,7 +311,12 @@ impl Desk {
         Ok(Act::Forward)
     }
 
-    fn on_bind(&mut self, env: &mut Env<'_>, bind: &message::Bind<'_>, frame: &[u8]) -> Result<Act, Stop> {
+    fn on_bind(
+        &mut self,
+        env: &mut Env<'_>,
+        bind: &message::Bind<'_>,
+        frame: &[u8],
+    ) -> Result<Act, Stop> {
         let (portal, name) = (Name::new(bind.portal)?, Name::new(bind.statement)?);
         let statement = match self.session.statement(name.as_str()) {
             Lookup::Found(statement) => statement.clone(),
@@ -245,12 +328,20 @@ impl Desk {
         if allowance == Allowance::Ask && self.stash_for_approval(frame) {
             return Ok(Act::Done);
         }
-        self.binds.insert(portal.as_str().into(), sha256(&[plan.text.as_bytes(), frame]));
-        self.session.bind(portal, &name, bind.result_formats.clone())?;
+        self.binds.insert(
+            portal.as_str().into(),
+            sha256(&[plan.text.as_bytes(), frame]),
+        );
+        self.session
+            .bind(portal, &name, bind.result_formats.clone())?;
         Ok(Act::Forward)
     }
 
-    fn on_describe(&mut self, _env: &mut Env<'_>, describe: &message::Describe<'_>) -> Result<Act, Stop> {
+    fn on_describe(
+        &mut self,
+        _env: &mut Env<'_>,
+        describe: &message::Describe<'_>,
+    ) -> Result<Act, Stop> {
         let name = Name::new(describe.name)?;
         match describe.target {
             message::Target::Statement => self.session.describe_statement(Origin::Client, &name)?,
@@ -275,16 +366,36 @@ impl Desk {
         let portal = Name::new(portal)?;
         let (written, runs) = self.portal_runs(&portal)?;
         let plan = self.current(env, &runs.plan)?;
-        let allowance = Self::allowed(&plan)?.max(Self::allowed(&*self.current(env, &written.plan)?)?);
+        let allowance =
+            Self::allowed(&plan)?.max(Self::allowed(&*self.current(env, &written.plan)?)?);
         if allowance == Allowance::Ask {
-            let act = Deferred::Execute { stash: Vec::new(), frame: Bytes::copy_from_slice(frame) };
+            let act = Deferred::Execute {
+                stash: Vec::new(),
+                frame: Bytes::copy_from_slice(frame),
+            };
             return self.ask(env, &plan, act, false);
         }
-        let operation = self.context.counter.operation(self.execute_digest(&portal, &plan, frame));
-        let deferred = || Deferred::Execute { stash: Vec::new(), frame: Bytes::copy_from_slice(frame) };
+        let operation = self
+            .context
+            .counter
+            .operation(self.execute_digest(&portal, &plan, frame));
+        let deferred = || Deferred::Execute {
+            stash: Vec::new(),
+            frame: Bytes::copy_from_slice(frame),
+        };
         let bytes = plan.text.clone();
-        let released = self.admit_operation(env, operation, &plan, &plan.judgement, None, bytes.as_bytes(), deferred)?;
-        let Some(released) = released else { return Ok(Act::Done) };
+        let released = self.admit_operation(
+            env,
+            operation,
+            &plan,
+            &plan.judgement,
+            None,
+            bytes.as_bytes(),
+            deferred,
+        )?;
+        let Some(released) = released else {
+            return Ok(Act::Done);
+        };
         self.begin_execute(env, &portal, &runs, &plan, &released)?;
         Ok(Act::Release(released))
     }
@@ -322,11 +433,20 @@ impl Desk {
         if statement.is_some_and(|statement| statement.sensitive && statement.columns.is_some()) {
             self.session.describe_portal(Origin::Weir, portal)?;
             let mut describe = Vec::new();
-            message::Describe { target: message::Target::Portal, name: portal.as_str() }.encode(&mut describe);
+            message::Describe {
+                target: message::Target::Portal,
+                name: portal.as_str(),
+            }
+            .encode(&mut describe);
             env.out.to_server.push(Piece::Bytes(describe.into()));
         }
         let ticket = self.session.execute(portal)?;
-        self.running.push_back(Running::new(ticket, released.operation(), env.now.mono_ns, false));
+        self.running.push_back(Running::new(
+            ticket,
+            released.operation(),
+            env.now.mono_ns,
+            false,
+        ));
         Ok(())
     }
 
@@ -344,19 +464,35 @@ impl Desk {
         use ClientTag as C;
         let held: usize = self.stash.iter().map(Bytes::len).sum();
         match tag {
-            C::Parse | C::Bind | C::Describe | C::Close if held + frame.len() <= STASH_BYTES_MAX => {
+            C::Parse | C::Bind | C::Describe | C::Close
+                if held + frame.len() <= STASH_BYTES_MAX =>
+            {
                 self.stash.push(Bytes::copy_from_slice(frame));
                 Ok(Act::Done)
             }
             C::Execute => {
                 let stash = std::mem::take(&mut self.stash);
-                let act = Deferred::Execute { stash, frame: Bytes::copy_from_slice(frame) };
+                let act = Deferred::Execute {
+                    stash,
+                    frame: Bytes::copy_from_slice(frame),
+                };
                 let asked = self.ask_stashed(env, act);
                 self.settle(env, tag, frame, asked)
             }
             // Nothing of it is executed: what was kept back only prepares.
-            C::Sync | C::Flush | C::Terminate | C::Parse | C::Bind | C::Describe | C::Close | C::Query | C::FunctionCall
-            | C::CopyData | C::CopyDone | C::CopyFail | C::Authentication => {
+            C::Sync
+            | C::Flush
+            | C::Terminate
+            | C::Parse
+            | C::Bind
+            | C::Describe
+            | C::Close
+            | C::Query
+            | C::FunctionCall
+            | C::CopyData
+            | C::CopyDone
+            | C::CopyFail
+            | C::Authentication => {
                 self.replay(env)?;
                 let act = self.dispatch(env, tag, frame);
                 self.settle(env, tag, frame, act)
@@ -376,17 +512,23 @@ impl Desk {
     /// was kept; whether it runs is asked at Execute.
     pub(crate) fn replay_one(&mut self, env: &mut Env<'_>, frame: &Bytes) -> Result<(), End> {
         let tag = frame.first().copied().and_then(ClientTag::from_byte);
-        let body = frame.get(weir_postgres::frame::HEADER_BYTES..).unwrap_or_default();
+        let body = frame
+            .get(weir_postgres::frame::HEADER_BYTES..)
+            .unwrap_or_default();
         let done = match tag {
             Some(ClientTag::Parse) => self.replay_parse(env, body),
             Some(ClientTag::Bind) => self.replay_bind(env, body, frame),
-            Some(ClientTag::Describe) => {
-                message::Describe::parse(body).map_err(Stop::from).and_then(|it| self.on_describe(env, &it)).map(|_| ())
-            }
-            Some(ClientTag::Close) => {
-                message::Close::parse(body).map_err(Stop::from).and_then(|it| self.on_close(&it)).map(|_| ())
-            }
-            Some(_) | None => Err(Stop::End(End::Broken("a message that is never kept back was kept back"))),
+            Some(ClientTag::Describe) => message::Describe::parse(body)
+                .map_err(Stop::from)
+                .and_then(|it| self.on_describe(env, &it))
+                .map(|_| ()),
+            Some(ClientTag::Close) => message::Close::parse(body)
+                .map_err(Stop::from)
+                .and_then(|it| self.on_close(&it))
+                .map(|_| ()),
+            Some(_) | None => Err(Stop::End(End::Broken(
+                "a message that is never kept back was kept back",
+            ))),
         };
         match done {
             Ok(()) => {
@@ -408,8 +550,12 @@ impl Desk {
         let name = Name::new(parse.name)?;
         let plan = self.plan(env, parse.text)?;
         let statement = self.statements(&plan)?.into_iter().next();
-        let statement =
-            statement.unwrap_or_else(|| Arc::new(Statement { plan: Judged::new(&plan, 0, 0), effect: SessionEffect::None }));
+        let statement = statement.unwrap_or_else(|| {
+            Arc::new(Statement {
+                plan: Judged::new(&plan, 0, 0),
+                effect: SessionEffect::None,
+            })
+        });
         self.session.parse(name, statement)?;
         Ok(())
     }
@@ -422,8 +568,12 @@ impl Desk {
             Lookup::Wait | Lookup::Unknown => return Err(unknown_statement().into()),
         };
         let plan = self.current(env, &statement.plan)?;
-        self.binds.insert(portal.as_str().into(), sha256(&[plan.text.as_bytes(), frame]));
-        self.session.bind(portal, &name, bind.result_formats.clone())?;
+        self.binds.insert(
+            portal.as_str().into(),
+            sha256(&[plan.text.as_bytes(), frame]),
+        );
+        self.session
+            .bind(portal, &name, bind.result_formats.clone())?;
         Ok(())
     }
 
@@ -434,10 +584,22 @@ impl Desk {
     }
 
     /// What a kept pipeline will execute: the statement that its last Bind names.
-    pub(crate) fn stashed_plan(&mut self, env: &mut Env<'_>, act: &Deferred) -> Result<Arc<Plan>, Stop> {
-        let Deferred::Execute { stash, .. } = act else { return Err(unknown_portal().into()) };
-        let body = |frame: &Bytes| frame.slice(weir_postgres::frame::HEADER_BYTES.min(frame.len())..);
-        let tagged = |tag: ClientTag| stash.iter().filter(move |frame| frame.first() == Some(&tag.byte())).map(body);
+    pub(crate) fn stashed_plan(
+        &mut self,
+        env: &mut Env<'_>,
+        act: &Deferred,
+    ) -> Result<Arc<Plan>, Stop> {
+        let Deferred::Execute { stash, .. } = act else {
+            return Err(unknown_portal().into());
+        };
+        let body =
+            |frame: &Bytes| frame.slice(weir_postgres::frame::HEADER_BYTES.min(frame.len())..);
+        let tagged = |tag: ClientTag| {
+            stash
+                .iter()
+                .filter(move |frame| frame.first() == Some(&tag.byte()))
+                .map(body)
+        };
         let bind = tagged(ClientTag::Bind).last().ok_or_else(unknown_portal)?;
         let name = message::Bind::parse(&bind)?.statement.to_owned();
         for parse in tagged(ClientTag::Parse) {
@@ -469,7 +631,11 @@ impl Desk {
             Deferred::Query { frame, .. } => (Vec::new(), frame.clone()),
             Deferred::Execute { stash, frame } => (stash.clone(), frame.clone()),
         };
-        let tag = if matches!(act, Deferred::Query { .. }) { ClientTag::Query } else { ClientTag::Execute };
+        let tag = if matches!(act, Deferred::Query { .. }) {
+            ClientTag::Query
+        } else {
+            ClientTag::Execute
+        };
         let mut parts: Vec<&[u8]> = vec![plan.text.as_bytes()];
         parts.extend(stash.iter().map(|frame| &frame[..]));
         parts.push(&frame);
@@ -478,15 +644,25 @@ impl Desk {
             Deferred::Query { statements, frame } => Deferred::Query { statements, frame },
             Deferred::Execute { stash, frame } => Deferred::Execute { stash, frame },
         };
-        let admitted =
-            self.admit_operation(env, operation, plan, judgement, Some(grant), plan.text.clone().as_bytes(), deferred);
+        let admitted = self.admit_operation(
+            env,
+            operation,
+            plan,
+            judgement,
+            Some(grant),
+            plan.text.clone().as_bytes(),
+            deferred,
+        );
         match admitted {
             Ok(None) => Ok(()),
             // Approved operations are never plain reads where records are made durable; where
             // they are only kept, the bytes go on at once.
             Ok(Some(released)) => {
                 let act = match tag {
-                    ClientTag::Query => Deferred::Query { statements: self.statements_of(plan)?, frame },
+                    ClientTag::Query => Deferred::Query {
+                        statements: self.statements_of(plan)?,
+                        frame,
+                    },
                     _ => Deferred::Execute { stash, frame },
                 };
                 self.send_deferred(env, act, released)
@@ -496,21 +672,34 @@ impl Desk {
                 Ok(())
             }
             Err(Stop::End(end)) => Err(end),
-            Err(Stop::Wait) => Err(End::Broken("an approved operation could not be judged at once")),
+            Err(Stop::Wait) => Err(End::Broken(
+                "an approved operation could not be judged at once",
+            )),
         }
     }
 
     /// Sends a deferred operation, with its proofs spent.
-    pub(crate) fn send_deferred(&mut self, env: &mut Env<'_>, act: Deferred, released: Released) -> Result<(), End> {
+    pub(crate) fn send_deferred(
+        &mut self,
+        env: &mut Env<'_>,
+        act: Deferred,
+        released: Released,
+    ) -> Result<(), End> {
         let (tag, begun, frame) = match act {
-            Deferred::Query { statements, frame } => {
-                (ClientTag::Query, self.begin_query(env, &released, &statements), frame)
-            }
+            Deferred::Query { statements, frame } => (
+                ClientTag::Query,
+                self.begin_query(env, &released, &statements),
+                frame,
+            ),
             Deferred::Execute { stash, frame } => {
                 for kept in &stash {
                     self.replay_one(env, kept)?;
                 }
-                (ClientTag::Execute, self.begin_deferred_execute(env, &frame, &released), frame)
+                (
+                    ClientTag::Execute,
+                    self.begin_deferred_execute(env, &frame, &released),
+                    frame,
+                )
             }
         };
         match begun {
@@ -519,10 +708,14 @@ impl Desk {
                 Ok(())
             }
             Err(Stop::Refused(refusal)) => {
-                let _ = self.context.keep_outcome(env, released.operation(), super::context::Ending {
-                    outcome: refusal.code.as_str(),
-                    ..Default::default()
-                });
+                let _ = self.context.keep_outcome(
+                    env,
+                    released.operation(),
+                    super::context::Ending {
+                        outcome: refusal.code.as_str(),
+                        ..Default::default()
+                    },
+                );
                 self.refuse(env, tag, &frame, &refusal);
                 Ok(())
             }
@@ -531,8 +724,15 @@ impl Desk {
         }
     }
 
-    fn begin_deferred_execute(&mut self, env: &mut Env<'_>, frame: &[u8], released: &Released) -> Result<(), Stop> {
-        let body = frame.get(weir_postgres::frame::HEADER_BYTES..).unwrap_or_default();
+    fn begin_deferred_execute(
+        &mut self,
+        env: &mut Env<'_>,
+        frame: &[u8],
+        released: &Released,
+    ) -> Result<(), Stop> {
+        let body = frame
+            .get(weir_postgres::frame::HEADER_BYTES..)
+            .unwrap_or_default();
         let portal = Name::new(message::Execute::parse(body)?.portal)?;
         let (_, runs) = self.portal_runs(&portal)?;
         let plan = runs.plan.plan();
@@ -541,7 +741,8 @@ impl Desk {
 
     fn statements_of(&mut self, plan: &Plan) -> Result<Vec<JudgedStatement>, End> {
         let shared = Arc::new(Plan::clone(plan));
-        self.statements(&shared).map_err(|_| End::Broken("an approved statement has a name that is refused"))
+        self.statements(&shared)
+            .map_err(|_| End::Broken("an approved statement has a name that is refused"))
     }
 
     /// The session's view of a plan's statements.
@@ -551,7 +752,10 @@ impl Desk {
             .enumerate()
             .map(|(index, step)| {
                 let effect = effect(plan, index, 0, &step.kind)?;
-                Ok(Arc::new(Statement { plan: Judged::new(plan, index, 0), effect }))
+                Ok(Arc::new(Statement {
+                    plan: Judged::new(plan, index, 0),
+                    effect,
+                }))
             })
             .collect()
     }
@@ -566,31 +770,85 @@ fn effect(
     use StatementKind as K;
     let inner = |kind: &StatementKind| -> Result<JudgedStatement, NameError> {
         let effect = effect(plan, index, nesting + 1, kind)?;
-        Ok(Arc::new(Statement { plan: Judged::new(plan, index, nesting + 1), effect }))
+        Ok(Arc::new(Statement {
+            plan: Judged::new(plan, index, nesting + 1),
+            effect,
+        }))
     };
     Ok(match kind {
-        K::Prepare { name, inner: statement } => {
-            SessionEffect::Prepare { name: Name::new(name)?, statement: inner(&statement.kind)? }
-        }
-        K::Execute { name } => SessionEffect::Execute { name: Name::new(name)? },
-        K::Deallocate { name: Some(name) } => SessionEffect::Deallocate { name: Name::new(name)? },
-        K::Deallocate { name: None } => SessionEffect::DeallocateAll,
-        K::DeclareCursor { name, inner: statement, hold } => SessionEffect::Declare {
+        K::Prepare {
+            name,
+            inner: statement,
+        } => SessionEffect::Prepare {
             name: Name::new(name)?,
-            lifetime: if *hold { Lifetime::Session } else { Lifetime::Transaction },
             statement: inner(&statement.kind)?,
         },
-        K::Fetch { name, .. } => SessionEffect::Fetch { name: Name::new(name)? },
-        K::CloseCursor { name: Some(name) } => SessionEffect::CloseCursor { name: Name::new(name)? },
+        K::Execute { name } => SessionEffect::Execute {
+            name: Name::new(name)?,
+        },
+        K::Deallocate { name: Some(name) } => SessionEffect::Deallocate {
+            name: Name::new(name)?,
+        },
+        K::Deallocate { name: None } => SessionEffect::DeallocateAll,
+        K::DeclareCursor {
+            name,
+            inner: statement,
+            hold,
+        } => SessionEffect::Declare {
+            name: Name::new(name)?,
+            lifetime: if *hold {
+                Lifetime::Session
+            } else {
+                Lifetime::Transaction
+            },
+            statement: inner(&statement.kind)?,
+        },
+        K::Fetch { name, .. } => SessionEffect::Fetch {
+            name: Name::new(name)?,
+        },
+        K::CloseCursor { name: Some(name) } => SessionEffect::CloseCursor {
+            name: Name::new(name)?,
+        },
         K::CloseCursor { name: None } => SessionEffect::CloseAllCursors,
         K::Discard { all: true } => SessionEffect::DiscardAll,
-        K::Copy { direction: CopyDirection::FromClient } => SessionEffect::CopyIn,
-        K::Copy { direction: CopyDirection::ToClient } => SessionEffect::CopyOut,
-        K::Explain { .. } | K::Select | K::Insert | K::Update | K::Delete | K::Merge | K::Begin | K::Commit | K::Rollback
-        | K::Savepoint { .. } | K::Release { .. } | K::RollbackTo { .. } | K::TwoPhase | K::Set { .. } | K::Reset { .. }
-        | K::Show { .. } | K::Discard { all: false } | K::Copy { direction: CopyDirection::Server } | K::Do | K::Call
-        | K::Lock | K::Truncate | K::Listen | K::Notify | K::Unlisten | K::Maintain | K::Constraints | K::Ddl(_)
-        | K::CreateTableAs | K::Unknown(_) => SessionEffect::None,
+        K::Copy {
+            direction: CopyDirection::FromClient,
+        } => SessionEffect::CopyIn,
+        K::Copy {
+            direction: CopyDirection::ToClient,
+        } => SessionEffect::CopyOut,
+        K::Explain { .. }
+        | K::Select
+        | K::Insert
+        | K::Update
+        | K::Delete
+        | K::Merge
+        | K::Begin
+        | K::Commit
+        | K::Rollback
+        | K::Savepoint { .. }
+        | K::Release { .. }
+        | K::RollbackTo { .. }
+        | K::TwoPhase
+        | K::Set { .. }
+        | K::Reset { .. }
+        | K::Show { .. }
+        | K::Discard { all: false }
+        | K::Copy {
+            direction: CopyDirection::Server,
+        }
+        | K::Do
+        | K::Call
+        | K::Lock
+        | K::Truncate
+        | K::Listen
+        | K::Notify
+        | K::Unlisten
+        | K::Maintain
+        | K::Constraints
+        | K::Ddl(_)
+        | K::CreateTableAs
+        | K::Unknown(_) => SessionEffect::None,
     })
 }
 
@@ -646,13 +904,18 @@ impl From<RequestError> for Stop {
             RequestError::TooManyStatements | RequestError::TooManyPortals => {
                 Refusal::new(SqlState::LIMIT_EXCEEDED, &format!("weir: {error}")).into()
             }
-            RequestError::NotBetweenRequests => Self::End(End::Broken("a query of Weir's own amid a pipeline")),
+            RequestError::NotBetweenRequests => {
+                Self::End(End::Broken("a query of Weir's own amid a pipeline"))
+            }
         }
     }
 }
 
 fn unknown_statement() -> Refusal {
-    Refusal::new(SqlState::UNKNOWN_STATEMENT, "prepared statement does not exist")
+    Refusal::new(
+        SqlState::UNKNOWN_STATEMENT,
+        "prepared statement does not exist",
+    )
 }
 
 fn unknown_portal() -> Refusal {
@@ -661,12 +924,16 @@ fn unknown_portal() -> Refusal {
 
 fn unknown<P>(effect: &SessionEffect<P>) -> Stop {
     match effect {
-        SessionEffect::Fetch { name } => {
-            Refusal::new(SqlState::UNKNOWN_PORTAL, &format!("cursor \"{name}\" does not exist")).into()
-        }
-        SessionEffect::Execute { name } => {
-            Refusal::new(SqlState::UNKNOWN_STATEMENT, &format!("prepared statement \"{name}\" does not exist")).into()
-        }
+        SessionEffect::Fetch { name } => Refusal::new(
+            SqlState::UNKNOWN_PORTAL,
+            &format!("cursor \"{name}\" does not exist"),
+        )
+        .into(),
+        SessionEffect::Execute { name } => Refusal::new(
+            SqlState::UNKNOWN_STATEMENT,
+            &format!("prepared statement \"{name}\" does not exist"),
+        )
+        .into(),
         _ => unknown_portal().into(),
     }
 }

@@ -76,14 +76,26 @@ impl Context {
         grant: Option<&Grant>,
         bytes: &[u8],
     ) -> Result<Receipt, JournalError> {
-        let accesses: Vec<_> = plan.access_ids.iter().map(|(action, id)| (*action, id.as_str())).collect();
-        let masked: Vec<_> = plan.masked.iter().map(|(column, rule)| (column.as_str(), rule.as_str())).collect();
+        let accesses: Vec<_> = plan
+            .access_ids
+            .iter()
+            .map(|(action, id)| (*action, id.as_str()))
+            .collect();
+        let masked: Vec<_> = plan
+            .masked
+            .iter()
+            .map(|(column, rule)| (column.as_str(), rule.as_str()))
+            .collect();
         let bundle = env.world.bundle.clone();
         let record = Record {
             operation: Some(operation.seq),
             summary: &plan.summary,
             accesses: &accesses,
-            verdict: if grant.is_some() { "approved" } else { plan.verdict_word() },
+            verdict: if grant.is_some() {
+                "approved"
+            } else {
+                plan.verdict_word()
+            },
             policies: &judgement.policies,
             bundle: &bundle,
             masked: &masked,
@@ -111,12 +123,30 @@ impl Context {
             protocol: Protocol::Postgres,
             ..Record::new(Kind::Outcome, env.now)
         };
-        env.journal.append(Some(operation), &Record { flow: Some(self.id), ..record })
+        env.journal.append(
+            Some(operation),
+            &Record {
+                flow: Some(self.id),
+                ..record
+            },
+        )
     }
 
     /// Keeps a refusal. The operation is refused whether or not this was kept.
-    pub(crate) fn keep_refusal(&self, env: &mut Env<'_>, summary: &str, reason: &str, bytes: &[u8]) {
-        let record = Record { summary, reason, bytes, verdict: "deny", ..self.record(Kind::Refusal, env) };
+    pub(crate) fn keep_refusal(
+        &self,
+        env: &mut Env<'_>,
+        summary: &str,
+        reason: &str,
+        bytes: &[u8],
+    ) {
+        let record = Record {
+            summary,
+            reason,
+            bytes,
+            verdict: "deny",
+            ..self.record(Kind::Refusal, env)
+        };
         let _ = env.journal.append(None, &record);
     }
 }

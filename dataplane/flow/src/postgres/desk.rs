@@ -1,23 +1,23 @@
 //! A running session: what it believes, what it waits for, and what runs.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use weir_audit::{Receipt, RecordSeq};
 use weir_facts::{Action, ApprovalId, Digest, Group, OperationRef, Verdict};
 use weir_policy::{Judgement, Permit, Reads};
-use weir_audit::{Receipt, RecordSeq};
-use weir_postgres::message::TransactionStatus;
 use weir_postgres::frame::ClientTag;
+use weir_postgres::message::TransactionStatus;
 use weir_postgres::session::{self, Admission, Session, Ticket};
 use weir_sql::{Catalog, Epoch, Sensitive, Statement, StatementKind};
 
 use super::cache::{ScopeId, ScopeKey};
 use super::context::Context;
 use super::end::End;
-use super::opening;
 use super::layout::Layout;
+use super::opening;
 use super::plan::{self, Plan, Question};
 use super::refusal::Refusal;
 use crate::io::{CatalogCell, Effect, Env};
@@ -26,7 +26,7 @@ use crate::world::{Stale, source_ip};
 /// A statement's plan within a session. It is replaced when the world has changed.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    plan: RefCell<Arc<Plan>>,
+    plan: ArcSwap<Plan>,
     step: usize,
     /// How many PREPAREs and DECLAREs are around it.
     nesting: u8,
@@ -34,7 +34,15 @@ pub(crate) struct Judged {
 
 impl Judged {
     pub(crate) fn new(plan: &Arc<Plan>, step: usize, nesting: u8) -> Self {
-        Self { plan: RefCell::new(plan.clone()), step, nesting }
+        Self {
+            plan: ArcSwap::new(plan.clone()),
+            step,
+            nesting,
+        }
+    }
+
+    fn replace(&self, plan: Arc<Plan>) {
+        self.plan.store(plan);
     }
 
     /// The statement within a plan of its text.
@@ -42,7 +50,8 @@ impl Judged {
         let mut statement = plan.steps.get(self.step)?;
         for _ in 0..self.nesting {
             statement = match &statement.kind {
-                StatementKind::Prepare { inner, .. } | StatementKind::DeclareCursor { inner, .. } => inner,
+                StatementKind::Prepare { inner, .. }
+                | StatementKind::DeclareCursor { inner, .. } => inner,
                 _ => return None,
             };
         }
@@ -50,7 +59,7 @@ impl Judged {
     }
 
     pub(crate) fn plan(&self) -> Arc<Plan> {
-        self.plan.borrow().clone()
+        self.plan.load_full()
     }
 }
 
@@ -89,8 +98,21 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) const fn new(ticket: Ticket, operation: OperationRef, begun_ns: u64, is_query: bool) -> Self {
-        Self { ticket, operation, begun_ns, is_query, rows: 0, bytes: 0, outcome: String::new() }
+    pub(crate) const fn new(
+        ticket: Ticket,
+        operation: OperationRef,
+        begun_ns: u64,
+        is_query: bool,
+    ) -> Self {
+        Self {
+            ticket,
+            operation,
+            begun_ns,
+            is_query,
+            rows: 0,
+            bytes: 0,
+            outcome: String::new(),
+        }
     }
 }
 
@@ -99,11 +121,29 @@ pub(crate) enum Waiting {
     /// The catalogue is being read.
     Catalog,
     /// The intent is being made durable.
-    Durable { seq: RecordSeq, operation: OperationRef, permit: Permit, receipt: Receipt, act: Deferred },
+    Durable {
+        seq: RecordSeq,
+        operation: OperationRef,
+        permit: Permit,
+        receipt: Receipt,
+        act: Deferred,
+    },
     /// People are being asked.
-    Approval { request: ApprovalId, digest: Digest, plan: Arc<Plan>, act: Deferred, deadline_ns: u64 },
+    Approval {
+        request: ApprovalId,
+        digest: Digest,
+        plan: Arc<Plan>,
+        act: Deferred,
+        deadline_ns: u64,
+    },
     /// The approval is being spent.
-    Redeem { approval: ApprovalId, judgement: Judgement, grant: Grant, plan: Arc<Plan>, act: Deferred },
+    Redeem {
+        approval: ApprovalId,
+        judgement: Judgement,
+        grant: Grant,
+        plan: Arc<Plan>,
+        act: Deferred,
+    },
 }
 
 /// What people gave.
@@ -117,7 +157,10 @@ pub(crate) struct Grant {
 /// A client's message, or a pipeline of them, that waits for its release.
 pub(crate) enum Deferred {
     /// A Query.
-    Query { statements: Vec<JudgedStatement>, frame: Bytes },
+    Query {
+        statements: Vec<JudgedStatement>,
+        frame: Bytes,
+    },
     /// An Execute, with the messages of its pipeline that were kept back for it.
     Execute { stash: Vec<Bytes>, frame: Bytes },
 }
@@ -184,7 +227,9 @@ impl Desk {
         }
         super::check_fresh(env.world, env, Stale::DenyAll)?;
         let minute = self.scope.minute.and_then(|_| minute(&self.context, env));
-        let same = self.scope.world == env.world.version && self.scope.epoch == self.cell.epoch() && self.scope.minute == minute;
+        let same = self.scope.world == env.world.version
+            && self.scope.epoch == self.cell.epoch()
+            && self.scope.minute == minute;
         if !same {
             self.scope = enter(&self.context, self.cell.load(), env);
         }
@@ -195,7 +240,11 @@ impl Desk {
     pub(crate) fn request_catalog(&mut self, env: &mut Env<'_>) {
         let connection = self.context.connection.name.clone();
         let database = self.context.database.clone();
-        env.out.effects.push(Effect::Catalog { connection, database, stale: Some(self.cell.epoch()) });
+        env.out.effects.push(Effect::Catalog {
+            connection,
+            database,
+            stale: Some(self.cell.epoch()),
+        });
         self.waiting = Some(Waiting::Catalog);
     }
 
@@ -216,7 +265,9 @@ impl Desk {
                 }
                 Ok(plan)
             }
-            Err(weir_sql::Refusal::UnknownRelation(_)) if self.freshness == Freshness::Fresh && !self.uncommitted_ddl => {
+            Err(weir_sql::Refusal::UnknownRelation(_))
+                if self.freshness == Freshness::Fresh && !self.uncommitted_ddl =>
+            {
                 self.request_catalog(env);
                 Err(Trouble::Wait)
             }
@@ -225,14 +276,21 @@ impl Desk {
     }
 
     /// A statement's plan as it stands now: judged again if anything it hangs on has changed.
-    pub(crate) fn current(&mut self, env: &mut Env<'_>, judged: &Judged) -> Result<Arc<Plan>, Trouble> {
+    pub(crate) fn current(
+        &mut self,
+        env: &mut Env<'_>,
+        judged: &Judged,
+    ) -> Result<Arc<Plan>, Trouble> {
         self.refresh(env)?;
         let plan = judged.plan();
-        if plan.scope == self.scope.id && !self.uncommitted_ddl && plan::is_cacheable(&plan.judgement) {
+        if plan.scope == self.scope.id
+            && !self.uncommitted_ddl
+            && plan::is_cacheable(&plan.judgement)
+        {
             return Ok(plan);
         }
         let fresh = self.plan(env, &plan.text)?;
-        judged.plan.replace(fresh.clone());
+        judged.replace(fresh.clone());
         Ok(fresh)
     }
 
@@ -269,7 +327,9 @@ impl Desk {
     pub(crate) const fn deadline(&self) -> Option<u64> {
         match &self.waiting {
             Some(Waiting::Approval { deadline_ns, .. }) => Some(*deadline_ns),
-            Some(Waiting::Catalog | Waiting::Durable { .. } | Waiting::Redeem { .. }) | None => None,
+            Some(Waiting::Catalog | Waiting::Durable { .. } | Waiting::Redeem { .. }) | None => {
+                None
+            }
         }
     }
 
@@ -315,21 +375,41 @@ fn enter(context: &Context, catalog: Arc<Catalog>, env: &mut Env<'_>) -> Scope {
         database: context.database.clone(),
         role: context.role.clone(),
         minute: minute(context, env),
-        source: reveals(context, env).any(Reads::SOURCE_IP).then(|| source_ip(context.source)),
+        source: reveals(context, env)
+            .any(Reads::SOURCE_IP)
+            .then(|| source_ip(context.source)),
     };
     let minute = key.minute;
     let judging = context.judging(env, &world);
-    let sensitive =
-        || plan::sensitive(&world, &context.connection.name, &context.principal, &judging, &catalog);
+    let sensitive = || {
+        plan::sensitive(
+            &world,
+            &context.connection.name,
+            &context.principal,
+            &judging,
+            &catalog,
+        )
+    };
     let (id, sensitive) = env.plans.scope(key, sensitive);
-    Scope { id, world: world.version, epoch: catalog.epoch(), minute, catalog, sensitive }
+    Scope {
+        id,
+        world: world.version,
+        epoch: catalog.epoch(),
+        minute,
+        catalog,
+        sensitive,
+    }
 }
 
 /// What of the context decides about masks here.
 fn reveals(context: &Context, env: &Env<'_>) -> Reads {
-    env.world.snapshot.reads(&context.connection.name, Action::PgReveal)
+    env.world
+        .snapshot
+        .reads(&context.connection.name, Action::PgReveal)
 }
 
 fn minute(context: &Context, env: &Env<'_>) -> Option<u64> {
-    reveals(context, env).any(Reads::CLOCK).then_some(env.now.unix_us / 60_000_000)
+    reveals(context, env)
+        .any(Reads::CLOCK)
+        .then_some(env.now.unix_us / 60_000_000)
 }

@@ -83,7 +83,9 @@ impl End {
             // The flow ends whether or not this was kept.
             let _ = env.journal.append(None, &record);
         }
-        env.out.to_client.push(Piece::Bytes(outside.to_frame(Severity::Fatal).into()));
+        env.out
+            .to_client
+            .push(Piece::Bytes(outside.to_frame(Severity::Fatal).into()));
         env.out.to_client.push(Piece::Shutdown);
         env.out.to_server.push(Piece::Reset);
         env.out.effects.push(Effect::Finished);
@@ -113,9 +115,10 @@ impl From<Violation> for End {
     fn from(violation: Violation) -> Self {
         match violation {
             Violation::Client | Violation::Ended => Self::Client(violation.to_string()),
-            Violation::Unexpected(_) | Violation::Disbelief | Violation::Message(_) | Violation::Pinned { .. } => {
-                Self::Server(violation.to_string())
-            }
+            Violation::Unexpected(_)
+            | Violation::Disbelief
+            | Violation::Message(_)
+            | Violation::Pinned { .. } => Self::Server(violation.to_string()),
         }
     }
 }

@@ -35,14 +35,18 @@ impl Desk {
         may_wait: bool,
     ) -> Result<Act, Stop> {
         let Some(terms) = plan::hold_terms(&plan.judgement).cloned() else {
-            return Err(Stop::End(End::Broken("an operation that needs nobody's approval was held")));
+            return Err(Stop::End(End::Broken(
+                "an operation that needs nobody's approval was held",
+            )));
         };
         let mut random = [0; 16];
         (env.random)(&mut random);
         let request = ApprovalId(u128::from_be_bytes(random));
         let digest = self.approval_digest(plan, &act);
         let quiet = self.session.is_quiet() && self.session.status() == TransactionStatus::Idle;
-        env.out.effects.push(self.request(request, digest, plan, &terms));
+        env.out
+            .effects
+            .push(self.request(request, digest, plan, &terms));
         if !(may_wait && quiet) {
             return Err(Refusal::unapproved(
                 "this needs approval, and cannot wait inside a transaction or pipeline",
@@ -50,10 +54,25 @@ impl Desk {
             )
             .into());
         }
-        let asked = format!("weir: held for approval by {} ({}); approval {request}", groups(&terms), terms.reason);
-        env.out.to_client.push(Piece::Bytes(notice::notice(&asked).into()));
-        let deadline_ns = env.now.mono_ns.saturating_add(env.world.settings.postgres_hold_ns);
-        self.waiting = Some(Waiting::Approval { request, digest, plan: plan.clone(), act, deadline_ns });
+        let asked = format!(
+            "weir: held for approval by {} ({}); approval {request}",
+            groups(&terms),
+            terms.reason
+        );
+        env.out
+            .to_client
+            .push(Piece::Bytes(notice::notice(&asked).into()));
+        let deadline_ns = env
+            .now
+            .mono_ns
+            .saturating_add(env.world.settings.postgres_hold_ns);
+        self.waiting = Some(Waiting::Approval {
+            request,
+            digest,
+            plan: plan.clone(),
+            act,
+            deadline_ns,
+        });
         Ok(Act::Done)
     }
 
@@ -85,7 +104,12 @@ impl Desk {
         ];
         if let Deferred::Execute { stash, .. } = act {
             let bind = weir_postgres::frame::Tag::byte(ClientTag::Bind);
-            parts.extend(stash.iter().filter(|frame| frame.first() == Some(&bind)).map(|frame| &frame[..]));
+            parts.extend(
+                stash
+                    .iter()
+                    .filter(|frame| frame.first() == Some(&bind))
+                    .map(|frame| &frame[..]),
+            );
         }
         sha256(&parts)
     }
@@ -98,30 +122,55 @@ impl Desk {
         approval: ApprovalId,
         decision: Decision,
     ) -> Result<(), End> {
-        let Some(Waiting::Approval { request, digest, plan, act, deadline_ns }) = self.waiting.take() else {
+        let Some(Waiting::Approval {
+            request,
+            digest,
+            plan,
+            act,
+            deadline_ns,
+        }) = self.waiting.take()
+        else {
             return Ok(());
         };
         if request != about {
-            self.waiting = Some(Waiting::Approval { request, digest, plan, act, deadline_ns });
+            self.waiting = Some(Waiting::Approval {
+                request,
+                digest,
+                plan,
+                act,
+                deadline_ns,
+            });
             return Ok(());
         }
         match decision {
             Decision::Approved { approvers, groups } => {
-                let grant = Grant { approval, approvers, groups };
+                let grant = Grant {
+                    approval,
+                    approvers,
+                    groups,
+                };
                 self.redeem(env, digest, &plan, act, grant)
             }
             Decision::Denied { reason } => {
-                self.refuse_deferred(env, &act, &Refusal::new(
-                    SqlState::INSUFFICIENT_PRIVILEGE,
-                    &format!("weir: approval {approval} was denied: {reason}"),
-                ));
+                self.refuse_deferred(
+                    env,
+                    &act,
+                    &Refusal::new(
+                        SqlState::INSUFFICIENT_PRIVILEGE,
+                        &format!("weir: approval {approval} was denied: {reason}"),
+                    ),
+                );
                 Ok(())
             }
             Decision::Expired => {
-                self.refuse_deferred(env, &act, &Refusal::new(
-                    SqlState::INSUFFICIENT_PRIVILEGE,
-                    &format!("weir: approval {approval} expired"),
-                ));
+                self.refuse_deferred(
+                    env,
+                    &act,
+                    &Refusal::new(
+                        SqlState::INSUFFICIENT_PRIVILEGE,
+                        &format!("weir: approval {approval} expired"),
+                    ),
+                );
                 Ok(())
             }
             Decision::Unavailable => {
@@ -153,10 +202,14 @@ impl Desk {
             }
             Err(super::desk::Trouble::Wait) => {
                 // The catalogue changed meanwhile: what was approved may mean something else now.
-                self.refuse_deferred(env, &act, &Refusal::unapproved(
-                    "the catalogue changed while people decided; run the statement again",
-                    grant.approval,
-                ));
+                self.refuse_deferred(
+                    env,
+                    &act,
+                    &Refusal::unapproved(
+                        "the catalogue changed while people decided; run the statement again",
+                        grant.approval,
+                    ),
+                );
                 self.waiting = Some(Waiting::Catalog);
                 return Ok(());
             }
@@ -164,8 +217,17 @@ impl Desk {
         let judgement = fresh.judge_approved(&self.question(env), &grant.groups);
         match &judgement.verdict {
             Verdict::Allow => {
-                env.out.effects.push(Effect::RedeemApproval { id: grant.approval, digest });
-                self.waiting = Some(Waiting::Redeem { approval: grant.approval, judgement, grant, plan: fresh, act });
+                env.out.effects.push(Effect::RedeemApproval {
+                    id: grant.approval,
+                    digest,
+                });
+                self.waiting = Some(Waiting::Redeem {
+                    approval: grant.approval,
+                    judgement,
+                    grant,
+                    plan: fresh,
+                    act,
+                });
                 Ok(())
             }
             Verdict::Hold(_) => {
@@ -182,12 +244,30 @@ impl Desk {
     }
 
     /// The approval was spent for us, or was not there.
-    pub(crate) fn on_redeemed(&mut self, env: &mut Env<'_>, id: ApprovalId, granted: bool) -> Result<(), End> {
-        let Some(Waiting::Redeem { approval, judgement, grant, plan, act }) = self.waiting.take() else {
+    pub(crate) fn on_redeemed(
+        &mut self,
+        env: &mut Env<'_>,
+        id: ApprovalId,
+        granted: bool,
+    ) -> Result<(), End> {
+        let Some(Waiting::Redeem {
+            approval,
+            judgement,
+            grant,
+            plan,
+            act,
+        }) = self.waiting.take()
+        else {
             return Ok(());
         };
         if approval != id {
-            self.waiting = Some(Waiting::Redeem { approval, judgement, grant, plan, act });
+            self.waiting = Some(Waiting::Redeem {
+                approval,
+                judgement,
+                grant,
+                plan,
+                act,
+            });
             return Ok(());
         }
         if !granted {
@@ -206,14 +286,19 @@ impl Desk {
         match self.waiting.take() {
             Some(Waiting::Approval { request, act, .. }) => {
                 env.out.effects.push(Effect::WithdrawApproval(request));
-                let refusal =
-                    Refusal::new(SqlState::QUERY_CANCELED, "canceling statement due to user request");
+                let refusal = Refusal::new(
+                    SqlState::QUERY_CANCELED,
+                    "canceling statement due to user request",
+                );
                 self.refuse_deferred(env, &act, &refusal);
             }
             other => {
                 self.waiting = other;
                 if let Some(request) = &self.cancel {
-                    env.out.effects.push(Effect::SendCancel { target: self.context.target, request: request.clone() });
+                    env.out.effects.push(Effect::SendCancel {
+                        target: self.context.target,
+                        request: request.clone(),
+                    });
                 }
             }
         }
@@ -223,8 +308,17 @@ impl Desk {
     pub(crate) fn on_deadline(&mut self, env: &mut Env<'_>) {
         let now = env.now.mono_ns;
         match self.waiting.take() {
-            Some(Waiting::Approval { request, act, deadline_ns, .. }) if deadline_ns <= now => {
-                self.refuse_deferred(env, &act, &Refusal::unapproved("nobody has decided yet", request));
+            Some(Waiting::Approval {
+                request,
+                act,
+                deadline_ns,
+                ..
+            }) if deadline_ns <= now => {
+                self.refuse_deferred(
+                    env,
+                    &act,
+                    &Refusal::unapproved("nobody has decided yet", request),
+                );
             }
             other => self.waiting = other,
         }
@@ -249,7 +343,12 @@ impl Desk {
 }
 
 fn groups(terms: &HoldTerms) -> String {
-    terms.approvers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    terms
+        .approvers
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 /// The parts of a principal that an approval is bound to: not the process, which may be
@@ -265,8 +364,14 @@ struct ApprovalSubject<'a> {
 impl<'a> ApprovalSubject<'a> {
     fn of(principal: &'a weir_facts::Principal) -> Self {
         Self {
-            workload: principal.workload.as_ref().map(|workload| (&*workload.name, workload.uid)),
-            identity: principal.identity.as_ref().map(|identity| (&*identity.issuer, &*identity.subject)),
+            workload: principal
+                .workload
+                .as_ref()
+                .map(|workload| (&*workload.name, workload.uid)),
+            identity: principal
+                .identity
+                .as_ref()
+                .map(|identity| (&*identity.issuer, &*identity.subject)),
             agent: principal.agent.as_ref().map(|agent| &*agent.name),
         }
     }

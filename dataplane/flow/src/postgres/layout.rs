@@ -44,7 +44,10 @@ impl Layout {
         (count, described): (usize, impl Iterator<Item = Field<'a>>),
     ) -> Result<Self, Mismatch> {
         if count != predicted.len() {
-            return Err(Mismatch::Count { predicted: predicted.len(), actual: count });
+            return Err(Mismatch::Count {
+                predicted: predicted.len(),
+                actual: count,
+            });
         }
         let mut edits = Vec::new();
         for (column, (wanted, found)) in predicted.iter().zip(described).enumerate() {
@@ -57,7 +60,12 @@ impl Layout {
             match &wanted.reveal {
                 Reveal::Clear => {}
                 Reveal::Mask(rule, _) => {
-                    edits.push(Edit { column, rule: rule.clone(), type_oid: found.type_oid, format: found.format });
+                    edits.push(Edit {
+                        column,
+                        rule: rule.clone(),
+                        type_oid: found.type_oid,
+                        format: found.format,
+                    });
                 }
                 Reveal::Deny(_) => return Err(Mismatch::Unpredicted { column }),
             }
@@ -82,7 +90,10 @@ impl Layout {
                 return Err(Mismatch::Unpredicted { column });
             }
         }
-        Ok(Self { count, edits: Vec::new() })
+        Ok(Self {
+            count,
+            edits: Vec::new(),
+        })
     }
 
     /// The columns with a mask, ascending.
@@ -93,7 +104,9 @@ impl Layout {
     /// Masks a column's value.
     pub(crate) fn edit(&self, column: usize, key: &MaskKey, value: &mut [u8]) -> rows::Edit {
         // A column that is edited without a mask is a broken invariant: nothing is shown.
-        let Some(edit) = self.edits.iter().find(|edit| edit.column == column) else { return rows::Edit::Null };
+        let Some(edit) = self.edits.iter().find(|edit| edit.column == column) else {
+            return rows::Edit::Null;
+        };
         let masked = match edit.format {
             Format::Text => weir_mask::text(&edit.rule, key, edit.type_oid, value),
             Format::Binary => weir_mask::binary(&edit.rule, key, edit.type_oid, value),
@@ -107,5 +120,8 @@ impl Layout {
 }
 
 fn origin(field: &Field<'_>) -> ColumnId {
-    ColumnId { relation: RelationOid(field.relation_oid), attnum: field.attnum }
+    ColumnId {
+        relation: RelationOid(field.relation_oid),
+        attnum: field.attnum,
+    }
 }

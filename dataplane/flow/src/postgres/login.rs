@@ -12,7 +12,9 @@ use weir_facts::{Digest, Side};
 use weir_postgres::auth::{AwaitFinal, Binding, ScramClient, md5_response};
 use weir_postgres::frame::{ServerReader, ServerTag, Step, Streamed};
 use weir_postgres::message::{Authentication, Notice, Password, SaslInitialResponse};
-use weir_postgres::startup::{Parameter, ServerStartup, Setting, StartupMessage, encode_ssl_request};
+use weir_postgres::startup::{
+    Parameter, ServerStartup, Setting, StartupMessage, encode_ssl_request,
+};
 use zeroize::Zeroizing;
 
 use super::end::{End, unreadable};
@@ -96,7 +98,10 @@ impl Login {
 
     fn start(&mut self, env: &mut Env<'_>) {
         env.out.to_server.push(Piece::Bytes(self.startup.clone()));
-        self.phase = Phase::Exchange { reader: ServerReader::new(), scram: Scram::Not };
+        self.phase = Phase::Exchange {
+            reader: ServerReader::new(),
+            scram: Scram::Not,
+        };
     }
 
     /// The handshake with the server ended well.
@@ -106,7 +111,12 @@ impl Login {
     }
 
     /// Reads what the server said.
-    pub(crate) fn handle_bytes(&mut self, env: &mut Env<'_>, input: &mut [u8], at: &mut usize) -> Result<Logged, End> {
+    pub(crate) fn handle_bytes(
+        &mut self,
+        env: &mut Env<'_>,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<Logged, End> {
         match &self.phase {
             Phase::SslAnswer => {
                 self.ssl_answer(env, input, at)?;
@@ -131,19 +141,36 @@ impl Login {
                 *at += 1;
                 self.start(env);
             }
-            ([b'N'], _) => return Err(End::Unserved("it offers no TLS, which this connection needs".to_owned())),
+            ([b'N'], _) => {
+                return Err(End::Unserved(
+                    "it offers no TLS, which this connection needs".to_owned(),
+                ));
+            }
             _ => return Err(End::server("an answer to SSLRequest that is none")),
         }
         Ok(())
     }
 
-    fn exchange(&mut self, env: &mut Env<'_>, input: &mut [u8], at: &mut usize) -> Result<Logged, End> {
-        let Phase::Exchange { mut reader, mut scram } = std::mem::replace(&mut self.phase, Phase::Over) else {
+    fn exchange(
+        &mut self,
+        env: &mut Env<'_>,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<Logged, End> {
+        let Phase::Exchange {
+            mut reader,
+            mut scram,
+        } = std::mem::replace(&mut self.phase, Phase::Over)
+        else {
             return Ok(Logged::Wait);
         };
         loop {
-            let step = reader.next(input, at, Streamed::NONE).map_err(|error| unreadable(Side::Server, error))?;
-            let Some(Step::Frame(frame)) = step else { break };
+            let step = reader
+                .next(input, at, Streamed::NONE)
+                .map_err(|error| unreadable(Side::Server, error))?;
+            let Some(Step::Frame(frame)) = step else {
+                break;
+            };
             match frame.tag {
                 ServerTag::Authentication => {
                     let request = Authentication::parse(frame.body()).map_err(End::server)?;
@@ -167,32 +194,54 @@ impl Login {
         Ok(Logged::Wait)
     }
 
-    fn answer(&self, env: &mut Env<'_>, request: &Authentication<'_>, scram: Scram) -> Result<Scram, End> {
+    fn answer(
+        &self,
+        env: &mut Env<'_>,
+        request: &Authentication<'_>,
+        scram: Scram,
+    ) -> Result<Scram, End> {
         let mut out = Vec::new();
         let next = match (request, scram) {
             (Authentication::CleartextPassword, Scram::Not) => {
                 if self.encrypted.is_none() {
-                    return Err(End::Unserved("it asks for a cleartext password outside TLS".to_owned()));
+                    return Err(End::Unserved(
+                        "it asks for a cleartext password outside TLS".to_owned(),
+                    ));
                 }
-                Password { password: self.password.as_bytes() }.encode(&mut out);
+                Password {
+                    password: self.password.as_bytes(),
+                }
+                .encode(&mut out);
                 Scram::Not
             }
             (Authentication::Md5Password { salt }, Scram::Not) => {
                 let response = md5_response(&self.role, &self.password, *salt);
-                Password { password: response.as_bytes() }.encode(&mut out);
+                Password {
+                    password: response.as_bytes(),
+                }
+                .encode(&mut out);
                 Scram::Not
             }
             (Authentication::Sasl { .. }, Scram::Not) => {
                 let mut random = [0; 18];
                 (env.random)(&mut random);
                 let binding = self.encrypted.flatten();
-                let binding = binding.as_ref().map_or(Binding::None, |digest| Binding::Prefer(&digest.0));
-                let client = ScramClient::new(request.mechanisms(), binding, &random).map_err(unserved)?;
-                SaslInitialResponse { mechanism: client.mechanism(), data: Some(client.first()) }.encode(&mut out);
+                let binding = binding
+                    .as_ref()
+                    .map_or(Binding::None, |digest| Binding::Prefer(&digest.0));
+                let client =
+                    ScramClient::new(request.mechanisms(), binding, &random).map_err(unserved)?;
+                SaslInitialResponse {
+                    mechanism: client.mechanism(),
+                    data: Some(client.first()),
+                }
+                .encode(&mut out);
                 Scram::First(Box::new(client))
             }
             (Authentication::SaslContinue { data }, Scram::First(client)) => {
-                let (next, proof) = client.on_server_first(data, &self.password, None).map_err(unserved)?;
+                let (next, proof) = client
+                    .on_server_first(data, &self.password, None)
+                    .map_err(unserved)?;
                 SaslInitialResponse::encode_response(&proof, &mut out);
                 Scram::Final(Box::new(next))
             }
@@ -200,7 +249,11 @@ impl Login {
                 let _ = client.on_server_final(data).map_err(unserved)?;
                 return Ok(Scram::Done);
             }
-            _ => return Err(End::Unserved("it asks for an authentication that Weir does not give".to_owned())),
+            _ => {
+                return Err(End::Unserved(
+                    "it asks for an authentication that Weir does not give".to_owned(),
+                ));
+            }
         };
         env.out.to_server.push(Piece::Bytes(out.into()));
         Ok(next)
@@ -213,22 +266,39 @@ fn unserved(error: impl ToString) -> End {
 
 /// The server's refusal of our login is for the record: it can name roles and addresses.
 fn refused(body: &[u8]) -> End {
-    let text = Notice::parse(body).ok().and_then(|notice| notice.field(b'M')).unwrap_or_default();
+    let text = Notice::parse(body)
+        .ok()
+        .and_then(|notice| notice.field(b'M'))
+        .unwrap_or_default();
     End::Unserved(String::from_utf8_lossy(text).into_owned())
 }
 
 /// The client's parameters, with the principal in `application_name` where the server's log is to name it.
-fn parameters(startup: &StartupMessage, attribution: Attribution, principal: &str) -> Vec<Parameter> {
+fn parameters(
+    startup: &StartupMessage,
+    attribution: Attribution,
+    principal: &str,
+) -> Vec<Parameter> {
     let mut parameters = startup.parameters.clone();
     match attribution {
         Attribution::Off => {}
         Attribution::ApplicationName => {
-            let own = parameters.iter().position(|parameter| parameter.setting == Setting::ApplicationName);
-            let own = own.map(|index| parameters.remove(index).value).unwrap_or_default();
+            let own = parameters
+                .iter()
+                .position(|parameter| parameter.setting == Setting::ApplicationName);
+            let own = own
+                .map(|index| parameters.remove(index).value)
+                .unwrap_or_default();
             let mut value = format!("weir:{principal}/{own}");
-            let end = (0..=APPLICATION_NAME_BYTES).rev().find(|end| value.is_char_boundary(*end)).unwrap_or_default();
+            let end = (0..=APPLICATION_NAME_BYTES)
+                .rev()
+                .find(|end| value.is_char_boundary(*end))
+                .unwrap_or_default();
             value.truncate(end);
-            parameters.push(Parameter { setting: Setting::ApplicationName, value });
+            parameters.push(Parameter {
+                setting: Setting::ApplicationName,
+                value,
+            });
         }
     }
     parameters

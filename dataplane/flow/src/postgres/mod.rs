@@ -75,7 +75,9 @@ struct Entering {
 impl PostgresFlow {
     /// Dials the server; the client is not answered before it is there.
     pub(crate) fn begin(start: &Start, connection: Arc<Connection>, env: &mut Env<'_>) -> Self {
-        env.out.effects.push(Effect::Dial { target: start.arrival.target });
+        env.out.effects.push(Effect::Dial {
+            target: start.arrival.target,
+        });
         Self {
             id: start.id,
             arrival: start.arrival.clone(),
@@ -87,7 +89,12 @@ impl PostgresFlow {
     }
 
     /// Offers bytes of a side.
-    pub(crate) fn handle_bytes(&mut self, env: &mut Env<'_>, side: Side, input: &mut [u8]) -> usize {
+    pub(crate) fn handle_bytes(
+        &mut self,
+        env: &mut Env<'_>,
+        side: Side,
+        input: &mut [u8],
+    ) -> usize {
         let mut at = 0;
         match self.read(env, side, input, &mut at) {
             Ok(()) => at,
@@ -98,9 +105,17 @@ impl PostgresFlow {
         }
     }
 
-    fn read(&mut self, env: &mut Env<'_>, side: Side, input: &mut [u8], at: &mut usize) -> Result<(), End> {
+    fn read(
+        &mut self,
+        env: &mut Env<'_>,
+        side: Side,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<(), End> {
         match (&mut self.state, side) {
-            (State::Dialing, _) | (State::Opening(_) | State::Proving { .. }, Side::Server) => Ok(()),
+            (State::Dialing, _) | (State::Opening(_) | State::Proving { .. }, Side::Server) => {
+                Ok(())
+            }
             (State::Opening(opening), Side::Client) => {
                 match opening.handle_bytes(env, &self.connection, input, at)? {
                     Opened::Wait => Ok(()),
@@ -123,7 +138,8 @@ impl PostgresFlow {
             (State::Proving { proof }, Side::Client) => match proof.handle_bytes(env, input, at)? {
                 Proven::Wait => Ok(()),
                 Proven::Identity(identity) => {
-                    let State::Proving { proof } = std::mem::replace(&mut self.state, State::Over) else {
+                    let State::Proving { proof } = std::mem::replace(&mut self.state, State::Over)
+                    else {
                         return Err(End::Broken("a proof that vanished"));
                     };
                     self.enter(env, &proof.into_startup(), identity)
@@ -131,7 +147,9 @@ impl PostgresFlow {
             },
             (State::Entering(_), Side::Client) => Ok(()),
             (State::Entering(entering), Side::Server) => {
-                let Some(login) = &mut entering.login else { return Ok(()) };
+                let Some(login) = &mut entering.login else {
+                    return Ok(());
+                };
                 if let Logged::In(reader) = login.handle_bytes(env, input, at)? {
                     entering.login = None;
                     entering.server = Some(reader);
@@ -166,7 +184,10 @@ impl PostgresFlow {
         };
         let principal = opening::principal(&self.arrival, identity);
         let credential = target.credential(&startup.user);
-        let role = credential.map_or_else(|| Arc::from(startup.user.as_str()), |credential| credential.role.clone());
+        let role = credential.map_or_else(
+            || Arc::from(startup.user.as_str()),
+            |credential| credential.role.clone(),
+        );
         let context = Context {
             id: self.id,
             source: self.arrival.source,
@@ -178,7 +199,8 @@ impl PostgresFlow {
             counter: Counter::new(self.id),
         };
         let world = env.world.clone();
-        let judged = check_fresh(&world, env, Stale::DenyNew).and_then(|()| opening::judge_connect(&context, env, &world));
+        let judged = check_fresh(&world, env, Stale::DenyNew)
+            .and_then(|()| opening::judge_connect(&context, env, &world));
         let judged = judged.and_then(|()| {
             credential.ok_or_else(|| {
                 Refusal::new(SqlState::INVALID_AUTHORIZATION, "weir: no credential for this user at the server")
@@ -194,22 +216,31 @@ impl PostgresFlow {
             database: context.database.clone(),
             stale: None,
         });
-        let entering = Entering { context, login: Some(login), server: None, cell: None };
+        let entering = Entering {
+            context,
+            login: Some(login),
+            server: None,
+            cell: None,
+        };
         self.state = State::Entering(Box::new(entering));
         Ok(())
     }
 
     /// Both the server and the catalogue are there: the client is let in.
     fn be_ready(&mut self, env: &mut Env<'_>) -> Result<(), End> {
-        let is_whole =
-            matches!(&self.state, State::Entering(entering) if entering.server.is_some() && entering.cell.is_some());
+        let is_whole = matches!(&self.state, State::Entering(entering) if entering.server.is_some() && entering.cell.is_some());
         if !is_whole {
             return Ok(());
         }
         let State::Entering(entering) = std::mem::replace(&mut self.state, State::Over) else {
             return Err(End::Broken("a session that vanished while it was entered"));
         };
-        let Entering { context, server, cell, .. } = *entering;
+        let Entering {
+            context,
+            server,
+            cell,
+            ..
+        } = *entering;
         let (Some(server), Some(cell)) = (server, cell) else {
             return Err(End::Broken("a session without its server"));
         };
@@ -233,9 +264,14 @@ impl PostgresFlow {
                 ready.desk.abandon(env, "the server closed the connection");
                 env.out.to_client.push(Piece::Shutdown);
             }
-            (State::Dialing | State::Opening(_) | State::Proving { .. }, Side::Client) => return self.leave(env),
+            (State::Dialing | State::Opening(_) | State::Proving { .. }, Side::Client) => {
+                return self.leave(env);
+            }
             (State::Entering(_), Side::Client) => return self.leave(env),
-            (State::Dialing | State::Opening(_) | State::Proving { .. } | State::Entering(_), Side::Server) => {
+            (
+                State::Dialing | State::Opening(_) | State::Proving { .. } | State::Entering(_),
+                Side::Server,
+            ) => {
                 return self.end(env, &End::Unserved("it closed the connection".to_owned()));
             }
             (State::Over, _) => {}
@@ -266,11 +302,23 @@ impl PostgresFlow {
                 self.state = State::Over;
                 Ok(())
             }
-            (State::Opening(opening), Event::TlsUp { side: Side::Client, channel_binding }) => {
+            (
+                State::Opening(opening),
+                Event::TlsUp {
+                    side: Side::Client,
+                    channel_binding,
+                },
+            ) => {
                 opening.encrypted(channel_binding);
                 Ok(())
             }
-            (State::Entering(entering), Event::TlsUp { side: Side::Server, channel_binding }) => {
+            (
+                State::Entering(entering),
+                Event::TlsUp {
+                    side: Side::Server,
+                    channel_binding,
+                },
+            ) => {
                 match &mut entering.login {
                     Some(login) => login.encrypted(env, channel_binding),
                     None => return Err(End::Broken("TLS after the login")),
@@ -290,13 +338,27 @@ impl PostgresFlow {
                 entering.cell = Some(cell);
                 self.be_ready(env)
             }
-            (_, Event::TlsFailed { side: Side::Client, reason }) => Err(End::Client(reason)),
-            (_, Event::TlsFailed { side: Side::Server, reason }) => Err(End::Unserved(reason)),
+            (
+                _,
+                Event::TlsFailed {
+                    side: Side::Client,
+                    reason,
+                },
+            ) => Err(End::Client(reason)),
+            (
+                _,
+                Event::TlsFailed {
+                    side: Side::Server,
+                    reason,
+                },
+            ) => Err(End::Unserved(reason)),
             (State::Ready(ready), event) => ready.handle_event(env, event),
             (State::Over, _) => Ok(()),
-            (_, Event::Drain | Event::Locked { .. }) => {
-                Err(Refusal::new(SqlState::CANNOT_CONNECT_NOW, "weir: no new session is begun now; try again").into())
-            }
+            (_, Event::Drain | Event::Locked { .. }) => Err(Refusal::new(
+                SqlState::CANNOT_CONNECT_NOW,
+                "weir: no new session is begun now; try again",
+            )
+            .into()),
             (_, Event::WorldChanged | Event::CancelRequested) => Ok(()),
             _ => Err(End::Broken("an event out of its time")),
         }
@@ -317,7 +379,9 @@ impl PostgresFlow {
     pub(crate) fn deadline(&self) -> Option<u64> {
         match &self.state {
             State::Ready(ready) => ready.desk.deadline(),
-            State::Dialing | State::Opening(_) | State::Proving { .. } | State::Entering(_) => self.deadline_ns,
+            State::Dialing | State::Opening(_) | State::Proving { .. } | State::Entering(_) => {
+                self.deadline_ns
+            }
             State::Over => None,
         }
     }
@@ -361,11 +425,21 @@ impl PostgresFlow {
 }
 
 /// Reads what is left of an input behind `at`. The ranges that come out are moved to where it lies.
-fn read_rest(ready: &mut Ready, env: &mut Env<'_>, input: &mut [u8], at: usize) -> Result<usize, End> {
+fn read_rest(
+    ready: &mut Ready,
+    env: &mut Env<'_>,
+    input: &mut [u8],
+    at: usize,
+) -> Result<usize, End> {
     let (from_client, from_server) = (env.out.to_client.len(), env.out.to_server.len());
     let rest = input.get_mut(at..).unwrap_or_default();
     let taken = ready.handle_bytes(env, Side::Server, rest)?;
-    let new = env.out.to_client.iter_mut().skip(from_client).chain(env.out.to_server.iter_mut().skip(from_server));
+    let new = env
+        .out
+        .to_client
+        .iter_mut()
+        .skip(from_client)
+        .chain(env.out.to_server.iter_mut().skip(from_server));
     for piece in new {
         if let Piece::Span(span) = piece {
             *span = span.start + at..span.end + at;
@@ -382,13 +456,20 @@ pub(crate) fn check_fresh(world: &World, env: &Env<'_>, at_least: Stale) -> Resu
         (Stale::DenyNew | Stale::DenyAll, _) => true,
     };
     if is_stale && denies {
-        return Err(Refusal::new(SqlState::CANNOT_CONNECT_NOW, "weir: the policy is out of date, and nothing is allowed by it")
-            .hint("this host has not heard from its control plane for too long"));
+        return Err(Refusal::new(
+            SqlState::CANNOT_CONNECT_NOW,
+            "weir: the policy is out of date, and nothing is allowed by it",
+        )
+        .hint("this host has not heard from its control plane for too long"));
     }
     Ok(())
 }
 
-fn keep_session(context: &Context, env: &mut Env<'_>, refused: Option<&Refusal>) -> Result<(), End> {
+fn keep_session(
+    context: &Context,
+    env: &mut Env<'_>,
+    refused: Option<&Refusal>,
+) -> Result<(), End> {
     let bundle = env.world.bundle.clone();
     let record = weir_audit::Record {
         verdict: if refused.is_some() { "deny" } else { "allow" },
@@ -403,14 +484,21 @@ fn keep_session(context: &Context, env: &mut Env<'_>, refused: Option<&Refusal>)
 
 fn keep_undialed(flow: &PostgresFlow, env: &mut Env<'_>, reason: &str) {
     let context = flow.anonymous();
-    let record = weir_audit::Record { reason, verdict: "deny", ..context.record(Kind::Refusal, env) };
+    let record = weir_audit::Record {
+        reason,
+        verdict: "deny",
+        ..context.record(Kind::Refusal, env)
+    };
     // The client is reset whether or not this was kept.
     let _ = env.journal.append(None, &record);
 }
 
 /// The principal, short enough for `application_name`.
 fn show(principal: &Principal) -> String {
-    let identity = principal.identity.as_ref().map(|identity| &*identity.subject);
+    let identity = principal
+        .identity
+        .as_ref()
+        .map(|identity| &*identity.subject);
     let workload = principal.workload.as_ref().map(|workload| &*workload.name);
     match (identity, workload) {
         (Some(identity), Some(workload)) => format!("{identity}@{workload}"),

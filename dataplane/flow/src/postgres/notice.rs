@@ -3,7 +3,12 @@
 /// A NoticeResponse frame with this text (protocol chapter "Error and Notice Message Fields").
 pub(crate) fn notice(text: &str) -> Vec<u8> {
     let mut body = Vec::with_capacity(text.len() + 64);
-    for (field, value) in [(b'S', "NOTICE"), (b'V', "NOTICE"), (b'C', "00000"), (b'M', text)] {
+    for (field, value) in [
+        (b'S', "NOTICE"),
+        (b'V', "NOTICE"),
+        (b'C', "00000"),
+        (b'M', text),
+    ] {
         body.push(field);
         body.extend(value.bytes().filter(|byte| *byte != 0));
         body.push(0);

@@ -44,7 +44,10 @@ pub(crate) enum Opened {
 
 impl Opening {
     pub(crate) fn new() -> Self {
-        Self { packets: PacketReader::new(), encryption: Encryption::None }
+        Self {
+            packets: PacketReader::new(),
+            encryption: Encryption::None,
+        }
     }
 
     pub(crate) const fn encryption(&self) -> Encryption {
@@ -70,7 +73,9 @@ impl Opening {
             match packet {
                 None => return Ok(Opened::Wait),
                 Some(Packet::SslRequest) => {
-                    env.out.to_client.push(Piece::Bytes(bytes::Bytes::from_static(b"S")));
+                    env.out
+                        .to_client
+                        .push(Piece::Bytes(bytes::Bytes::from_static(b"S")));
                     env.out.to_client.push(Piece::StartTls);
                     self.encryption = Encryption::Handshake;
                 }
@@ -79,17 +84,26 @@ impl Opening {
                     self.encryption = Encryption::Handshake;
                 }
                 Some(Packet::GssEncRequest) => {
-                    env.out.to_client.push(Piece::Bytes(bytes::Bytes::from_static(b"N")));
+                    env.out
+                        .to_client
+                        .push(Piece::Bytes(bytes::Bytes::from_static(b"N")));
                 }
                 Some(Packet::Cancel(cancel)) => {
-                    env.out.effects.push(Effect::RouteCancel(cancel_key(cancel.process, &cancel.key)));
+                    env.out
+                        .effects
+                        .push(Effect::RouteCancel(cancel_key(cancel.process, &cancel.key)));
                     return Ok(Opened::Cancel);
                 }
                 Some(Packet::Startup(startup)) => {
-                    if connection.client_tls == ClientTls::Required && self.encryption == Encryption::None {
-                        return Err(Refusal::new(SqlState::INVALID_AUTHORIZATION, "weir: this connection needs TLS")
-                            .hint("connect with sslmode=require")
-                            .into());
+                    if connection.client_tls == ClientTls::Required
+                        && self.encryption == Encryption::None
+                    {
+                        return Err(Refusal::new(
+                            SqlState::INVALID_AUTHORIZATION,
+                            "weir: this connection needs TLS",
+                        )
+                        .hint("connect with sslmode=require")
+                        .into());
                     }
                     return Ok(Opened::Startup(Box::new(startup)));
                 }
@@ -143,7 +157,9 @@ pub(crate) fn challenge(
     let mut out = Vec::new();
     startup.negotiate(&mut out);
     let method = match account {
-        Some(account) if account.scram_verifier.is_none() && account.has_token => token_method(encryption, &mut out)?,
+        Some(account) if account.scram_verifier.is_none() && account.has_token => {
+            token_method(encryption, &mut out)?
+        }
         None if arrival.workload.is_some() => {
             if !out.is_empty() {
                 env.out.to_client.push(Piece::Bytes(out.into()));
@@ -154,14 +170,21 @@ pub(crate) fn challenge(
         account => scram_method(env, account, &startup.user, encryption, &mut out)?,
     };
     env.out.to_client.push(Piece::Bytes(out.into()));
-    Ok(Ok(Proof { reader: ClientReader::new(), startup, method }))
+    Ok(Ok(Proof {
+        reader: ClientReader::new(),
+        startup,
+        method,
+    }))
 }
 
 fn token_method(encryption: Encryption, out: &mut Vec<u8>) -> Result<Method, End> {
     if !matches!(encryption, Encryption::Up(_)) {
-        return Err(Refusal::new(SqlState::INVALID_AUTHORIZATION, "weir: a token is taken inside TLS only")
-            .hint("connect with sslmode=require")
-            .into());
+        return Err(Refusal::new(
+            SqlState::INVALID_AUTHORIZATION,
+            "weir: a token is taken inside TLS only",
+        )
+        .hint("connect with sslmode=require")
+        .into());
     }
     Authentication::encode_cleartext_password(out);
     Ok(Method::Token)
@@ -178,9 +201,13 @@ fn scram_method(
         Encryption::Up(binding) => binding,
         Encryption::None | Encryption::Handshake => None,
     };
-    let verifier = account.as_ref().and_then(|account| account.scram_verifier.as_deref());
+    let verifier = account
+        .as_ref()
+        .and_then(|account| account.scram_verifier.as_deref());
     let verifier = match verifier {
-        Some(text) => text.parse().map_err(|_| End::Broken("a SCRAM verifier that does not parse"))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| End::Broken("a SCRAM verifier that does not parse"))?,
         None => Verifier::mock(user, &env.world.mock_key),
     };
     let server = ScramServer::new(verifier, binding.map(|digest| digest.0.to_vec()));
@@ -201,8 +228,12 @@ impl Proof {
     ) -> Result<Proven, End> {
         loop {
             let step = self.reader.next(input, at, Streamed::NONE);
-            let Some(step) = step.map_err(|error| unreadable(Side::Client, error))? else { return Ok(Proven::Wait) };
-            let Step::Frame(frame) = step else { return Err(End::Broken("a streamed authentication message")) };
+            let Some(step) = step.map_err(|error| unreadable(Side::Client, error))? else {
+                return Ok(Proven::Wait);
+            };
+            let Step::Frame(frame) = step else {
+                return Err(End::Broken("a streamed authentication message"));
+            };
             if frame.tag != ClientTag::Authentication {
                 return Err(End::client("something else than an authentication message"));
             }
@@ -221,15 +252,18 @@ fn answer(method: &mut Method, env: &mut Env<'_>, body: &[u8]) -> Result<Proven,
             let password = Password::parse(body)?;
             let digest = sha256_plain(password.password);
             let identity = env.world.token(&digest, env.now.unix_us).cloned();
-            identity.map(|identity| Proven::Identity(Some(identity))).ok_or_else(wrong_password)
+            identity
+                .map(|identity| Proven::Identity(Some(identity)))
+                .ok_or_else(wrong_password)
         }
         Method::Scram(server, account) => {
             let initial = SaslInitialResponse::parse(body)?;
             let mut nonce = [0; 18];
             (env.random)(&mut nonce);
             let data = initial.data.unwrap_or_default();
-            let (next, challenge) =
-                server.on_client_first(initial.mechanism, data, &nonce).map_err(|_| wrong_password())?;
+            let (next, challenge) = server
+                .on_client_first(initial.mechanism, data, &nonce)
+                .map_err(|_| wrong_password())?;
             *method = Method::Challenged(Box::new(next), account);
             Authentication::encode_sasl_continue(&challenge, &mut out);
             env.out.to_client.push(Piece::Bytes(out.into()));
@@ -253,10 +287,22 @@ fn wrong_password() -> End {
 }
 
 /// Judges whether the principal may open a session here.
-pub(crate) fn judge_connect(context: &Context, env: &Env<'_>, world: &World) -> Result<(), Refusal> {
-    let access = Access { action: Action::PgConnect, resource: Resource::Connection };
+pub(crate) fn judge_connect(
+    context: &Context,
+    env: &Env<'_>,
+    world: &World,
+) -> Result<(), Refusal> {
+    let access = Access {
+        action: Action::PgConnect,
+        resource: Resource::Connection,
+    };
     let judging = context.judging(env, world);
-    let judgement = world.snapshot.judge(&context.principal, &context.connection.name, &[access], &judging);
+    let judgement = world.snapshot.judge(
+        &context.principal,
+        &context.connection.name,
+        &[access],
+        &judging,
+    );
     match &judgement.verdict {
         Verdict::Allow => Ok(()),
         Verdict::Deny(denial) => Err(Refusal::denied(denial, &judgement)),
@@ -269,5 +315,9 @@ pub(crate) fn judge_connect(context: &Context, env: &Env<'_>, world: &World) -> 
 
 /// Who asks: the workload as the kernel attested it, and who it proved to be.
 pub(crate) fn principal(arrival: &Arrival, identity: Option<Arc<Identity>>) -> Principal {
-    Principal { workload: arrival.workload.clone(), identity, agent: None }
+    Principal {
+        workload: arrival.workload.clone(),
+        identity,
+        agent: None,
+    }
 }

@@ -4,9 +4,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use weir_facts::{Access, Action, ConnectionName, Denial, Group, HoldTerms, Now, Principal, Resource, Reveal, Verdict};
+use weir_facts::{
+    Access, Action, ConnectionName, Denial, Group, HoldTerms, Now, Principal, Resource, Reveal,
+    Verdict,
+};
 use weir_policy::{JudgeContext, Judgement, Reads};
-use weir_sql::{Catalog, CopyDirection, Limits, Refusal, Sensitive, SessionFacts, Statement, StatementKind, Unlabelled};
+use weir_sql::{
+    Catalog, CopyDirection, Limits, Refusal, Sensitive, SessionFacts, Statement, StatementKind,
+    Unlabelled,
+};
 
 use super::cache::ScopeId;
 use crate::world::World;
@@ -52,17 +58,43 @@ impl Plan {
     ///
     /// # Errors
     /// [`Refusal`] where the text was not understood; nothing of it may be sent.
-    pub(crate) fn make(text: &str, scope: ScopeId, question: &Question<'_>) -> Result<Self, Refusal> {
-        let session = SessionFacts { uncommitted_ddl: question.uncommitted_ddl };
-        let steps = weir_sql::analyse(text, question.catalog, question.sensitive, &session, &Limits::STANDARD)?;
+    pub(crate) fn make(
+        text: &str,
+        scope: ScopeId,
+        question: &Question<'_>,
+    ) -> Result<Self, Refusal> {
+        let session = SessionFacts {
+            uncommitted_ddl: question.uncommitted_ddl,
+        };
+        let steps = weir_sql::analyse(
+            text,
+            question.catalog,
+            question.sensitive,
+            &session,
+            &Limits::STANDARD,
+        )?;
         let summary = summary(steps.iter().map(|statement| statement.normalised.as_str()));
-        let mut accesses: Vec<_> = steps.iter().flat_map(|step| step.accesses.iter().cloned()).collect();
+        let mut accesses: Vec<_> = steps
+            .iter()
+            .flat_map(|step| step.accesses.iter().cloned())
+            .collect();
         accesses.sort();
         accesses.dedup();
-        let access_ids =
-            accesses.iter().map(|access| (access.action, access.resource_id(question.connection))).collect();
+        let access_ids = accesses
+            .iter()
+            .map(|access| (access.action, access.resource_id(question.connection)))
+            .collect();
         let judgement = judge(&steps, question, &[]);
-        Ok(Self { scope, text: text.into(), masked: masked(&steps, question.catalog), steps, judgement, accesses, access_ids, summary })
+        Ok(Self {
+            scope,
+            text: text.into(),
+            masked: masked(&steps, question.catalog),
+            steps,
+            judgement,
+            accesses,
+            access_ids,
+            summary,
+        })
     }
 
     /// Judges it again, with approvals that people have given.
@@ -72,7 +104,16 @@ impl Plan {
 
     /// Whether it only reads, so that its record needs no disk before it runs.
     pub(crate) fn is_plain_read(&self) -> bool {
-        self.steps.iter().all(|step| step.is_plain_read || matches!(step.kind, StatementKind::Begin | StatementKind::Commit | StatementKind::Rollback | StatementKind::Show { .. }))
+        self.steps.iter().all(|step| {
+            step.is_plain_read
+                || matches!(
+                    step.kind,
+                    StatementKind::Begin
+                        | StatementKind::Commit
+                        | StatementKind::Rollback
+                        | StatementKind::Show { .. }
+                )
+        })
     }
 
     /// Whether any of its statements touches relations with sensitive columns.
@@ -106,9 +147,10 @@ pub(crate) fn sensitive(
     });
     let unlabelled = match snapshot.unlabelled(connection) {
         weir_policy::Unlabelled::Clear => Unlabelled::Clear,
-        weir_policy::Unlabelled::Mask(rule) => {
-            Unlabelled::Hidden(Reveal::Mask(rule, weir_facts::PolicyId("masks.toml:unlabelled".into())))
-        }
+        weir_policy::Unlabelled::Mask(rule) => Unlabelled::Hidden(Reveal::Mask(
+            rule,
+            weir_facts::PolicyId("masks.toml:unlabelled".into()),
+        )),
     };
     Sensitive::close(catalog, labelled, &unlabelled)
 }
@@ -130,9 +172,19 @@ fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> J
             arguments: None,
         };
         // What touches nothing needs no more than being here.
-        let here = [Access { action: Action::PgConnect, resource: Resource::Connection }];
-        let accesses = if step.accesses.is_empty() { &here[..] } else { &step.accesses };
-        question.world.snapshot.judge(question.principal, question.connection, accesses, &context)
+        let here = [Access {
+            action: Action::PgConnect,
+            resource: Resource::Connection,
+        }];
+        let accesses = if step.accesses.is_empty() {
+            &here[..]
+        } else {
+            &step.accesses
+        };
+        question
+            .world
+            .snapshot
+            .judge(question.principal, question.connection, accesses, &context)
     };
     Judgement::all(steps.iter().map(one))
 }
@@ -156,9 +208,15 @@ fn shape(step: &Statement) -> Option<Denial> {
             policies: Vec::new(),
         });
     }
-    let copies = matches!(step.kind, StatementKind::Copy { direction: CopyDirection::ToClient });
+    let copies = matches!(
+        step.kind,
+        StatementKind::Copy {
+            direction: CopyDirection::ToClient
+        }
+    );
     (step.sensitive && copies).then(|| Denial {
-        outside: "COPY of a relation with masked columns is refused; SELECT the columns instead".into(),
+        outside: "COPY of a relation with masked columns is refused; SELECT the columns instead"
+            .into(),
         inside: "COPY TO of a relation with sensitive columns".into(),
         policies: Vec::new(),
     })
@@ -173,8 +231,14 @@ fn masked(steps: &[Statement], catalog: &Catalog) -> Vec<(String, String)> {
     let mut masked: Vec<_> = columns
         .filter_map(|column| match &column.reveal {
             Reveal::Mask(rule, _) => {
-                let origin = column.origins.first().and_then(|id| catalog.column_name(*id));
-                Some((origin.map_or_else(|| column.name.to_string(), |name| name.to_string()), rule.to_string()))
+                let origin = column
+                    .origins
+                    .first()
+                    .and_then(|id| catalog.column_name(*id));
+                Some((
+                    origin.map_or_else(|| column.name.to_string(), |name| name.to_string()),
+                    rule.to_string(),
+                ))
             }
             Reveal::Clear | Reveal::Deny(_) => None,
         })

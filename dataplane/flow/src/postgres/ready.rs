@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use weir_facts::Side;
-use weir_postgres::frame::{ClientReader, ClientTag, Place, ServerReader, ServerTag, Step, Streamed};
+use weir_postgres::frame::{
+    ClientReader, ClientTag, Place, ServerReader, ServerTag, Step, Streamed,
+};
 use weir_postgres::message::TransactionStatus;
 use weir_postgres::refuse::SqlState;
 
@@ -26,12 +28,26 @@ pub(crate) struct Ready {
 
 impl Ready {
     /// A session whose server has accepted Weir's login; `server` has read up to there.
-    pub(crate) fn new(context: Context, cell: Arc<CatalogCell>, server: ServerReader, env: &mut Env<'_>) -> Self {
-        Self { client: ClientReader::new(), server, desk: Desk::new(context, cell, env) }
+    pub(crate) fn new(
+        context: Context,
+        cell: Arc<CatalogCell>,
+        server: ServerReader,
+        env: &mut Env<'_>,
+    ) -> Self {
+        Self {
+            client: ClientReader::new(),
+            server,
+            desk: Desk::new(context, cell, env),
+        }
     }
 
     /// Reads what a side sent. Returns how much was taken.
-    pub(crate) fn handle_bytes(&mut self, env: &mut Env<'_>, side: Side, input: &mut [u8]) -> Result<usize, End> {
+    pub(crate) fn handle_bytes(
+        &mut self,
+        env: &mut Env<'_>,
+        side: Side,
+        input: &mut [u8],
+    ) -> Result<usize, End> {
         match side {
             Side::Client => self.client_bytes(env, input),
             Side::Server => self.server_bytes(env, input),
@@ -42,12 +58,17 @@ impl Ready {
         let mut at = 0;
         while self.desk.waiting.is_none() {
             let streamed = Streamed::only(ClientTag::CopyData);
-            let step = self.client.next(input, &mut at, streamed).map_err(|error| unreadable(Side::Client, error))?;
+            let step = self
+                .client
+                .next(input, &mut at, streamed)
+                .map_err(|error| unreadable(Side::Client, error))?;
             match step {
                 None => break,
                 Some(Step::Piece(piece)) => {
                     if self.desk.admit_copy_data()? {
-                        let header = piece.header.map(|header| Piece::Bytes(Bytes::copy_from_slice(&header)));
+                        let header = piece
+                            .header
+                            .map(|header| Piece::Bytes(Bytes::copy_from_slice(&header)));
                         env.out.to_server.extend(header);
                         env.out.to_server.push(Piece::Span(piece.range));
                     }
@@ -61,7 +82,10 @@ impl Ready {
                     };
                     match act {
                         Act::Forward => env.out.to_server.push(whole(&mut self.client)),
-                        Act::Release(released) => env.out.to_server.push(released.spend(whole(&mut self.client))),
+                        Act::Release(released) => env
+                            .out
+                            .to_server
+                            .push(released.spend(whole(&mut self.client))),
                         Act::Done => {}
                         Act::PutBack => {
                             self.client.put_back(&place, &mut at);
@@ -82,12 +106,19 @@ impl Ready {
             } else {
                 Streamed::both(ServerTag::DataRow, ServerTag::CopyData)
             };
-            let step = self.server.next(input, &mut at, streamed).map_err(|error| unreadable(Side::Server, error))?;
+            let step = self
+                .server
+                .next(input, &mut at, streamed)
+                .map_err(|error| unreadable(Side::Server, error))?;
             match step {
                 None => break,
                 Some(Step::Piece(piece)) => {
-                    self.desk.session.on_bulk(piece.tag, piece.frames, piece.bytes())?;
-                    let header = piece.header.map(|header| Piece::Bytes(Bytes::copy_from_slice(&header)));
+                    self.desk
+                        .session
+                        .on_bulk(piece.tag, piece.frames, piece.bytes())?;
+                    let header = piece
+                        .header
+                        .map(|header| Piece::Bytes(Bytes::copy_from_slice(&header)));
                     env.out.to_client.extend(header);
                     env.out.to_client.push(Piece::Span(piece.range));
                 }
@@ -117,7 +148,11 @@ impl Ready {
             .into()),
             Event::Synced(synced) => self.on_synced(env, synced),
             Event::SyncFailed => Err(Refusal::unrecorded().into()),
-            Event::Approval { request, approval, decision } => self.desk.on_decision(env, request, approval, decision),
+            Event::Approval {
+                request,
+                approval,
+                decision,
+            } => self.desk.on_decision(env, request, approval, decision),
             Event::Redeemed { id, granted } => self.desk.on_redeemed(env, id, granted),
             Event::CancelRequested => {
                 self.desk.on_cancel(env);
@@ -132,7 +167,10 @@ impl Ready {
                 self.desk.is_draining = true;
                 self.leave_if_drained()
             }
-            Event::Dialed | Event::DialFailed { .. } | Event::TlsUp { .. } | Event::TlsFailed { .. } => {
+            Event::Dialed
+            | Event::DialFailed { .. }
+            | Event::TlsUp { .. }
+            | Event::TlsFailed { .. } => {
                 Err(End::Broken("a connection event in a running session"))
             }
         }
@@ -140,7 +178,13 @@ impl Ready {
 
     fn on_synced(&mut self, env: &mut Env<'_>, synced: weir_audit::RecordSeq) -> Result<(), End> {
         match self.desk.waiting.take() {
-            Some(Waiting::Durable { seq, operation, permit, receipt, act }) if seq <= synced => {
+            Some(Waiting::Durable {
+                seq,
+                operation,
+                permit,
+                receipt,
+                act,
+            }) if seq <= synced => {
                 let released = Released::new(operation, permit, receipt)?;
                 self.desk.send_deferred(env, act, released)
             }
@@ -153,7 +197,8 @@ impl Ready {
 
     /// A draining flow ends where no transaction is open and nothing runs.
     fn leave_if_drained(&self) -> Result<(), End> {
-        let idle = self.desk.session.is_quiet() && self.desk.session.status() == TransactionStatus::Idle;
+        let idle =
+            self.desk.session.is_quiet() && self.desk.session.status() == TransactionStatus::Idle;
         if self.desk.is_draining && idle && self.desk.waiting.is_none() {
             let message = "weir: this host's guard is restarting; connect again";
             return Err(Refusal::new(SqlState::ADMIN_SHUTDOWN, message).into());

@@ -19,7 +19,13 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(code: SqlState, message: &str) -> Self {
-        Self { code, message: message.into(), hint: None, inside: message.to_owned(), policies: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            inside: message.to_owned(),
+            policies: Vec::new(),
+        }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -34,7 +40,12 @@ impl Refusal {
 
     /// Policy said no.
     pub(crate) fn denied(denial: &Denial, judgement: &Judgement) -> Self {
-        let mut policies: Vec<_> = denial.policies.iter().chain(&judgement.policies).cloned().collect();
+        let mut policies: Vec<_> = denial
+            .policies
+            .iter()
+            .chain(&judgement.policies)
+            .cloned()
+            .collect();
         policies.sort();
         policies.dedup();
         let hint = if policies.is_empty() {
@@ -60,14 +71,24 @@ impl Refusal {
 
     /// The record could not be kept.
     pub(crate) fn unrecorded() -> Self {
-        Self::new(SqlState::DISK_FULL, "weir: the operation could not be recorded and was not run")
-            .hint("the audit ledger takes no more records; its host's operator must make room")
+        Self::new(
+            SqlState::DISK_FULL,
+            "weir: the operation could not be recorded and was not run",
+        )
+        .hint("the audit ledger takes no more records; its host's operator must make room")
     }
 
     /// The ErrorResponse.
     pub(crate) fn to_frame(&self, severity: Severity) -> Vec<u8> {
         let (message, hint) = (&*self.message, self.hint.as_deref());
-        refuse::Refusal { severity, code: self.code, message, detail: None, hint }.to_frame()
+        refuse::Refusal {
+            severity,
+            code: self.code,
+            message,
+            detail: None,
+            hint,
+        }
+        .to_frame()
     }
 }
 
@@ -80,19 +101,27 @@ impl From<weir_sql::Refusal> for Refusal {
             R::TooLong { .. } | R::TooDeep { .. } | R::TooMany { .. } => {
                 Self::new(SqlState::LIMIT_EXCEEDED, &format!("weir: {inside}"))
             }
-            R::UnknownRelation(name) => {
-                Self::new(SqlState::INSUFFICIENT_PRIVILEGE, &format!("weir: relation \"{name}\" is not in the catalogue"))
-                    .hint("it does not exist, or was made by another session a moment ago: try again")
-                    .inside(inside)
-            }
-            _ => Self::new(SqlState::INSUFFICIENT_PRIVILEGE, "weir: the statement was not understood and was not run").inside(inside),
+            R::UnknownRelation(name) => Self::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                &format!("weir: relation \"{name}\" is not in the catalogue"),
+            )
+            .hint("it does not exist, or was made by another session a moment ago: try again")
+            .inside(inside),
+            _ => Self::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                "weir: the statement was not understood and was not run",
+            )
+            .inside(inside),
         }
     }
 }
 
 fn names(policies: &[PolicyId]) -> String {
-    policies.iter().enumerate().fold(String::new(), |mut text, (index, policy)| {
-        let _ = write!(text, "{}{}", if index == 0 { "" } else { ", " }, policy.0);
-        text
-    })
+    policies
+        .iter()
+        .enumerate()
+        .fold(String::new(), |mut text, (index, policy)| {
+            let _ = write!(text, "{}{}", if index == 0 { "" } else { ", " }, policy.0);
+            text
+        })
 }

@@ -8,8 +8,8 @@ use weir_postgres::frame::{Place, ServerTag};
 use weir_postgres::message::{BackendKeyData, RowDescription, TransactionStatus};
 use weir_postgres::refuse;
 use weir_postgres::rows;
-use weir_postgres::startup::encode_cancel;
 use weir_postgres::session::{Described, Disposal, Origin, Ticket, What};
+use weir_postgres::startup::encode_cancel;
 
 use super::context::Ending;
 use super::desk::{Desk, Freshness, JudgedStatement, Running};
@@ -39,9 +39,17 @@ struct Understood {
 
 /// The part of [`What`] that matters here.
 enum Meaning {
-    Columns { of: Described, has_columns: bool },
+    Columns {
+        of: Described,
+        has_columns: bool,
+    },
     Row,
-    Ended { outcome: String, rows: u64, bytes: u64, kind: Ended },
+    Ended {
+        outcome: String,
+        rows: u64,
+        bytes: u64,
+        kind: Ended,
+    },
     Ready(TransactionStatus),
     Text,
     Parameter,
@@ -60,20 +68,30 @@ enum Ended {
 impl Desk {
     /// Whether the rows that come next are edited, so that each must be seen whole.
     pub(crate) fn edits_rows(&self) -> bool {
-        let Some(head) = self.session.head() else { return true };
+        let Some(head) = self.session.head() else {
+            return true;
+        };
         match (head.layout, head.statement) {
             (Some(layout), _) => !layout.is_clear(),
             // Not described yet: the description, or a refusal, comes first.
             (None, Some(statement)) => {
                 let plan = statement.plan.plan();
-                statement.plan.statement(&plan).is_none_or(|statement| statement.sensitive)
+                statement
+                    .plan
+                    .statement(&plan)
+                    .is_none_or(|statement| statement.sensitive)
             }
             (None, None) => true,
         }
     }
 
     /// Deals with a whole frame of the server's. Cells are masked in `body` where they lie.
-    pub(crate) fn on_server(&mut self, env: &mut Env<'_>, tag: ServerTag, body: &mut [u8]) -> Result<Answer, End> {
+    pub(crate) fn on_server(
+        &mut self,
+        env: &mut Env<'_>,
+        tag: ServerTag,
+        body: &mut [u8],
+    ) -> Result<Answer, End> {
         let understood = self.understand(tag, body)?;
         let answer = self.meaning(env, &understood, tag, body)?;
         Ok(match (understood.disposal, answer) {
@@ -94,26 +112,43 @@ impl Desk {
                 bytes: tally.bytes,
                 kind: Ended::Completed,
             },
-            What::Empty => Meaning::Ended { outcome: String::new(), rows: 0, bytes: 0, kind: Ended::Completed },
+            What::Empty => Meaning::Ended {
+                outcome: String::new(),
+                rows: 0,
+                bytes: 0,
+                kind: Ended::Completed,
+            },
             What::Suspended { tally } => Meaning::Ended {
                 outcome: "PortalSuspended".to_owned(),
                 rows: tally.rows,
                 bytes: tally.bytes,
                 kind: Ended::Completed,
             },
-            What::Failed { code, tally, .. } => {
-                Meaning::Ended { outcome: code.to_owned(), rows: tally.rows, bytes: tally.bytes, kind: Ended::Failed }
-            }
-            What::Refused { .. } => {
-                Meaning::Ended { outcome: "refused".to_owned(), rows: 0, bytes: 0, kind: Ended::Refused }
-            }
+            What::Failed { code, tally, .. } => Meaning::Ended {
+                outcome: code.to_owned(),
+                rows: tally.rows,
+                bytes: tally.bytes,
+                kind: Ended::Failed,
+            },
+            What::Refused { .. } => Meaning::Ended {
+                outcome: "refused".to_owned(),
+                rows: 0,
+                bytes: 0,
+                kind: Ended::Refused,
+            },
             What::Ready(status) => Meaning::Ready(status),
             What::Notice => Meaning::Text,
             What::Parameter { .. } => Meaning::Parameter,
             What::Notification => Meaning::Notification,
             What::CancelKey => Meaning::CancelKey,
-            What::Parsed | What::Bound | What::Closed | What::Parameters | What::CopyOut | What::CopyIn
-            | What::CopyData | What::CopyDone => Meaning::Other,
+            What::Parsed
+            | What::Bound
+            | What::Closed
+            | What::Parameters
+            | What::CopyOut
+            | What::CopyIn
+            | What::CopyData
+            | What::CopyDone => Meaning::Other,
         };
         Ok(Understood {
             disposal: event.disposal,
@@ -124,16 +159,31 @@ impl Desk {
         })
     }
 
-    fn meaning(&mut self, env: &mut Env<'_>, seen: &Understood, tag: ServerTag, body: &mut [u8]) -> Result<Answer, End> {
+    fn meaning(
+        &mut self,
+        env: &mut Env<'_>,
+        seen: &Understood,
+        tag: ServerTag,
+        body: &mut [u8],
+    ) -> Result<Answer, End> {
         match &seen.what {
             Meaning::Columns { of, has_columns } => {
                 self.on_columns(*of, *has_columns, seen.statement.as_ref(), body)?;
                 Ok(Answer::Forward)
             }
             Meaning::Row => self.on_row(body),
-            Meaning::Ended { outcome, rows, bytes, kind } => {
+            Meaning::Ended {
+                outcome,
+                rows,
+                bytes,
+                kind,
+            } => {
                 self.on_ended(env, seen, outcome, *rows, *bytes, *kind)?;
-                if *kind == Ended::Failed { self.scrubbed(seen, tag, body) } else { Ok(Answer::Forward) }
+                if *kind == Ended::Failed {
+                    self.scrubbed(seen, tag, body)
+                } else {
+                    Ok(Answer::Forward)
+                }
             }
             Meaning::Ready(status) => {
                 self.on_ready(env, *status)?;
@@ -156,9 +206,13 @@ impl Desk {
         // Of the length that the client's protocol version has.
         let mut random = vec![0; 4 + key.len()];
         (env.random)(&mut random);
-        let (process, own) = random.split_first_chunk().ok_or(End::Broken("a key of no bytes"))?;
+        let (process, own) = random
+            .split_first_chunk()
+            .ok_or(End::Broken("a key of no bytes"))?;
         let process = u32::from_be_bytes(*process);
-        env.out.effects.push(Effect::OfferCancelKey(cancel_key(process, own)));
+        env.out
+            .effects
+            .push(Effect::OfferCancelKey(cancel_key(process, own)));
         let mut out = Vec::new();
         BackendKeyData { process, key: own }.encode(&mut out);
         Ok(Answer::Instead(out.into()))
@@ -173,7 +227,10 @@ impl Desk {
     ) -> Result<(), End> {
         let statement = statement.ok_or(End::Broken("a description of no statement"))?;
         let plan = statement.plan.plan();
-        let facts = statement.plan.statement(&plan).ok_or(End::Broken("a plan without its statement"))?;
+        let facts = statement
+            .plan
+            .statement(&plan)
+            .ok_or(End::Broken("a plan without its statement"))?;
         if !has_columns {
             return Ok(());
         }
@@ -181,7 +238,11 @@ impl Desk {
         let described = (description.len(), description.fields());
         let layout = match (&facts.columns, facts.sensitive) {
             (Some(predicted), true) => Layout::predicted(predicted, described)?,
-            (None, true) => return Err(End::Broken("a sensitive statement answers with rows that were not predicted")),
+            (None, true) => {
+                return Err(End::Broken(
+                    "a sensitive statement answers with rows that were not predicted",
+                ));
+            }
             (Some(_) | None, false) => Layout::clear(&self.scope.sensitive, described)?,
         };
         match of {
@@ -201,7 +262,9 @@ impl Desk {
         let key = &self.context.connection.mask_key;
         let mut out = Vec::new();
         let change = |column: usize, value: &mut [u8]| layout.edit(column, key, value);
-        match rows::edit(body, layout.count, layout.columns(), change, &mut out).map_err(End::server)? {
+        match rows::edit(body, layout.count, layout.columns(), change, &mut out)
+            .map_err(End::server)?
+        {
             rows::Edited::InPlace => Ok(Answer::Forward),
             rows::Edited::Rewritten => Ok(Answer::Instead(out.into())),
         }
@@ -239,9 +302,17 @@ impl Desk {
         {
             self.note_effects(statement);
         }
-        let Some(ticket) = seen.ticket.filter(|_| seen.origin == Origin::Client) else { return Ok(()) };
+        let Some(ticket) = seen.ticket.filter(|_| seen.origin == Origin::Client) else {
+            return Ok(());
+        };
         self.forget_skipped(env, ticket)?;
-        let Some(running) = self.running.front_mut().filter(|running| running.ticket == ticket) else { return Ok(()) };
+        let Some(running) = self
+            .running
+            .front_mut()
+            .filter(|running| running.ticket == ticket)
+        else {
+            return Ok(());
+        };
         running.rows += rows;
         running.bytes += bytes;
         if !running.outcome.is_empty() {
@@ -249,20 +320,32 @@ impl Desk {
         }
         running.outcome.push_str(outcome);
         // A Query's outcome is whole at ReadyForQuery.
-        if running.is_query { Ok(()) } else { self.close_front(env) }
+        if running.is_query {
+            Ok(())
+        } else {
+            self.close_front(env)
+        }
     }
 
     /// A statement that changes the catalogue has run.
     fn note_effects(&mut self, statement: &JudgedStatement) {
         let plan = statement.plan.plan();
-        if statement.plan.statement(&plan).is_some_and(|statement| statement.changes_catalog) {
+        if statement
+            .plan
+            .statement(&plan)
+            .is_some_and(|statement| statement.changes_catalog)
+        {
             self.uncommitted_ddl = true;
         }
     }
 
     /// Operations before this one were skipped by the server after an error.
     fn forget_skipped(&mut self, env: &mut Env<'_>, ticket: Ticket) -> Result<(), End> {
-        while self.running.front().is_some_and(|running| running.ticket < ticket) {
+        while self
+            .running
+            .front()
+            .is_some_and(|running| running.ticket < ticket)
+        {
             if let Some(running) = self.running.front_mut()
                 && running.outcome.is_empty()
             {
@@ -274,10 +357,24 @@ impl Desk {
     }
 
     fn close_front(&mut self, env: &mut Env<'_>) -> Result<(), End> {
-        let Some(running) = self.running.pop_front() else { return Ok(()) };
-        let Running { operation, begun_ns, rows, bytes, outcome, .. } = running;
+        let Some(running) = self.running.pop_front() else {
+            return Ok(());
+        };
+        let Running {
+            operation,
+            begun_ns,
+            rows,
+            bytes,
+            outcome,
+            ..
+        } = running;
         let duration_us = env.now.mono_ns.saturating_sub(begun_ns) / 1_000;
-        let ending = Ending { rows, bytes, duration_us, outcome: &outcome };
+        let ending = Ending {
+            rows,
+            bytes,
+            duration_us,
+            outcome: &outcome,
+        };
         let _ = self.context.keep_outcome(env, operation, ending)?;
         Ok(())
     }
@@ -300,7 +397,9 @@ impl Desk {
 
     fn is_front_over(&self) -> bool {
         let next = self.session.head().map(|head| head.ticket);
-        self.running.front().is_some_and(|running| next.is_none_or(|next| running.ticket < next))
+        self.running
+            .front()
+            .is_some_and(|running| next.is_none_or(|next| running.ticket < next))
     }
 
     /// What is known of the session is recorded when it ends with operations under way.
@@ -324,7 +423,12 @@ impl Desk {
 }
 
 /// Queues a server's frame for the client.
-pub(crate) fn deliver(env: &mut Env<'_>, answer: Answer, place: Place, assembled: impl FnOnce() -> Vec<u8>) {
+pub(crate) fn deliver(
+    env: &mut Env<'_>,
+    answer: Answer,
+    place: Place,
+    assembled: impl FnOnce() -> Vec<u8>,
+) {
     let piece = match (answer, place) {
         (Answer::Swallow, _) => return,
         (Answer::Instead(bytes), _) => Piece::Bytes(bytes),

@@ -1,7 +1,7 @@
 //! A small relay over real sockets: what the proxy does with rings, done with threads, so
 //! that a flow can be tested against a real server and real clients.
 
-pub mod cluster;
+pub(crate) mod cluster;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,30 +10,32 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use weir_audit::{Append, CommitmentKey, Journal, JournalError, Memory, Position, Receipt, Record, WorkerId};
+use weir_audit::{
+    Append, CommitmentKey, Journal, JournalError, Memory, Position, Receipt, Record, WorkerId,
+};
 use weir_facts::{ApprovalId, ConnectionName, FlowId, Now, OperationRef, Side, Workload};
 use weir_flow::{
-    ApprovalRequest, Arrival, CatalogCell, Decision, Effect, Env, Event, Flow, Outbox, Piece, PlanCache, Start, World,
+    ApprovalRequest, Arrival, CatalogCell, Decision, Effect, Env, Event, Flow, Outbox, Piece,
+    PlanCache, Start, World,
 };
 
 /// What people answer to a request for approval.
-pub type People = dyn Fn(&ApprovalRequest) -> Decision + Send + Sync;
+pub(crate) type People = dyn Fn(&ApprovalRequest) -> Decision + Send + Sync;
 
 /// A kept record, as far as tests look at it.
 #[derive(Clone, Debug)]
-pub struct Kept {
-    pub kind: weir_audit::Kind,
-    pub summary: String,
-    pub verdict: String,
-    pub outcome: String,
-    pub masked: Vec<(String, String)>,
+pub(crate) struct Kept {
+    pub(crate) kind: weir_audit::Kind,
+    pub(crate) verdict: String,
+    pub(crate) outcome: String,
+    pub(crate) masked: Vec<(String, String)>,
 }
 
 /// A guarded port in front of a server.
-pub struct Guard {
-    pub port: u16,
-    pub world: Arc<RwLock<Arc<World>>>,
-    pub kept: Arc<Mutex<Vec<Kept>>>,
+pub(crate) struct Guard {
+    pub(crate) port: u16,
+    pub(crate) world: Arc<RwLock<Arc<World>>>,
+    pub(crate) kept: Arc<Mutex<Vec<Kept>>>,
 }
 
 /// What every flow of a guard shares.
@@ -48,7 +50,7 @@ struct Shared {
 
 impl Guard {
     /// Guards `server`, registered as `connection`, for callers attested as `workload`.
-    pub fn start(
+    pub(crate) fn start(
         server: SocketAddr,
         connection: &str,
         world: World,
@@ -103,13 +105,20 @@ struct Recorder<'a> {
 }
 
 impl Append for Recorder<'_> {
-    fn append(&mut self, op: Option<OperationRef>, record: &Record<'_>) -> Result<Receipt, JournalError> {
+    fn append(
+        &mut self,
+        op: Option<OperationRef>,
+        record: &Record<'_>,
+    ) -> Result<Receipt, JournalError> {
         self.kept.lock().expect("unpoisoned").push(Kept {
             kind: record.kind,
-            summary: record.summary.to_owned(),
             verdict: record.verdict.to_owned(),
             outcome: record.outcome.to_owned(),
-            masked: record.masked.iter().map(|(column, rule)| ((*column).to_owned(), (*rule).to_owned())).collect(),
+            masked: record
+                .masked
+                .iter()
+                .map(|(column, rule)| ((*column).to_owned(), (*rule).to_owned()))
+                .collect(),
         });
         self.journal.append(op, record)
     }
@@ -126,8 +135,18 @@ impl<'a> Relay<'a> {
         };
         let begun = Instant::now();
         let world = shared.world.read().expect("unpoisoned").clone();
-        let start = Start { id: FlowId(id), arrival, world, now: now(begun) };
-        let journal = Journal::new(WorkerId(0), Position::START, CommitmentKey::new(&[7; 32]), Memory::default());
+        let start = Start {
+            id: FlowId(id),
+            arrival,
+            world,
+            now: now(begun),
+        };
+        let journal = Journal::new(
+            WorkerId(0),
+            Position::START,
+            CommitmentKey::new(&[7; 32]),
+            Memory::default(),
+        );
         read_side(Side::Client, &client, &sender);
         Self {
             shared,
@@ -137,7 +156,10 @@ impl<'a> Relay<'a> {
             parked: [Vec::new(), Vec::new()],
             inbox,
             sender,
-            journal: Recorder { journal, kept: &shared.kept },
+            journal: Recorder {
+                journal,
+                kept: &shared.kept,
+            },
             plans: PlanCache::new(),
             begun,
             finished: false,
@@ -147,11 +169,15 @@ impl<'a> Relay<'a> {
     fn run(&mut self) {
         self.call(&mut [], |flow, env, _| flow.begin(env));
         while !self.finished {
-            let Ok(message) = self.inbox.recv() else { return };
+            let Ok(message) = self.inbox.recv() else {
+                return;
+            };
             match message {
                 Message::Bytes(side, bytes) => self.parked[index(side)].extend_from_slice(&bytes),
                 Message::Eof(side) => self.call(&mut [], |flow, env, _| flow.handle_eof(env, side)),
-                Message::Event(event) => self.call(&mut [], |flow, env, _| flow.handle_event(env, event)),
+                Message::Event(event) => {
+                    self.call(&mut [], |flow, env, _| flow.handle_event(env, event))
+                }
             }
             self.offer();
         }
@@ -171,7 +197,9 @@ impl<'a> Relay<'a> {
                     continue;
                 }
                 let mut taken = 0;
-                self.call(&mut input, |flow, env, input| taken = flow.handle_bytes(env, side, input));
+                self.call(&mut input, |flow, env, input| {
+                    taken = flow.handle_bytes(env, side, input)
+                });
                 input.drain(..taken);
                 self.parked[index(side)] = input;
                 progress |= taken > 0;
@@ -220,23 +248,38 @@ impl<'a> Relay<'a> {
                         self.server = Some(server);
                         Event::Dialed
                     }
-                    Err(error) => Event::DialFailed { reason: error.to_string() },
+                    Err(error) => Event::DialFailed {
+                        reason: error.to_string(),
+                    },
                 };
                 self.tell(event);
             }
-            Effect::Catalog { connection, database, .. } => {
+            Effect::Catalog {
+                connection,
+                database,
+                ..
+            } => {
                 let connection = world.connections.named(&connection).expect("registered");
                 let catalog = cluster::catalog(connection, &database);
-                self.tell(Event::Catalog(catalog.map(|catalog| Arc::new(CatalogCell::new(Arc::new(catalog))))));
+                self.tell(Event::Catalog(
+                    catalog.map(|catalog| Arc::new(CatalogCell::new(Arc::new(catalog)))),
+                ));
             }
             Effect::RequestApproval(request) => {
                 let decision = (self.shared.people)(&request);
-                self.tell(Event::Approval { request: request.id, approval: ApprovalId(9), decision });
+                self.tell(Event::Approval {
+                    request: request.id,
+                    approval: ApprovalId(9),
+                    decision,
+                });
             }
             Effect::RedeemApproval { id, .. } => self.tell(Event::Redeemed { id, granted: true }),
             Effect::Sync(seq) => self.tell(Event::Synced(seq)),
             Effect::Finished => self.finished = true,
-            Effect::WithdrawApproval(_) | Effect::OfferCancelKey(_) | Effect::RouteCancel(_) | Effect::SendCancel { .. } => {}
+            Effect::WithdrawApproval(_)
+            | Effect::OfferCancelKey(_)
+            | Effect::RouteCancel(_)
+            | Effect::SendCancel { .. } => {}
         }
     }
 
@@ -262,8 +305,13 @@ fn index(side: Side) -> usize {
 }
 
 fn now(begun: Instant) -> Now {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    Now { mono_ns: begun.elapsed().as_nanos() as u64 + 1, unix_us: unix.as_micros() as u64 }
+    let unix = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
+    Now {
+        mono_ns: begun.elapsed().as_nanos() as u64 + 1,
+        unix_us: unix.as_micros() as u64,
+    }
 }
 
 fn read_side(side: Side, stream: &TcpStream, sender: &Sender<Message>) {
@@ -276,7 +324,13 @@ fn read_side(side: Side, stream: &TcpStream, sender: &Sender<Message>) {
                     let _ = sender.send(Message::Eof(side));
                     return;
                 }
-                Ok(count) if sender.send(Message::Bytes(side, buffer[..count].to_vec())).is_err() => return,
+                Ok(count)
+                    if sender
+                        .send(Message::Bytes(side, buffer[..count].to_vec()))
+                        .is_err() =>
+                {
+                    return;
+                }
                 Ok(_) => {}
             }
         }

@@ -12,7 +12,7 @@ use super::cancels::Place;
 
 /// Everything that flows wait for.
 #[derive(Default)]
-pub struct Approvals {
+pub(crate) struct Approvals {
     /// Requests, by the id that the flow gave them.
     waiting: HashMap<ApprovalId, Waiting>,
     /// Approvals being spent.
@@ -27,11 +27,11 @@ struct Waiting {
 }
 
 /// An event and whom it is for.
-pub type Notice = (Place, Event);
+pub(crate) type Notice = (Place, Event);
 
 impl Approvals {
     /// A flow asks. The message goes to the control plane.
-    pub fn request(&mut self, place: Place, request: ApprovalRequest) -> v1::FromDataPlane {
+    pub(crate) fn request(&mut self, place: Place, request: ApprovalRequest) -> v1::FromDataPlane {
         let message = request_message(&request);
         self.waiting.insert(
             request.id,
@@ -45,7 +45,7 @@ impl Approvals {
     }
 
     /// Every request that waits, to be sent again on a new stream.
-    pub fn again(&self) -> Vec<v1::FromDataPlane> {
+    pub(crate) fn again(&self) -> Vec<v1::FromDataPlane> {
         self.waiting
             .values()
             .map(|waiting| request_message(&waiting.request))
@@ -53,7 +53,7 @@ impl Approvals {
     }
 
     /// The flow no longer wants it. `id` is the flow's own.
-    pub fn withdraw(&mut self, id: ApprovalId) -> Option<v1::FromDataPlane> {
+    pub(crate) fn withdraw(&mut self, id: ApprovalId) -> Option<v1::FromDataPlane> {
         let approval = self.waiting.remove(&id)?.approval.unwrap_or(id);
         let message = v1::ApprovalWithdraw {
             id: approval.to_string(),
@@ -64,7 +64,7 @@ impl Approvals {
     }
 
     /// The control plane stored a request, or knew it already.
-    pub fn opened(&mut self, opened: &v1::ApprovalOpened) -> Option<Notice> {
+    pub(crate) fn opened(&mut self, opened: &v1::ApprovalOpened) -> Option<Notice> {
         let requested = ApprovalId::parse(&opened.requested)?;
         if !opened.error.is_empty() {
             let waiting = self.waiting.remove(&requested)?;
@@ -85,7 +85,7 @@ impl Approvals {
     }
 
     /// People decided, or time did. One decision may answer several flows that ask the same.
-    pub fn decided(&mut self, decided: &v1::ApprovalDecision) -> Vec<Notice> {
+    pub(crate) fn decided(&mut self, decided: &v1::ApprovalDecision) -> Vec<Notice> {
         let Some(approval) = ApprovalId::parse(&decided.id) else {
             return Vec::new();
         };
@@ -120,7 +120,12 @@ impl Approvals {
     }
 
     /// A flow spends an approval.
-    pub fn redeem(&mut self, place: Place, id: ApprovalId, digest: Digest) -> v1::FromDataPlane {
+    pub(crate) fn redeem(
+        &mut self,
+        place: Place,
+        id: ApprovalId,
+        digest: Digest,
+    ) -> v1::FromDataPlane {
         self.redeeming.insert(id, (place, digest));
         let message = v1::ApprovalRedeem {
             id: id.to_string(),
@@ -130,7 +135,7 @@ impl Approvals {
     }
 
     /// The control plane says whether it was there to be spent.
-    pub fn redeemed(&mut self, result: &v1::RedeemResult) -> Option<Notice> {
+    pub(crate) fn redeemed(&mut self, result: &v1::RedeemResult) -> Option<Notice> {
         let id = ApprovalId::parse(&result.id)?;
         let (place, _) = self.redeeming.remove(&id)?;
         Some((
@@ -144,7 +149,7 @@ impl Approvals {
 
     /// The stream broke. Whether a redeem in flight won cannot be known, so it did not;
     /// requests wait for the next stream.
-    pub fn disconnected(&mut self) -> Vec<Notice> {
+    pub(crate) fn disconnected(&mut self) -> Vec<Notice> {
         let lost = std::mem::take(&mut self.redeeming);
         lost.into_iter()
             .map(|(id, (place, _))| (place, Event::Redeemed { id, granted: false }))
@@ -152,7 +157,7 @@ impl Approvals {
     }
 
     /// Tells a flow that nobody can be asked.
-    pub fn unavailable(place: Place, request: ApprovalId) -> Notice {
+    pub(crate) fn unavailable(place: Place, request: ApprovalId) -> Notice {
         (
             place,
             Event::Approval {
@@ -164,7 +169,7 @@ impl Approvals {
     }
 
     /// A flow is over: nobody waits there any more.
-    pub fn forget(&mut self, place: Place) -> Vec<v1::FromDataPlane> {
+    pub(crate) fn forget(&mut self, place: Place) -> Vec<v1::FromDataPlane> {
         self.redeeming.retain(|_, (waiting, _)| *waiting != place);
         let gone: Vec<_> = self
             .waiting
@@ -277,7 +282,7 @@ fn principal_message(principal: &Principal) -> v1::Principal {
 }
 
 /// Wraps a message for the stream.
-pub const fn from(message: v1::from_data_plane::Message) -> v1::FromDataPlane {
+pub(crate) const fn from(message: v1::from_data_plane::Message) -> v1::FromDataPlane {
     v1::FromDataPlane {
         message: Some(message),
     }

@@ -8,23 +8,23 @@ use weir_flow::CancelKey;
 
 /// Where a flow lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub(crate) struct Place {
     /// The worker that owns it.
-    pub worker: u16,
+    pub(crate) worker: u16,
     /// The flow.
-    pub flow: FlowId,
+    pub(crate) flow: FlowId,
 }
 
 /// All keys on offer.
 #[derive(Debug, Default)]
-pub struct CancelKeys {
+pub(crate) struct CancelKeys {
     places: HashMap<CancelKey, Place>,
     keys: HashMap<FlowId, CancelKey>,
 }
 
 impl CancelKeys {
     /// A flow offers its key; it has one.
-    pub fn offer(&mut self, key: CancelKey, place: Place) {
+    pub(crate) fn offer(&mut self, key: CancelKey, place: Place) {
         if let Some(old) = self.keys.insert(place.flow, key.clone()) {
             self.places.remove(&old);
         }
@@ -33,12 +33,12 @@ impl CancelKeys {
 
     /// Where a request with this key belongs.
     #[must_use]
-    pub fn place(&self, key: &CancelKey) -> Option<Place> {
+    pub(crate) fn place(&self, key: &CancelKey) -> Option<Place> {
         self.places.get(key).copied()
     }
 
     /// A flow is over.
-    pub fn forget(&mut self, flow: FlowId) {
+    pub(crate) fn forget(&mut self, flow: FlowId) {
         if let Some(key) = self.keys.remove(&flow) {
             self.places.remove(&key);
         }

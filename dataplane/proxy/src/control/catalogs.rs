@@ -28,7 +28,7 @@ const APPLICATION_NAME: &str = "weir-catalog";
 type Key = (ConnectionName, Arc<str>);
 
 /// All catalogues of this process. Lives on the control thread.
-pub struct Catalogs {
+pub(crate) struct Catalogs {
     databases: Mutex<HashMap<Key, Rc<Database>>>,
     tls: ServerTls,
 }
@@ -41,7 +41,7 @@ struct Database {
 
 impl Catalogs {
     /// No catalogue yet.
-    pub fn new(tls: ServerTls) -> Rc<Self> {
+    pub(crate) fn new(tls: ServerTls) -> Rc<Self> {
         Rc::new(Self {
             databases: Mutex::new(HashMap::new()),
             tls,
@@ -49,7 +49,7 @@ impl Catalogs {
     }
 
     /// The catalogue of a database, read now unless one is at hand whose epoch is not `stale`.
-    pub async fn cell(
+    pub(crate) async fn cell(
         self: &Rc<Self>,
         connection: &Arc<Connection>,
         database: &Arc<str>,

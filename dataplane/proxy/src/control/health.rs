@@ -6,7 +6,7 @@ use weir_handover::{CanaryState, GuardState, HealthReport};
 use crate::relay::Worker;
 
 /// The report of this moment.
-pub fn report(
+pub(crate) fn report(
     redirect: Option<&HealthReport>,
     workers: &[Worker],
     active_flows: u64,

@@ -14,13 +14,13 @@ const FILE: &str = "world.update";
 
 /// The file of the last known good world.
 #[derive(Clone, Debug)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     folder: PathBuf,
 }
 
 impl Keeper {
     /// Keeps it in this folder, which exists.
-    pub fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
         }
@@ -30,7 +30,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The file is there and cannot be read.
-    pub fn load(&self) -> Result<Option<Update>> {
+    pub(crate) fn load(&self) -> Result<Option<Update>> {
         let path = self.folder.join(FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -48,7 +48,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The system call that failed; the old world is still kept.
-    pub fn store(&self, update: &Update) -> Result<()> {
+    pub(crate) fn store(&self, update: &Update) -> Result<()> {
         let (path, fresh) = (
             self.folder.join(FILE),
             self.folder.join(format!("{FILE}.new")),

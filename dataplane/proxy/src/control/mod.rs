@@ -52,7 +52,7 @@ const TICK: Duration = Duration::from_secs(1);
 const SHIP: Duration = Duration::from_millis(250);
 
 /// What tasks beside the loop tell it.
-pub enum Internal {
+pub(crate) enum Internal {
     /// A stream is being opened; this is its way up.
     Connecting(Uplink),
     /// It ended, or could not be opened.
@@ -151,10 +151,15 @@ pub async fn run(start: Start) -> Result<Vec<Worker>> {
         .wake()
         .try_clone_to_owned()
         .context("the mailbox's eventfd")?;
-    // SAFETY: an owned descriptor has no other registration, and is closed only when the AsyncFd is dropped.
-    #[expect(unsafe_code, reason = "waiting on an eventfd is what AsyncFd is for; its safe constructor is deprecated as unsound")]
+    #[expect(
+        unsafe_code,
+        reason = "waiting on an eventfd is what AsyncFd is for; its safe constructor is deprecated as unsound"
+    )]
+    // SAFETY: an owned descriptor has no other registration, and is closed only with the AsyncFd.
     let wake = unsafe { AsyncFd::register_with_interest(wake, Interest::READABLE) };
-    let wake = wake.map_err(|error| error.into_parts().1).context("the mailbox's eventfd")?;
+    let wake = wake
+        .map_err(|error| error.into_parts().1)
+        .context("the mailbox's eventfd")?;
     let shipping = Shipping::new(&start.log, &start.log_vkey)?;
     let mut control = Control {
         keeper: Keeper::new(&start.welcome.state_dir),

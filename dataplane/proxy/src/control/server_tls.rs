@@ -20,14 +20,18 @@ use crate::tls::{Connector, Speaks, Verify};
 
 /// Opens sessions with the encryption that each connection asks for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ServerTls;
+pub(crate) struct ServerTls;
 
 impl ServerTls {
     /// Connects and lets the session run on this thread.
     ///
     /// # Errors
     /// Whatever stands between Weir and the server, named.
-    pub async fn connect(&self, connection: &Connection, config: &mut Config) -> Result<Client> {
+    pub(crate) async fn connect(
+        &self,
+        connection: &Connection,
+        config: &mut Config,
+    ) -> Result<Client> {
         config.ssl_mode(match connection.tls.mode {
             TlsMode::Disable => SslMode::Disable,
             TlsMode::Prefer => SslMode::Prefer,

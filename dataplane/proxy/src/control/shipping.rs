@@ -16,7 +16,7 @@ use super::approvals::from;
 const BATCHES_OPEN: u32 = 4;
 
 /// The log's reader and how far it has come.
-pub struct Shipping {
+pub(crate) struct Shipping {
     reader: Reader,
     origin: String,
     /// Everything before this is stored at the control plane.
@@ -29,7 +29,7 @@ pub struct Shipping {
 
 impl Shipping {
     /// Reads the log in this folder.
-    pub fn new(log: &Path, vkey: &str) -> Result<Self> {
+    pub(crate) fn new(log: &Path, vkey: &str) -> Result<Self> {
         let key = VerifierKey::parse(vkey).context("the log's key")?;
         let origin = key.name().to_owned();
         Ok(Self {
@@ -43,33 +43,33 @@ impl Shipping {
     }
 
     /// A new stream: wait for the control plane to say where it stands.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.next = self.acknowledged.unwrap_or(0);
         self.open = 0;
         self.told = None;
     }
 
     /// Everything below `next` is stored.
-    pub fn acknowledged(&mut self, next: u64) {
+    pub(crate) fn acknowledged(&mut self, next: u64) {
         self.acknowledged = Some(next);
         self.next = self.next.max(next);
         self.open = self.open.saturating_sub(1);
     }
 
     /// Leaves in the log, as its checkpoint says.
-    pub fn size(&mut self) -> u64 {
+    pub(crate) fn size(&mut self) -> u64 {
         self.reader
             .checkpoint()
             .map_or(0, |(checkpoint, _)| checkpoint.size)
     }
 
     /// The newest signed head.
-    pub fn checkpoint(&self) -> Option<v1::Checkpoint> {
+    pub(crate) fn checkpoint(&self) -> Option<v1::Checkpoint> {
         None
     }
 
     /// What to send now: the newest checkpoint if it is news, and leaves that it covers.
-    pub fn next(&mut self) -> Vec<v1::FromDataPlane> {
+    pub(crate) fn next(&mut self) -> Vec<v1::FromDataPlane> {
         let mut messages = Vec::new();
         while self.open < BATCHES_OPEN {
             let Ok(batch) = self.reader.leaves(self.next) else {

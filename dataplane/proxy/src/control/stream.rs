@@ -21,7 +21,7 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 const UPLINK_MESSAGES: usize = 1024;
 
 /// Keeps a stream open for ever. What comes, and the end of each stream, is told to the control task.
-pub async fn keep(address: Address, inbound: UnboundedSender<Internal>) {
+pub(crate) async fn keep(address: Address, inbound: UnboundedSender<Internal>) {
     let mut pause = RETRY_FIRST;
     loop {
         match converse(&address, &inbound).await {
@@ -76,4 +76,4 @@ async fn converse(address: &Address, inbound: &UnboundedSender<Internal>) -> Res
 }
 
 /// What the control task sends with.
-pub type Uplink = Sender<v1::FromDataPlane>;
+pub(crate) type Uplink = Sender<v1::FromDataPlane>;

@@ -22,7 +22,7 @@ use super::cancels::Place;
 const ATTESTS_OPEN_MAX: usize = weir_handover::limits::ATTESTS_OPEN_MAX;
 
 /// Asks the warden.
-pub struct Warden {
+pub(crate) struct Warden {
     channel: ProxyEnd,
     asked: HashMap<u64, Place>,
     next: u64,
@@ -33,7 +33,7 @@ impl Warden {
     ///
     /// # Errors
     /// No thread or no descriptor.
-    pub fn start(channel: ProxyEnd) -> Result<(Self, UnboundedReceiver<ToProxy>)> {
+    pub(crate) fn start(channel: ProxyEnd) -> Result<(Self, UnboundedReceiver<ToProxy>)> {
         let reader = channel.try_clone().context("dup of the warden's socket")?;
         let (sender, receiver) = unbounded_channel();
         std::thread::Builder::new()
@@ -56,7 +56,7 @@ impl Warden {
     }
 
     /// Asks who is behind a redirected connection. `None` if that can be asked; else why not.
-    pub fn attest(&mut self, place: Place, origin: &FlowOrigin) -> Option<String> {
+    pub(crate) fn attest(&mut self, place: Place, origin: &FlowOrigin) -> Option<String> {
         if self.asked.len() >= ATTESTS_OPEN_MAX {
             return Some("too many callers wait for their attestation".to_owned());
         }
@@ -79,12 +79,12 @@ impl Warden {
     }
 
     /// Whom an answer is for.
-    pub fn attested(&mut self, request: u64) -> Option<Place> {
+    pub(crate) fn attested(&mut self, request: u64) -> Option<Place> {
         self.asked.remove(&request)
     }
 
     /// Has the warden put a world's guards in force. It checks the signature itself.
-    pub fn apply_guards(&mut self, update: &Update) -> Result<()> {
+    pub(crate) fn apply_guards(&mut self, update: &Update) -> Result<()> {
         let request = self.next;
         self.next += 1;
         let file = rustix::fs::memfd_create("weir-update", rustix::fs::MemfdFlags::CLOEXEC)
@@ -97,23 +97,23 @@ impl Warden {
     }
 
     /// Says that this process lives.
-    pub fn alive(&self, report: ProxyReport) -> Result<()> {
+    pub(crate) fn alive(&self, report: ProxyReport) -> Result<()> {
         Ok(self.channel.send(&ToWarden::Alive(report), &[])?)
     }
 
     /// Says that every worker serves.
-    pub fn ready(&self) -> Result<()> {
+    pub(crate) fn ready(&self) -> Result<()> {
         Ok(self.channel.send(&ToWarden::Ready, &[])?)
     }
 
     /// Says that nothing runs any more.
-    pub fn drained(&self) -> Result<()> {
+    pub(crate) fn drained(&self) -> Result<()> {
         Ok(self.channel.send(&ToWarden::Drained, &[])?)
     }
 }
 
 /// Gives an attested process its name.
-pub fn workload(world: &World, facts: WorkloadFacts) -> Arc<Workload> {
+pub(crate) fn workload(world: &World, facts: WorkloadFacts) -> Arc<Workload> {
     Arc::new(world.workload(&Process {
         uid: facts.uid,
         gid: facts.gid,
