@@ -19,8 +19,9 @@ try {
   await client.connect(transport);
   console.log(JSON.stringify(await ask()));
   await transport.terminateSession();
-  await client.close();
 } catch (error) {
   console.log(JSON.stringify({ failed: error.message }));
   process.exitCode = 1;
+} finally {
+  await client.close();
 }

@@ -71,7 +71,7 @@ impl Checks {
 
 /// One line of at most [`SEEN_WIDTH`] characters.
 fn one_line(text: &str) -> String {
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = text.trim().lines().map(str::trim).collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = line.char_indices().nth(SEEN_WIDTH) {
         line.truncate(end);
         line.push('…');

@@ -1,9 +1,11 @@
 //! `cargo xtask test`: everything that must hold, and nothing skipped.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::stage::Selection;
 use crate::{demo, e2e, install, step, tidy};
 
 /// What to run.
@@ -15,6 +17,12 @@ pub(crate) struct Arguments {
     /// Leave out the end-to-end tests and the demo.
     #[arg(long)]
     no_stage: bool,
+    /// Only the end-to-end tests and the demo.
+    #[arg(long, conflicts_with_all = ["no_stage", "no_lints"])]
+    only_stage: bool,
+    /// With --only-stage: use the programs in this folder instead of building them.
+    #[arg(long, value_name = "FOLDER", requires = "only_stage")]
+    programs: Option<PathBuf>,
 }
 
 /// Installs what is missing, then runs every check in the order of its cost.
@@ -30,6 +38,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         install::IPROUTE2,
         install::SETPRIV,
     ])?;
+    if !arguments.only_stage {
+        sources(arguments)?;
+    }
+    if !arguments.no_stage {
+        let selection = arguments.programs.clone().map_or(Selection::WithTests, Selection::Ready);
+        println!("── end to end");
+        e2e::run(&selection)?;
+        println!("── demo");
+        demo::once(&selection)?;
+    }
+    println!("cargo xtask test: everything passed");
+    Ok(())
+}
+
+/// What the sources say, and what their own tests do.
+fn sources(arguments: &Arguments) -> Result<()> {
     tidy::run()?;
     if !arguments.no_lints {
         step::run("format", step::cargo().args(["fmt", "--all", "--check"]))?;
@@ -39,15 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             step::cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps", "--document-private-items"]),
         )?;
     }
-    step::run("tests", &mut all_tests())?;
-    if !arguments.no_stage {
-        println!("── end to end");
-        e2e::run()?;
-        println!("── demo");
-        demo::once()?;
-    }
-    println!("cargo xtask test: everything passed");
-    Ok(())
+    step::run("tests", &mut all_tests())
 }
 
 fn all_tests() -> Command {

@@ -1,12 +1,14 @@
 //! `cargo xtask demo`: guards two users of this host for real, attacks itself, proves itself.
 
 mod attack;
+mod drop_table;
 mod proof;
 mod push;
 mod refund;
 mod rows;
 mod shell;
-mod drop_table;
+
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -24,6 +26,9 @@ pub(crate) struct Arguments {
     /// Take away what a demo left on this host, and do nothing else.
     #[arg(long, conflicts_with = "once")]
     down: bool,
+    /// Use the programs in this folder instead of building them.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "down")]
+    programs: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -56,15 +61,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => {}
     }
     println!("{CHANGES}");
-    let stage = Stage::up(DEMO, Selection::Programs)?;
+    let selection = arguments.programs.clone().map_or(Selection::Programs, Selection::Ready);
+    let stage = Stage::up(DEMO, &selection)?;
     let checks = play(&stage);
     if arguments.once { end(stage, &checks) } else { stay(&stage, &checks) }
 }
 
 /// The demo as the tests run it, with the programs that they have built.
-pub(crate) fn once() -> Result<()> {
+pub(crate) fn once(selection: &Selection) -> Result<()> {
     println!("{CHANGES}");
-    let stage = Stage::up(DEMO, Selection::WithTests)?;
+    let stage = Stage::up(DEMO, selection)?;
     let checks = play(&stage);
     end(stage, &checks)
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::throw::{Case, MCP, POSTGRES};
 use crate::checks::Checks;
 use crate::stage::policies::{self, Edit};
-use crate::stage::{Stage, await_settled, leaves, place, process, until};
+use crate::stage::{Stage, leaves, place, process, put_in_force, until};
 
 /// What the thrower is called on the stage.
 const THROWER: &str = "weir-throw";
@@ -94,7 +94,6 @@ fn server(stage: &Stage, checks: &mut Checks) -> Result<()> {
     admin.run_with(&["connection", "credential", "nonsense-pg", "--role", "app"], "nobody's")?;
     let old = policies::active(&admin)?;
     policies::push(stage.site, &admin, "nonsense", &NONSENSE)?;
-    await_settled(stage.site, &admin)?;
     let port = port.to_string();
     let (mut refused, mut odd) = (0, String::new());
     // Weir's own catalogue session takes some of the answers.
@@ -105,9 +104,8 @@ fn server(stage: &Stage, checks: &mut Checks) -> Result<()> {
     }
     let seen = format!("{refused} psql refused");
     checks.see("a server that answers nonsense: an error for the client", odd.is_empty(), if odd.is_empty() { &seen } else { &odd });
-    policies::roll_back(&admin, old)?;
-    admin.run(&["connection", "remove", "nonsense-pg"])?;
-    await_settled(stage.site, &admin)
+    policies::roll_back(stage.site, &admin, old)?;
+    put_in_force(stage.site, &admin, || admin.run(&["connection", "remove", "nonsense-pg"])).map(|_| ())
 }
 
 fn answer_nonsense(listener: &TcpListener) {

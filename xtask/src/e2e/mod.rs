@@ -16,8 +16,8 @@ use crate::stage::{E2E, Selection, Stage};
 ///
 /// # Errors
 /// A check failed; the logs are kept below target/.
-pub(crate) fn run() -> Result<()> {
-    let mut stage = Stage::up(E2E, Selection::WithTests)?;
+pub(crate) fn run(selection: &Selection) -> Result<()> {
+    let mut stage = Stage::up(E2E, selection)?;
     let mut checks = Checks::new();
     checks.scene("A policy ends what an open session may do", |checks| revoke::play(&stage, checks));
     checks.scene("Bad input", |checks| hostile::play(&stage, checks));

@@ -17,35 +17,35 @@ pub(crate) const PROGRAMS: [&str; 4] = ["weir-control", "weir", "weir-dataplane"
 
 /// What is compiled together. Dependencies' features depend on it, so the tests must not be
 /// followed by a build of less: half of the tree would be compiled again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Selection {
     /// The four programs alone.
     Programs,
     /// Whatever the tests have compiled already.
     WithTests,
+    /// Nothing: the programs lie in this folder, as a package would bring them.
+    Ready(PathBuf),
 }
 
-impl Selection {
-    const fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Programs => {
-                &["--bins", "-p", "weir-control", "-p", "weir-cli", "-p", "weir-warden", "-p", "weir-proxy"]
-            }
-            Self::WithTests => &["--workspace", "--bins", "--tests"],
-        }
-    }
-}
+const PROGRAMS_ALONE: &[&str] =
+    &["--bins", "-p", "weir-control", "-p", "weir-cli", "-p", "weir-warden", "-p", "weir-proxy"];
+
+const WITH_TESTS: &[&str] = &["--workspace", "--bins", "--tests"];
 
 /// Builds the programs and copies them to a folder.
-pub(crate) fn programs(selection: Selection, folder: &Path) -> Result<()> {
+pub(crate) fn programs(selection: &Selection, folder: &Path) -> Result<()> {
     let begun = Instant::now();
-    let built = build(selection)?;
+    let built = match selection {
+        Selection::Programs => build(PROGRAMS_ALONE)?,
+        Selection::WithTests => build(WITH_TESTS)?,
+        Selection::Ready(ready) => PROGRAMS.map(|name| (name.to_owned(), ready.join(name))).into(),
+    };
     fs::create_dir_all(folder).with_context(|| format!("mkdir {}", folder.display()))?;
     for name in PROGRAMS {
         let Some((_, path)) = built.iter().find(|(known, _)| known == name) else { bail!("cargo built no {name}") };
         place(path, &folder.join(name))?;
     }
-    println!("  built {} in {:.0} s", PROGRAMS.join(", "), begun.elapsed().as_secs_f64());
+    println!("  {}: ready after {:.0} s", PROGRAMS.join(", "), begun.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -56,12 +56,12 @@ pub(crate) fn place(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Runs cargo and returns the executables that it made or found to be fresh.
-fn build(selection: Selection) -> Result<Vec<(String, PathBuf)>> {
+fn build(selection: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     let progress = ProgressBar::new_spinner().with_message("compiling");
     progress.set_style(ProgressStyle::with_template("  {spinner} {msg}: {pos} crates, {elapsed}")?);
     progress.enable_steady_tick(Duration::from_millis(120));
     let mut command = step::cargo();
-    command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]).args(selection.arguments());
+    command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]).args(selection);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
     let mut built = Vec::new();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::interrupt;
 use super::user::User;
 
 /// What a command said.
@@ -93,6 +94,7 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it, gives it its input, and does not wait.
     pub(crate) fn start(command: &mut Command, input: &str) -> Result<Self> {
+        interrupt::pass();
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

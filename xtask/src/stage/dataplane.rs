@@ -81,13 +81,13 @@ pub(crate) fn detach(site: Site) -> Result<()> {
 }
 
 /// What the control plane knows of the stage's node.
-pub(crate) fn node(site: Site, hand: &Hand) -> Result<Value> {
+fn node(site: Site, hand: &Hand) -> Result<Value> {
     let nodes = hand.json(&["nodes"])?;
     nodes.as_array().and_then(|nodes| nodes.iter().find(|node| node["name"] == site.name)).cloned().context("no such node")
 }
 
 /// It has in force what it should have.
-pub(crate) fn is_settled(node: &Value) -> bool {
+fn is_settled(node: &Value) -> bool {
     node["connected"] == true && node["push"] == "applied" && node["applied"] == node["wanted"]
 }
 
@@ -97,9 +97,14 @@ fn has_proved_itself(node: &Value) -> bool {
         && guards.is_some_and(|guards| !guards.is_empty() && guards.iter().all(|guard| guard["attached"] == true))
 }
 
-/// Waits until the node has in force what was last pushed.
-pub(crate) fn await_settled(site: Site, hand: &Hand) -> Result<()> {
-    until("the push", Duration::from_secs(20), || Ok(node(site, hand).ok().filter(is_settled))).map(|_| ())
+/// Makes a change at the control plane, and waits until the node has it in force.
+pub(crate) fn put_in_force<T>(site: Site, hand: &Hand, change: impl FnOnce() -> Result<T>) -> Result<T> {
+    let applied = |node: &Value| node["applied"].as_u64().unwrap_or_default();
+    let before = applied(&node(site, hand)?);
+    let made = change()?;
+    let is_there = |node: &Value| is_settled(node) && applied(node) > before;
+    until("the push", Duration::from_secs(20), || Ok(node(site, hand).ok().filter(is_there)))?;
+    Ok(made)
 }
 
 fn config(site: Site) -> PathBuf {

@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM take the stage down before they end the program.
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use anyhow::{Result, bail};
 
@@ -11,6 +11,16 @@ const INTERRUPTED: i32 = 130;
 
 /// With what status the next interrupt ends the program.
 static STATUS: AtomicI32 = AtomicI32::new(INTERRUPTED);
+
+/// Everything is being undone.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+/// Returns unless everything is being undone: then nothing new begins any more.
+pub(crate) fn pass() {
+    while IS_OVER.load(Ordering::Acquire) {
+        std::thread::park();
+    }
+}
 
 /// Does nothing more until it is interrupted, which from now on is the usual end.
 pub(crate) fn stay(status: i32) -> ! {
@@ -25,6 +35,7 @@ pub(crate) fn undo_on_interrupt(record: Record) -> Result<()> {
     let set = blocked()?;
     std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
         await_one(&set);
+        IS_OVER.store(true, Ordering::Release);
         println!("\ntaking everything down");
         if let Err(error) = record.undo() {
             eprintln!("{error:#}");

@@ -31,7 +31,7 @@ pub(crate) use build::{Selection, place};
 pub(crate) use caller::{Caller, Running, Said, until};
 pub(crate) use control::{Control, Hand};
 pub(crate) use interrupt::stay;
-pub(crate) use dataplane::{Dataplane, await_settled, detach};
+pub(crate) use dataplane::{Dataplane, detach, put_in_force};
 pub(crate) use mcp::Mcp;
 pub(crate) use people::People;
 pub(crate) use postgres::{Postgres, SETUP, psql};
@@ -72,7 +72,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Sets everything up and waits until it guards. What was left of an earlier stage goes first.
-    pub(crate) fn up(site: Site, selection: Selection) -> Result<Self> {
+    pub(crate) fn up(site: Site, selection: &Selection) -> Result<Self> {
         if !step::is_root() {
             bail!("the hooks are attached at the cgroup root, and users are made: run this as root");
         }
@@ -90,7 +90,7 @@ impl Stage {
         stage
     }
 
-    fn build(site: Site, record: Record, selection: Selection) -> Result<Self> {
+    fn build(site: Site, record: Record, selection: &Selection) -> Result<Self> {
         build::programs(selection, &site.programs())?;
         std::fs::create_dir(site.logs()).context("make the logs' folder")?;
         let guarded = cgroup_root()?.join(site.name);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Hand, Site};
+use super::{Hand, Site, put_in_force};
 use crate::step;
 
 /// One replacement in one file of the bundle; an empty `from` appends.
@@ -18,11 +18,13 @@ pub(crate) struct Edit {
     pub to: &'static str,
 }
 
-/// Pushes the demo's policies with these edits. Returns the new version's number.
+/// Pushes the demo's policies with these edits, and waits until they are in force. Returns the
+/// new version's number.
 pub(crate) fn push(site: Site, hand: &Hand, name: &str, edits: &[Edit]) -> Result<u64> {
     let folder = site.folder().join(format!("policies-{name}"));
     write(&folder, edits)?;
-    let pushed = hand.json(&["policy", "push", &folder.display().to_string(), "-m", name])?;
+    let folder = folder.display().to_string();
+    let pushed = put_in_force(site, hand, || hand.json(&["policy", "push", &folder, "-m", name]))?;
     pushed["number"].as_u64().context("the push has no number")
 }
 
@@ -33,9 +35,10 @@ pub(crate) fn active(hand: &Hand) -> Result<u64> {
     active.and_then(|version| version["number"].as_u64()).context("no version is active")
 }
 
-/// Publishes an earlier version again.
-pub(crate) fn roll_back(hand: &Hand, number: u64) -> Result<()> {
-    hand.run(&["policy", "rollback", &number.to_string(), "-m", "back to where we were"]).map(|_| ())
+/// Publishes an earlier version again, and waits until it is in force.
+pub(crate) fn roll_back(site: Site, hand: &Hand, number: u64) -> Result<()> {
+    let number = number.to_string();
+    put_in_force(site, hand, || hand.run(&["policy", "rollback", &number, "-m", "back to where we were"])).map(|_| ())
 }
 
 fn write(folder: &Path, edits: &[Edit]) -> Result<()> {

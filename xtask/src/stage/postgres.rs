@@ -78,7 +78,8 @@ impl Postgres {
     /// The arguments by which anybody asks this server one thing.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let port = self.port.to_string();
-        let arguments = ["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", &port, "-U", "app", "-d", "shop", "-v", "VERBOSITY=verbose"];
+        // -w: no prompt where there is no password.
+        let arguments = ["-X", "-w", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", &port, "-U", "app", "-d", "shop", "-v", "VERBOSITY=verbose"];
         arguments.map(str::to_owned).into()
     }
 

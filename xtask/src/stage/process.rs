@@ -1,6 +1,7 @@
 //! Processes that the stage starts and later ends, by their id and start time.
 
 use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -135,6 +136,13 @@ pub(crate) fn children(parent: i32) -> Vec<i32> {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| about(*pid).is_some_and(|about| about.parent == parent && !about.is_zombie)).collect()
+}
+
+/// The processes of a user.
+pub(crate) fn of_user(uid: u32) -> Vec<i32> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_theirs = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|about| about.uid() == uid);
+    all.filter(is_theirs).filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Resident memory of a process, in KiB.

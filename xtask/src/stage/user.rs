@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::process;
 use super::record::{Change, Record};
 use crate::step;
 
@@ -41,8 +42,8 @@ pub(crate) fn find(name: &str) -> Result<User> {
 
 /// Removes a user that the stage made.
 pub(crate) fn remove(name: &str) -> Result<()> {
-    if find(name).is_err() {
-        return Ok(());
-    }
+    let Ok(user) = find(name) else { return Ok(()) };
+    // Nobody else ever was this user.
+    process::of_user(user.uid).into_iter().for_each(process::kill);
     step::output("userdel", Command::new("userdel").arg(name)).map(|_| ())
 }
