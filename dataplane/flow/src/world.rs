@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use weir_facts::{ConnectionName, Digest, Group, Identity, Workload};
+use weir_facts::{ConnectionName, Digest, Group, Identity, Principal, Workload};
 use weir_mask::MaskKey;
 use weir_policy::{ClockTrust, Snapshot};
 
@@ -23,6 +23,8 @@ pub struct World {
     pub tokens: HashMap<Digest, Token>,
     /// Rules that name workloads, the first that matches wins.
     pub workloads: Vec<WorkloadRule>,
+    /// Who is shut out until an operator says otherwise.
+    pub locks: Vec<Lock>,
     /// Makes the challenges of unknown users, so that they look like those of known ones.
     pub mock_key: [u8; 32],
     /// The policy bundle's id in hexadecimal, for records.
@@ -257,6 +259,22 @@ pub struct Token {
     pub expires_us: u64,
 }
 
+/// Shuts a person, a machine or a workload out.
+pub struct Lock {
+    /// Whom.
+    pub who: Locked,
+    /// Why, in the operator's words.
+    pub reason: Arc<str>,
+}
+
+/// Whom a lock shuts out.
+pub enum Locked {
+    /// An account: issuer and subject.
+    Identity(Arc<str>, Arc<str>),
+    /// A workload, by name.
+    Workload(Arc<str>),
+}
+
 /// Names processes that look like this.
 pub struct WorkloadRule {
     /// Real user id, if it matters.
@@ -325,6 +343,22 @@ impl World {
             executable: process.executable.clone(),
             executable_digest: process.executable_digest,
         }
+    }
+
+    /// Why a principal is shut out, if any part of it is.
+    #[must_use]
+    pub fn lock(&self, principal: &Principal) -> Option<&str> {
+        let shuts = |lock: &&Lock| match &lock.who {
+            Locked::Identity(issuer, subject) => principal
+                .identity
+                .as_ref()
+                .is_some_and(|who| who.issuer == *issuer && who.subject == *subject),
+            Locked::Workload(name) => principal
+                .workload
+                .as_ref()
+                .is_some_and(|workload| workload.name == *name),
+        };
+        self.locks.iter().find(shuts).map(|lock| &*lock.reason)
     }
 
     /// The identity that a token proves, if it is still good.

@@ -76,6 +76,7 @@ fn world(cluster: &Cluster) -> World {
         accounts: HashMap::new(),
         tokens: HashMap::new(),
         workloads: Vec::new(),
+        locks: Vec::new(),
         mock_key: [2; 32],
         bundle: "demo".into(),
         clock: ClockTrust::Trusted,

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use weir_api::v1;
 use weir_facts::{ConnectionName, Digest, Group, Identity};
 use weir_flow::{
-    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, McpTarget,
-    PostgresTarget, Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World,
+    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, Lock, Locked,
+    McpTarget, PostgresTarget, Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
@@ -59,6 +59,10 @@ pub fn compile(envelope: Envelope, mock_key: [u8; 32], world: v1::World) -> Resu
         })
         .collect::<Result<Vec<_>>>()?;
     let (accounts, tokens) = accounts(world.accounts)?;
+    let clock = match world.settings.unwrap_or_default().clock() {
+        v1::ClockTrust::Trusted => ClockTrust::Trusted,
+        v1::ClockTrust::Unspecified | v1::ClockTrust::Skewed => ClockTrust::Skewed,
+    };
     Ok(World {
         version: envelope.version,
         snapshot: Arc::new(snapshot),
@@ -72,7 +76,8 @@ pub fn compile(envelope: Envelope, mock_key: [u8; 32], world: v1::World) -> Resu
             .collect::<Result<_>>()?,
         mock_key,
         bundle: id,
-        clock: ClockTrust::Trusted,
+        clock,
+        locks: world.locks.into_iter().filter_map(lock).collect(),
         settings: settings(envelope, world.settings)?,
     })
 }
@@ -83,8 +88,17 @@ fn settings(envelope: Envelope, settings: Option<v1::Settings>) -> Result<Settin
         u64::from(if value == 0 { default } else { value }) * 1_000_000_000
     };
     Ok(Settings {
-        durability: Durability::SyncedExceptPlainReads,
-        attribution: Attribution::ApplicationName,
+        durability: match settings.durability() {
+            v1::Durability::Kept => Durability::Kept,
+            v1::Durability::Unspecified | v1::Durability::SyncedExceptPlainReads => {
+                Durability::SyncedExceptPlainReads
+            }
+        },
+        attribution: if settings.application_name {
+            Attribution::ApplicationName
+        } else {
+            Attribution::Off
+        },
         postgres_hold_ns: or(settings.postgres_hold_s, POSTGRES_HOLD_S),
         mcp_hold_ns: or(settings.mcp_hold_s, MCP_HOLD_S),
         not_after_us: envelope.not_after.saturating_mul(1_000_000),
@@ -93,6 +107,19 @@ fn settings(envelope: Envelope, settings: Option<v1::Settings>) -> Result<Settin
             v1::Stale::Continue => Stale::Continue,
             v1::Stale::DenyAll => Stale::DenyAll,
         },
+    })
+}
+
+/// A lock of one flow is no part of a world: the flow was ended when it was made.
+fn lock(lock: v1::Lock) -> Option<Lock> {
+    let who = match lock.target? {
+        v1::lock::Target::Flow(_) => return None,
+        v1::lock::Target::Identity(who) => Locked::Identity(who.issuer.into(), who.subject.into()),
+        v1::lock::Target::Workload(name) => Locked::Workload(name.into()),
+    };
+    Some(Lock {
+        who,
+        reason: lock.reason.into(),
     })
 }
 

@@ -343,6 +343,7 @@ fn world(version: u64, files: Vec<(String, String)>, durability: Durability) -> 
             (digest(EXPIRED), token("ada", "engineering", 1)),
         ]),
         workloads: Vec::new(),
+        locks: Vec::new(),
         mock_key: [5; 32],
         bundle: "00".into(),
         clock: ClockTrust::Trusted,

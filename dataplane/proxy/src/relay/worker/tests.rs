@@ -107,6 +107,7 @@ fn world(connections: Vec<Connection>) -> World {
         accounts: HashMap::new(),
         tokens: HashMap::new(),
         workloads: Vec::new(),
+        locks: Vec::new(),
         mock_key: [2; 32],
         bundle: "test".into(),
         clock: ClockTrust::Trusted,
