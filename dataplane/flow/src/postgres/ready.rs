@@ -23,6 +23,8 @@ use crate::release::Released;
 pub(crate) struct Ready {
     client: ClientReader,
     server: ServerReader,
+    /// Whether the CopyData frame that has come in part goes on; `None` between frames.
+    copy_goes_on: Option<bool>,
     pub(crate) desk: Desk,
 }
 
@@ -37,6 +39,7 @@ impl Ready {
         Self {
             client: ClientReader::new(),
             server,
+            copy_goes_on: None,
             desk: Desk::new(context, cell, env),
         }
     }
@@ -65,7 +68,14 @@ impl Ready {
             match step {
                 None => break,
                 Some(Step::Piece(piece)) => {
-                    if self.desk.admit_copy_data()? {
+                    // What becomes of a frame is decided once: a server that has its head waits for
+                    // the rest, and would take it from the frames behind.
+                    let goes_on = match self.copy_goes_on {
+                        Some(begun) => begun,
+                        None => self.desk.admit_copy_data()?,
+                    };
+                    self.copy_goes_on = (!piece.ends).then_some(goes_on);
+                    if goes_on {
                         let header = piece
                             .header
                             .map(|header| Piece::Bytes(Bytes::copy_from_slice(&header)));
