@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use weir_facts::{ConnectionName, Digest, Group, Identity, Principal, Workload};
+use weir_facts::{Access, ConnectionName, Denial, Digest, Group, Identity, Principal, Workload};
 use weir_mask::MaskKey;
-use weir_policy::{ClockTrust, Snapshot};
+use weir_policy::{ClockTrust, JudgeContext, Judgement, Snapshot};
 
 /// Everything that a flow judges by.
 pub struct World {
@@ -342,6 +342,25 @@ impl World {
             cgroup: process.cgroup.clone(),
             executable: process.executable.clone(),
             executable_digest: process.executable_digest,
+        }
+    }
+
+    /// What policy says, unless an operator has shut the principal out.
+    #[must_use]
+    pub fn judge(
+        &self,
+        who: &Principal,
+        on: &ConnectionName,
+        accesses: &[Access],
+        context: &JudgeContext<'_>,
+    ) -> Judgement {
+        match self.lock(who) {
+            None => self.snapshot.judge(who, on, accesses, context),
+            Some(reason) => Judgement::refused(Denial {
+                outside: format!("shut out by an operator: {reason}").into(),
+                inside: format!("locked: {reason}").into(),
+                policies: Vec::new(),
+            }),
         }
     }
 

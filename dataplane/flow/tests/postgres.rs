@@ -10,8 +10,8 @@ use support::{Guard, Kept};
 use weir_audit::Kind;
 use weir_facts::{ConnectionName, Group, Workload};
 use weir_flow::{
-    Attribution, ClientTls, Connection, Connections, Credential, Decision, Durability,
-    PostgresTarget, Settings, Stale, Target, Tls, TlsMode, World,
+    Attribution, ClientTls, Connection, Connections, Credential, Decision, Durability, Lock,
+    Locked, PostgresTarget, Settings, Stale, Target, Tls, TlsMode, World,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
@@ -246,6 +246,28 @@ fn a_new_world_changes_what_is_shown() {
     assert!(
         outcomes.iter().all(|kept| kept.outcome == "SELECT 1"),
         "{outcomes:?}"
+    );
+}
+
+#[test]
+fn a_lock_shuts_out_who_was_let_in() {
+    let cluster = Cluster::start();
+    let guard = guard(&cluster, &["engineering"]);
+    let ask = || psql(guard.port, "app", "postgres", "SELECT 1");
+    cluster.sql("postgres", "CREATE ROLE app LOGIN PASSWORD 'secret'");
+    assert_eq!(ask().0, "1\n");
+    let mut next = world(&cluster);
+    next.version = 2;
+    let who = Locked::Workload("tests".into());
+    next.locks = vec![Lock {
+        who,
+        reason: "lost laptop".into(),
+    }];
+    *guard.world.write().expect("unpoisoned") = Arc::new(next);
+    let (rows, errors) = ask();
+    assert!(
+        rows.is_empty() && errors.contains("lost laptop"),
+        "{rows}{errors}"
     );
 }
 

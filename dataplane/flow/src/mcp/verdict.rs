@@ -179,7 +179,6 @@ fn ask(
 ) -> Judgement {
     let cx = judging(context, env, arguments, approvals);
     env.world
-        .snapshot
         .judge(&caller.principal, &context.connection.name, accesses, &cx)
 }
 

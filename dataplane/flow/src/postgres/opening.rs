@@ -297,7 +297,7 @@ pub(crate) fn judge_connect(
         resource: Resource::Connection,
     };
     let judging = context.judging(env, world);
-    let judgement = world.snapshot.judge(
+    let judgement = world.judge(
         &context.principal,
         &context.connection.name,
         &[access],

@@ -183,7 +183,6 @@ fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> J
         };
         question
             .world
-            .snapshot
             .judge(question.principal, question.connection, accesses, &context)
     };
     Judgement::all(steps.iter().map(one))
