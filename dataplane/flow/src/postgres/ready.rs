@@ -25,6 +25,8 @@ pub(crate) struct Ready {
     server: ServerReader,
     /// Whether the CopyData frame that has come in part goes on; `None` between frames.
     copy_goes_on: Option<bool>,
+    /// The reader holds a whole frame that was put back. Nobody offers it again: it was taken.
+    holds_frame: bool,
     pub(crate) desk: Desk,
 }
 
@@ -40,6 +42,7 @@ impl Ready {
             client: ClientReader::new(),
             server,
             copy_goes_on: None,
+            holds_frame: false,
             desk: Desk::new(context, cell, env),
         }
     }
@@ -60,6 +63,7 @@ impl Ready {
     fn client_bytes(&mut self, env: &mut Env<'_>, input: &mut [u8]) -> Result<usize, End> {
         let mut at = 0;
         while self.desk.waiting.is_none() {
+            self.holds_frame = false;
             let streamed = Streamed::only(ClientTag::CopyData);
             let step = self
                 .client
@@ -98,6 +102,7 @@ impl Ready {
                             .push(released.spend(whole(&mut self.client))),
                         Act::Done => {}
                         Act::PutBack => {
+                            self.holds_frame = place == Place::Assembled;
                             self.client.put_back(&place, &mut at);
                             break;
                         }
@@ -139,12 +144,27 @@ impl Ready {
                 }
             }
         }
+        self.resume(env)?;
         self.leave_if_drained()?;
         Ok(at)
     }
 
+    /// Takes up a frame of the client's that the reader holds.
+    fn resume(&mut self, env: &mut Env<'_>) -> Result<(), End> {
+        if self.holds_frame {
+            let _ = self.client_bytes(env, &mut [])?;
+        }
+        Ok(())
+    }
+
     /// Something that was asked for happened.
     pub(crate) fn handle_event(&mut self, env: &mut Env<'_>, event: Event) -> Result<(), End> {
+        self.on_event(env, event)?;
+        self.resume(env)?;
+        self.leave_if_drained()
+    }
+
+    fn on_event(&mut self, env: &mut Env<'_>, event: Event) -> Result<(), End> {
         match event {
             Event::Catalog(Ok(cell)) => {
                 self.desk.on_catalog(cell);
@@ -175,7 +195,7 @@ impl Ready {
             }
             Event::Drain => {
                 self.desk.is_draining = true;
-                self.leave_if_drained()
+                Ok(())
             }
             Event::Dialed
             | Event::DialFailed { .. }
