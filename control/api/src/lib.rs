@@ -20,6 +20,7 @@ pub mod update;
     unreachable_pub,
     unused_qualifications,
     clippy::all,
+    rustdoc::invalid_html_tags,
     clippy::allow_attributes_without_reason,
     reason = "generated from the .proto"
 )]

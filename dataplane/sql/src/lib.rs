@@ -9,7 +9,7 @@
 //!   The shell runs [`Catalog::QUERIES`] and hands the rows in.
 //! - [`Sensitive`]: the columns that must not reach the client as they are, closed over the
 //!   catalogue.
-//! - [`analyse`]: text to [`Statement`]s. Start there.
+//! - [`analyse()`]: text to [`Statement`]s. Start there.
 //!
 //! The wall: a statement that reads sensitive columns is predicted only where they are bare
 //! output columns. Everywhere else each of them is a `pg.infer`.

@@ -6,7 +6,7 @@
 //! proxy tells it is bounded; guards change only by bytes that the control plane signed. When
 //! it goes, the hooks stay and refuse.
 //!
-//! Start with [`Config`] and [`run`].
+//! Start with [`Config`] and [`run()`].
 
 mod attest;
 mod canary;
