@@ -261,6 +261,7 @@ impl PostgresFlow {
                 env.out.to_server.push(Piece::Shutdown);
             }
             (State::Ready(ready), Side::Server) => {
+                ready.desk.withdraw(env);
                 ready.desk.abandon(env, "the server closed the connection");
                 env.out.to_client.push(Piece::Shutdown);
             }
