@@ -12,7 +12,7 @@ use weir_postgres::session::{Described, Disposal, Origin, Ticket, What};
 use weir_postgres::startup::encode_cancel;
 
 use super::context::Ending;
-use super::desk::{Desk, Freshness, JudgedStatement, Running};
+use super::desk::{Desk, Freshness, JudgedStatement, Running, Waiting};
 use super::end::End;
 use super::layout::Layout;
 use super::opening::cancel_key;
@@ -225,15 +225,16 @@ impl Desk {
         statement: Option<&JudgedStatement>,
         body: &[u8],
     ) -> Result<(), End> {
+        // An empty statement has a plan without statements, and no columns.
+        if !has_columns {
+            return Ok(());
+        }
         let statement = statement.ok_or(End::Broken("a description of no statement"))?;
         let plan = statement.plan.plan();
         let facts = statement
             .plan
             .statement(&plan)
             .ok_or(End::Broken("a plan without its statement"))?;
-        if !has_columns {
-            return Ok(());
-        }
         let description = RowDescription::parse(body).map_err(End::server)?;
         let described = (description.len(), description.fields());
         let layout = match (&facts.columns, facts.sensitive) {
@@ -417,8 +418,13 @@ impl Desk {
     /// The catalogue that was asked for is there.
     pub(crate) fn on_catalog(&mut self, cell: Arc<crate::io::CatalogCell>) {
         self.cell = cell;
-        self.freshness = Freshness::Reread;
-        self.waiting = None;
+        // A transaction of this session that ended while it was read needs another reading.
+        if self.freshness == Freshness::Fresh {
+            self.freshness = Freshness::Reread;
+        }
+        if matches!(self.waiting, Some(Waiting::Catalog)) {
+            self.waiting = None;
+        }
     }
 }
 
