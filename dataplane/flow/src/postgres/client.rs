@@ -143,6 +143,10 @@ impl Desk {
     ) {
         self.context
             .keep_refusal(env, &refusal.message, &refusal.inside, frame);
+        if self.session.is_skipping() {
+            // The server ignores everything to the next Sync, and answers nothing of it.
+            return;
+        }
         let answer = refusal.to_frame(Severity::Error);
         let mut out = Vec::new();
         let simple = matches!(tag, ClientTag::Query | ClientTag::FunctionCall);
@@ -168,11 +172,8 @@ impl Desk {
     fn on_query(&mut self, env: &mut Env<'_>, text: &str, frame: &[u8]) -> Result<Act, Stop> {
         let plan = self.plan(env, text)?;
         let statements = self.statements(&plan)?;
-        let mut allowance = Self::allowed(&plan)?;
-        for (index, statement) in statements.iter().enumerate() {
-            let before = statements.get(..index).unwrap_or_default();
-            allowance = allowance.max(self.behind(env, before, statement)?);
-        }
+        let allowance = Self::allowed(&plan)?;
+        self.check_behind(env, &statements)?;
         let deferred = || Deferred::Query {
             statements: statements.clone(),
             frame: Bytes::copy_from_slice(frame),
@@ -194,10 +195,34 @@ impl Desk {
         .and_then(|released| match released {
             None => Ok(Act::Done),
             Some(released) => {
-                self.begin_query(env, &released, &statements)?;
-                Ok(Act::Release(released))
+                let begun = self.begin_query(env, &released, &statements);
+                self.begun(env, released, begun)
             }
         })
+    }
+
+    /// What EXECUTE and FETCH lead to must be allowed without approval: people are shown the
+    /// text at hand only.
+    pub(crate) fn check_behind(
+        &mut self,
+        env: &mut Env<'_>,
+        statements: &[JudgedStatement],
+    ) -> Result<(), Stop> {
+        for (index, statement) in statements.iter().enumerate() {
+            let before = statements.get(..index).unwrap_or_default();
+            // What this same text has prepared is shown with it.
+            let runs = self.session.resolve(before, statement);
+            let is_here = |runs: &JudgedStatement| {
+                Arc::ptr_eq(&runs.plan.plan(), &statement.plan.plan())
+            };
+            if matches!(&runs, Lookup::Found(runs) if is_here(runs)) {
+                continue;
+            }
+            if self.behind(env, before, statement)? == Allowance::Ask {
+                return Err(indirect().into());
+            }
+        }
+        Ok(())
     }
 
     /// The statement that EXECUTE or FETCH leads to must be allowed as it stands now.
@@ -270,11 +295,17 @@ impl Desk {
         statements: &[JudgedStatement],
     ) -> Result<(), Stop> {
         let ticket = self.session.query(Origin::Client, statements)?;
+        let changes_catalog = |statement: &JudgedStatement| {
+            let plan = statement.plan.plan();
+            let facts = statement.plan.statement(&plan);
+            facts.is_none_or(|facts| facts.changes_catalog)
+        };
         self.running.push_back(Running::new(
             ticket,
             released.operation(),
             env.now.mono_ns,
             true,
+            statements.iter().any(changes_catalog),
         ));
         Ok(())
     }
@@ -288,7 +319,8 @@ impl Desk {
         let name = Name::new(parse.name)?;
         let plan = self.plan(env, parse.text)?;
         let statements = self.statements(&plan)?;
-        if Self::allowed(&plan)? == Allowance::Ask && self.stash_for_approval(frame) {
+        let allowance = Self::allowed(&plan)?;
+        if allowance == Allowance::Ask && statements.len() == 1 && self.stash_for_approval(frame) {
             return Ok(Act::Done);
         }
         let statement = match statements.as_slice() {
@@ -324,17 +356,35 @@ impl Desk {
             Lookup::Unknown => return Err(unknown_statement().into()),
         };
         let plan = self.current(env, &statement.plan)?;
-        let allowance = Self::allowed(&plan)?.max(self.behind(env, &[], &statement)?);
-        if allowance == Allowance::Ask && self.stash_for_approval(frame) {
-            return Ok(Act::Done);
+        if self.behind(env, &[], &statement)? == Allowance::Ask {
+            return Err(indirect().into());
         }
-        self.binds.insert(
-            portal.as_str().into(),
-            sha256(&[plan.text.as_bytes(), frame]),
-        );
+        if Self::allowed(&plan)? == Allowance::Ask {
+            if self.stash_for_approval(frame) {
+                return Ok(Act::Done);
+            }
+            // The server plans at Bind, and planning runs functions.
+            let act = Deferred::Execute {
+                stash: vec![Bytes::copy_from_slice(frame)],
+                frame: Bytes::new(),
+            };
+            return self.ask(env, &plan, act, false);
+        }
+        self.note_bind(&portal, &plan, frame);
         self.session
             .bind(portal, &name, bind.result_formats.clone())?;
         Ok(Act::Forward)
+    }
+
+    /// Remembers what a portal was bound with, for the digest of its Execute.
+    fn note_bind(&mut self, portal: &Name, plan: &Plan, frame: &[u8]) {
+        // Portals that ended with their transaction are still here: live ones are fewer. One that
+        // is forgotten too soon is executed under a digest without its Bind.
+        if self.binds.len() >= weir_postgres::limits::PORTALS_MAX {
+            self.binds.clear();
+        }
+        let digest = sha256(&[plan.text.as_bytes(), frame]);
+        self.binds.insert(portal.as_str().into(), digest);
     }
 
     fn on_describe(
@@ -396,8 +446,24 @@ impl Desk {
         let Some(released) = released else {
             return Ok(Act::Done);
         };
-        self.begin_execute(env, &portal, &runs, &plan, &released)?;
-        Ok(Act::Release(released))
+        let begun = self.begin_execute(env, &portal, &runs, &plan, &released);
+        self.begun(env, released, begun)
+    }
+
+    /// Lets a recorded operation go on, or records that it did not.
+    fn begun(
+        &self,
+        env: &mut Env<'_>,
+        released: Released,
+        begun: Result<(), Stop>,
+    ) -> Result<Act, Stop> {
+        match begun {
+            Ok(()) => Ok(Act::Release(released)),
+            Err(stop) => {
+                self.keep_unsent(env, &released, "not sent")?;
+                Err(stop)
+            }
+        }
     }
 
     fn portal_runs(&self, portal: &Name) -> Result<(JudgedStatement, JudgedStatement), Stop> {
@@ -430,7 +496,9 @@ impl Desk {
         released: &Released,
     ) -> Result<(), Stop> {
         let statement = runs.plan.statement(plan);
-        if statement.is_some_and(|statement| statement.sensitive && statement.columns.is_some()) {
+        // Also where no rows are predicted: rows that come nevertheless must not find a layout
+        // from a time when the statement was thought clear.
+        if statement.is_some_and(|statement| statement.sensitive) {
             self.session.describe_portal(Origin::Weir, portal)?;
             let mut describe = Vec::new();
             message::Describe {
@@ -446,6 +514,7 @@ impl Desk {
             released.operation(),
             env.now.mono_ns,
             false,
+            statement.is_some_and(|statement| statement.changes_catalog),
         ));
         Ok(())
     }
@@ -460,49 +529,85 @@ impl Desk {
         true
     }
 
+    /// One statement waits at a time: its Parse, its Bind, the Execute of that portal. Whatever
+    /// else comes is not what people would be shown, so nothing waits then.
     fn on_stashing(&mut self, env: &mut Env<'_>, tag: ClientTag, frame: &[u8]) -> Result<Act, End> {
         use ClientTag as C;
+        let body = frame
+            .get(weir_postgres::frame::HEADER_BYTES..)
+            .unwrap_or_default();
         let held: usize = self.stash.iter().map(Bytes::len).sum();
-        match tag {
-            C::Parse | C::Bind | C::Describe | C::Close
-                if held + frame.len() <= STASH_BYTES_MAX =>
-            {
-                self.stash.push(Bytes::copy_from_slice(frame));
-                Ok(Act::Done)
-            }
-            C::Execute => {
-                let stash = std::mem::take(&mut self.stash);
-                let act = Deferred::Execute {
-                    stash,
-                    frame: Bytes::copy_from_slice(frame),
-                };
-                let asked = self.ask_stashed(env, act);
-                self.settle(env, tag, frame, asked)
-            }
-            // Nothing of it is executed: what was kept back only prepares.
+        let (is_kept, is_asked) = match tag {
+            C::Describe => (true, false),
+            C::Bind => (self.binds_stashed(&message::Bind::parse(body)?)?, false),
+            C::Execute => (
+                false,
+                self.executes_stashed(message::Execute::parse(body)?.portal)?,
+            ),
             C::Sync
             | C::Flush
             | C::Terminate
             | C::Parse
-            | C::Bind
-            | C::Describe
             | C::Close
             | C::Query
             | C::FunctionCall
             | C::CopyData
             | C::CopyDone
             | C::CopyFail
-            | C::Authentication => {
-                self.replay(env)?;
-                let act = self.dispatch(env, tag, frame);
-                self.settle(env, tag, frame, act)
+            | C::Authentication => (false, false),
+        };
+        if is_kept && held + frame.len() <= STASH_BYTES_MAX {
+            self.stash.push(Bytes::copy_from_slice(frame));
+            return Ok(Act::Done);
+        }
+        if is_asked {
+            let asked = self.ask_stashed(env, frame);
+            if !matches!(asked, Err(Stop::Wait)) {
+                self.stash.clear();
             }
+            return self.settle(env, tag, frame, asked);
+        }
+        self.replay(env)?;
+        let act = self.dispatch(env, tag, frame);
+        self.settle(env, tag, frame, act)
+    }
+
+    /// The first message of a type that was kept back, without its header.
+    fn stashed(&self, tag: ClientTag) -> Option<Bytes> {
+        let header = weir_postgres::frame::HEADER_BYTES;
+        self.stash
+            .iter()
+            .find(|frame| frame.first() == Some(&tag.byte()))
+            .map(|frame| frame.slice(header.min(frame.len())..))
+    }
+
+    /// Whether a Bind is the only one, and of the statement that was kept back.
+    fn binds_stashed(&self, bind: &message::Bind<'_>) -> Result<bool, MessageError> {
+        if self.stashed(ClientTag::Bind).is_some() {
+            return Ok(false);
+        }
+        match self.stashed(ClientTag::Parse) {
+            Some(parse) => Ok(message::Parse::parse(&parse)?.name == bind.statement),
+            None => Ok(false),
         }
     }
 
-    /// Sends on what was kept back. None of it executes.
+    /// Whether an Execute runs the portal of the Bind that was kept back.
+    fn executes_stashed(&self, portal: &str) -> Result<bool, MessageError> {
+        match self.stashed(ClientTag::Bind) {
+            Some(bind) => Ok(message::Bind::parse(&bind)?.portal == portal),
+            None => Ok(false),
+        }
+    }
+
+    /// Sends on what was kept back. None of it executes; a Bind does not go on, since the server
+    /// plans with it, and planning runs functions.
     fn replay(&mut self, env: &mut Env<'_>) -> Result<(), End> {
         for frame in std::mem::take(&mut self.stash) {
+            if frame.first() == Some(&ClientTag::Bind.byte()) {
+                self.refuse(env, ClientTag::Bind, &frame, &unexecuted());
+                return Ok(());
+            }
             self.replay_one(env, &frame)?;
         }
         Ok(())
@@ -540,8 +645,10 @@ impl Desk {
                 Ok(())
             }
             Err(Stop::End(end)) => Err(end),
-            // The catalogue changed while people decided: the client asks again.
-            Err(Stop::Wait) => Err(End::Broken("a kept message could not be judged at once")),
+            Err(Stop::Wait) => {
+                self.refuse(env, ClientTag::Parse, frame, &unsettled());
+                Ok(())
+            }
         }
     }
 
@@ -549,6 +656,7 @@ impl Desk {
         let parse = message::Parse::parse(body)?;
         let name = Name::new(parse.name)?;
         let plan = self.plan(env, parse.text)?;
+        let _ = Self::allowed(&plan)?;
         let statement = self.statements(&plan)?.into_iter().next();
         let statement = statement.unwrap_or_else(|| {
             Arc::new(Statement {
@@ -568,47 +676,32 @@ impl Desk {
             Lookup::Wait | Lookup::Unknown => return Err(unknown_statement().into()),
         };
         let plan = self.current(env, &statement.plan)?;
-        self.binds.insert(
-            portal.as_str().into(),
-            sha256(&[plan.text.as_bytes(), frame]),
-        );
+        let _ = Self::allowed(&plan)?;
+        self.note_bind(&portal, &plan, frame);
         self.session
             .bind(portal, &name, bind.result_formats.clone())?;
         Ok(())
     }
 
-    /// The plan behind a kept pipeline's Execute.
-    fn ask_stashed(&mut self, env: &mut Env<'_>, act: Deferred) -> Result<Act, Stop> {
-        let plan = self.stashed_plan(env, &act)?;
+    fn ask_stashed(&mut self, env: &mut Env<'_>, frame: &[u8]) -> Result<Act, Stop> {
+        let plan = self.stashed_plan(env)?;
+        let act = Deferred::Execute {
+            stash: std::mem::take(&mut self.stash),
+            frame: Bytes::copy_from_slice(frame),
+        };
         self.ask(env, &plan, act, true)
     }
 
-    /// What a kept pipeline will execute: the statement that its last Bind names.
-    pub(crate) fn stashed_plan(
-        &mut self,
-        env: &mut Env<'_>,
-        act: &Deferred,
-    ) -> Result<Arc<Plan>, Stop> {
-        let Deferred::Execute { stash, .. } = act else {
-            return Err(unknown_portal().into());
-        };
-        let body =
-            |frame: &Bytes| frame.slice(weir_postgres::frame::HEADER_BYTES.min(frame.len())..);
-        let tagged = |tag: ClientTag| {
-            stash
-                .iter()
-                .filter(move |frame| frame.first() == Some(&tag.byte()))
-                .map(body)
-        };
-        let bind = tagged(ClientTag::Bind).last().ok_or_else(unknown_portal)?;
-        let name = message::Bind::parse(&bind)?.statement.to_owned();
-        for parse in tagged(ClientTag::Parse) {
-            let parse = message::Parse::parse(&parse)?;
-            if parse.name == name {
-                return Ok(self.plan(env, parse.text)?);
-            }
+    /// What a kept pipeline will execute: the statement of its one Bind.
+    fn stashed_plan(&mut self, env: &mut Env<'_>) -> Result<Arc<Plan>, Stop> {
+        if let Some(parse) = self.stashed(ClientTag::Parse) {
+            return Ok(self.plan(env, message::Parse::parse(&parse)?.text)?);
         }
-        match self.session.statement(&name) {
+        let bind = self.stashed(ClientTag::Bind).ok_or_else(unknown_portal)?;
+        match self
+            .session
+            .statement(message::Bind::parse(&bind)?.statement)
+        {
             Lookup::Found(statement) => {
                 let statement = statement.clone();
                 Ok(self.current(env, &statement.plan)?)
@@ -627,48 +720,41 @@ impl Desk {
         judgement: &Judgement,
         grant: &Grant,
     ) -> Result<(), End> {
-        let (stash, frame) = match &act {
-            Deferred::Query { frame, .. } => (Vec::new(), frame.clone()),
-            Deferred::Execute { stash, frame } => (stash.clone(), frame.clone()),
-        };
-        let tag = if matches!(act, Deferred::Query { .. }) {
-            ClientTag::Query
-        } else {
-            ClientTag::Execute
+        let (act, stash, frame) = match act {
+            // What runs is laid out as it is judged now, not as it was when it was asked for.
+            Deferred::Query { frame, .. } => {
+                let statements = self.statements_of(plan)?;
+                let act = Deferred::Query {
+                    statements,
+                    frame: frame.clone(),
+                };
+                (act, Vec::new(), frame)
+            }
+            Deferred::Execute { stash, frame } => {
+                let (kept, last) = (stash.clone(), frame.clone());
+                (Deferred::Execute { stash, frame }, kept, last)
+            }
         };
         let mut parts: Vec<&[u8]> = vec![plan.text.as_bytes()];
         parts.extend(stash.iter().map(|frame| &frame[..]));
         parts.push(&frame);
         let operation = self.context.counter.operation(sha256(&parts));
-        let deferred = || match act {
-            Deferred::Query { statements, frame } => Deferred::Query { statements, frame },
-            Deferred::Execute { stash, frame } => Deferred::Execute { stash, frame },
-        };
+        let bytes = plan.text.clone();
         let admitted = self.admit_operation(
             env,
             operation,
             plan,
             judgement,
             Some(grant),
-            plan.text.clone().as_bytes(),
-            deferred,
+            bytes.as_bytes(),
+            || act.clone(),
         );
         match admitted {
             Ok(None) => Ok(()),
-            // Approved operations are never plain reads where records are made durable; where
-            // they are only kept, the bytes go on at once.
-            Ok(Some(released)) => {
-                let act = match tag {
-                    ClientTag::Query => Deferred::Query {
-                        statements: self.statements_of(plan)?,
-                        frame,
-                    },
-                    _ => Deferred::Execute { stash, frame },
-                };
-                self.send_deferred(env, act, released)
-            }
+            // Where records are only kept, the bytes go on at once.
+            Ok(Some(released)) => self.send_deferred(env, act, released),
             Err(Stop::Refused(refusal)) => {
-                self.refuse(env, tag, &frame, &refusal);
+                self.refuse_deferred(env, &act, &refusal);
                 Ok(())
             }
             Err(Stop::End(end)) => Err(end),
@@ -685,6 +771,10 @@ impl Desk {
         act: Deferred,
         released: Released,
     ) -> Result<(), End> {
+        if self.session.is_skipping() {
+            // Something before it failed while it waited: the server would ignore it.
+            return self.keep_unsent(env, &released, "skipped");
+        }
         let (tag, begun, frame) = match act {
             Deferred::Query { statements, frame } => (
                 ClientTag::Query,
@@ -708,20 +798,34 @@ impl Desk {
                 Ok(())
             }
             Err(Stop::Refused(refusal)) => {
-                let _ = self.context.keep_outcome(
-                    env,
-                    released.operation(),
-                    super::context::Ending {
-                        outcome: refusal.code.as_str(),
-                        ..Default::default()
-                    },
-                );
+                self.keep_unsent(env, &released, refusal.code.as_str())?;
                 self.refuse(env, tag, &frame, &refusal);
                 Ok(())
             }
             Err(Stop::End(end)) => Err(end),
-            Err(Stop::Wait) => Err(End::Broken("a released operation has to wait")),
+            Err(Stop::Wait) => {
+                self.keep_unsent(env, &released, "not sent")?;
+                self.refuse(env, tag, &frame, &unsettled());
+                Ok(())
+            }
         }
+    }
+
+    /// The outcome of an operation that was recorded and then did not run.
+    fn keep_unsent(
+        &self,
+        env: &mut Env<'_>,
+        released: &Released,
+        outcome: &str,
+    ) -> Result<(), End> {
+        let ending = super::context::Ending {
+            outcome,
+            ..Default::default()
+        };
+        let _ = self
+            .context
+            .keep_outcome(env, released.operation(), ending)?;
+        Ok(())
     }
 
     fn begin_deferred_execute(
@@ -734,8 +838,13 @@ impl Desk {
             .get(weir_postgres::frame::HEADER_BYTES..)
             .unwrap_or_default();
         let portal = Name::new(message::Execute::parse(body)?.portal)?;
-        let (_, runs) = self.portal_runs(&portal)?;
+        let (written, runs) = self.portal_runs(&portal)?;
         let plan = runs.plan.plan();
+        if !Arc::ptr_eq(&written, &runs)
+            && Self::allowed(&*self.current(env, &runs.plan)?)? == Allowance::Ask
+        {
+            return Err(indirect().into());
+        }
         self.begin_execute(env, &portal, &runs, &plan, released)
     }
 
@@ -909,6 +1018,32 @@ impl From<RequestError> for Stop {
             }
         }
     }
+}
+
+/// What EXECUTE or FETCH leads to is held: people would be shown a name.
+pub(crate) fn indirect() -> Refusal {
+    Refusal::new(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        "weir: what this leads to needs approval",
+    )
+    .hint("run the statement itself, outside a transaction")
+}
+
+/// A Bind of what is held, with no Execute behind it.
+fn unexecuted() -> Refusal {
+    Refusal::new(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        "weir: this needs approval, which is asked for by an Execute right behind its Bind",
+    )
+    .hint("send one Parse, Bind and Execute together, outside a transaction")
+}
+
+/// The catalogue changed while a message was kept back.
+pub(crate) fn unsettled() -> Refusal {
+    Refusal::new(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        "weir: the catalogue changed meanwhile; run the statement again",
+    )
 }
 
 fn unknown_statement() -> Refusal {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use weir_audit::{Receipt, RecordSeq};
 use weir_facts::{Action, ApprovalId, Digest, Group, OperationRef, Verdict};
-use weir_policy::{Judgement, Permit, Reads};
+use weir_policy::{Permit, Reads};
 use weir_postgres::frame::ClientTag;
 use weir_postgres::message::TransactionStatus;
 use weir_postgres::session::{self, Admission, Session, Ticket};
@@ -92,6 +92,8 @@ pub(crate) struct Running {
     pub(crate) operation: OperationRef,
     pub(crate) begun_ns: u64,
     pub(crate) is_query: bool,
+    /// What it does to the catalogue is not seen yet.
+    pub(crate) changes_catalog: bool,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) outcome: String,
@@ -103,12 +105,14 @@ impl Running {
         operation: OperationRef,
         begun_ns: u64,
         is_query: bool,
+        changes_catalog: bool,
     ) -> Self {
         Self {
             ticket,
             operation,
             begun_ns,
             is_query,
+            changes_catalog,
             rows: 0,
             bytes: 0,
             outcome: String::new(),
@@ -138,11 +142,10 @@ pub(crate) enum Waiting {
     },
     /// The approval is being spent.
     Redeem {
-        approval: ApprovalId,
-        judgement: Judgement,
         grant: Grant,
         plan: Arc<Plan>,
         act: Deferred,
+        deadline_ns: u64,
     },
 }
 
@@ -155,6 +158,7 @@ pub(crate) struct Grant {
 }
 
 /// A client's message, or a pipeline of them, that waits for its release.
+#[derive(Clone)]
 pub(crate) enum Deferred {
     /// A Query.
     Query {
@@ -225,6 +229,11 @@ impl Desk {
             self.request_catalog(env);
             return Err(Trouble::Wait);
         }
+        // Behind a Sync or Query its answer comes unasked; amid a segment it may not, and what
+        // follows is judged as in a transaction that has changed the catalogue.
+        if self.is_changing() && !self.session.is_segment_open() {
+            return Err(Trouble::Wait);
+        }
         super::check_fresh(env.world, env, Stale::DenyAll)?;
         let minute = self.scope.minute.and_then(|_| minute(&self.context, env));
         let same = self.scope.world == env.world.version
@@ -236,6 +245,16 @@ impl Desk {
         Ok(())
     }
 
+    /// An operation that changes the catalogue runs.
+    fn is_changing(&self) -> bool {
+        self.running.iter().any(|running| running.changes_catalog)
+    }
+
+    /// What is at hand may not be what a statement sent now will meet.
+    fn is_ahead(&self) -> bool {
+        self.uncommitted_ddl || self.is_changing()
+    }
+
     /// Asks for a newer catalogue; nothing is taken from the client until it is there.
     pub(crate) fn request_catalog(&mut self, env: &mut Env<'_>) {
         let connection = self.context.connection.name.clone();
@@ -245,28 +264,43 @@ impl Desk {
             database,
             stale: Some(self.cell.epoch()),
         });
+        // What commits from now on may be missing in it.
+        self.freshness = Freshness::Fresh;
         self.waiting = Some(Waiting::Catalog);
     }
 
     /// The plan of a text, judged now or found.
     pub(crate) fn plan(&mut self, env: &mut Env<'_>, text: &str) -> Result<Arc<Plan>, Trouble> {
         self.refresh(env)?;
-        if !self.uncommitted_ddl
+        let is_ahead = self.is_ahead();
+        if !is_ahead
             && let Some(plan) = env.plans.find(self.scope.id, text)
         {
             return Ok(plan.clone());
         }
-        let made = Plan::make(text, self.scope.id, &self.question(env));
+        let question = self.question(env);
+        let made = Plan::make(text, self.scope.id, &question).and_then(|plan| {
+            let before = plan.steps.split_last().map_or(&[][..], |(_, before)| before);
+            if is_ahead || !before.iter().any(|step| step.changes_catalog) {
+                return Ok(plan);
+            }
+            // What stands behind it in the text meets another catalogue than this one.
+            let behind = Question {
+                uncommitted_ddl: true,
+                ..question
+            };
+            Plan::make(text, self.scope.id, &behind)
+        });
         match made {
             Ok(plan) => {
                 let plan = Arc::new(plan);
-                if !self.uncommitted_ddl && plan::is_cacheable(&plan.judgement) {
+                if !is_ahead && plan::is_cacheable(&plan.judgement) {
                     env.plans.keep(self.scope.id, &plan);
                 }
                 Ok(plan)
             }
             Err(weir_sql::Refusal::UnknownRelation(_))
-                if self.freshness == Freshness::Fresh && !self.uncommitted_ddl =>
+                if self.freshness == Freshness::Fresh && !is_ahead =>
             {
                 self.request_catalog(env);
                 Err(Trouble::Wait)
@@ -284,7 +318,7 @@ impl Desk {
         self.refresh(env)?;
         let plan = judged.plan();
         if plan.scope == self.scope.id
-            && !self.uncommitted_ddl
+            && !self.is_ahead()
             && plan::is_cacheable(&plan.judgement)
         {
             return Ok(plan);
@@ -307,7 +341,7 @@ impl Desk {
             sensitive: &self.scope.sensitive,
             now: env.now,
             in_transaction: self.session.status() != TransactionStatus::Idle,
-            uncommitted_ddl: self.uncommitted_ddl,
+            uncommitted_ddl: self.is_ahead(),
         }
     }
 
@@ -323,13 +357,13 @@ impl Desk {
         }
     }
 
-    /// When a wait for people ends.
+    /// When a wait for people, or for their approval to be spent, ends.
     pub(crate) const fn deadline(&self) -> Option<u64> {
         match &self.waiting {
-            Some(Waiting::Approval { deadline_ns, .. }) => Some(*deadline_ns),
-            Some(Waiting::Catalog | Waiting::Durable { .. } | Waiting::Redeem { .. }) | None => {
-                None
+            Some(Waiting::Approval { deadline_ns, .. } | Waiting::Redeem { deadline_ns, .. }) => {
+                Some(*deadline_ns)
             }
+            Some(Waiting::Catalog | Waiting::Durable { .. }) | None => None,
         }
     }
 

@@ -12,17 +12,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use weir_facts::{Access, ApprovalId, Digest, HoldTerms, Verdict};
+use weir_policy::Judgement;
 use weir_postgres::frame::ClientTag;
 use weir_postgres::message::TransactionStatus;
 use weir_postgres::refuse::SqlState;
 
-use super::client::{Act, Stop, sha256};
-use super::desk::{Deferred, Desk, Grant, Waiting};
+use super::client::{Act, Stop, indirect, sha256, unsettled};
+use super::context::Ending;
+use super::desk::{Deferred, Desk, Grant, Trouble, Waiting};
 use super::end::End;
 use super::notice;
 use super::plan::{self, Plan};
 use super::refusal::Refusal;
 use crate::io::{ApprovalRequest, Decision, Effect, Env, Piece};
+
+/// How long the control plane may take to say whether an approval was spent. Two flows that
+/// spend the same one may get one answer between them.
+const REDEEM_NS: u64 = 10_000_000_000;
 
 impl Desk {
     /// Asks people for an operation. Where it may wait, nothing is taken from the client until
@@ -35,9 +41,7 @@ impl Desk {
         may_wait: bool,
     ) -> Result<Act, Stop> {
         let Some(terms) = plan::hold_terms(&plan.judgement).cloned() else {
-            return Err(Stop::End(End::Broken(
-                "an operation that needs nobody's approval was held",
-            )));
+            return Err(indirect().into());
         };
         let mut random = [0; 16];
         (env.random)(&mut random);
@@ -103,13 +107,7 @@ impl Desk {
             plan.text.as_bytes(),
         ];
         if let Deferred::Execute { stash, .. } = act {
-            let bind = weir_postgres::frame::Tag::byte(ClientTag::Bind);
-            parts.extend(
-                stash
-                    .iter()
-                    .filter(|frame| frame.first() == Some(&bind))
-                    .map(|frame| &frame[..]),
-            );
+            parts.extend(stash.iter().filter_map(|frame| bound_values(frame)));
         }
         sha256(&parts)
     }
@@ -122,26 +120,20 @@ impl Desk {
         approval: ApprovalId,
         decision: Decision,
     ) -> Result<(), End> {
-        let Some(Waiting::Approval {
-            request,
-            digest,
-            plan,
-            act,
-            deadline_ns,
-        }) = self.waiting.take()
-        else {
-            return Ok(());
-        };
-        if request != about {
-            self.waiting = Some(Waiting::Approval {
+        // A decision can come late: whatever else is waited for stays.
+        let (digest, plan, act) = match self.waiting.take() {
+            Some(Waiting::Approval {
                 request,
                 digest,
                 plan,
                 act,
-                deadline_ns,
-            });
-            return Ok(());
-        }
+                ..
+            }) if request == about => (digest, plan, act),
+            other => {
+                self.waiting = other;
+                return Ok(());
+            }
+        };
         match decision {
             Decision::Approved { approvers, groups } => {
                 let grant = Grant {
@@ -194,52 +186,52 @@ impl Desk {
         act: Deferred,
         grant: Grant,
     ) -> Result<(), End> {
+        if let Err(refusal) = self.judge_again(env, plan, &act, &grant) {
+            self.refuse_deferred(env, &act, &refusal);
+            return Ok(());
+        }
+        env.out.effects.push(Effect::RedeemApproval {
+            id: grant.approval,
+            digest,
+        });
+        self.waiting = Some(Waiting::Redeem {
+            grant,
+            plan: plan.clone(),
+            act,
+            deadline_ns: env.now.mono_ns.saturating_add(REDEEM_NS),
+        });
+        Ok(())
+    }
+
+    /// Judges an operation by the world of this moment, with what people gave.
+    fn judge_again(
+        &mut self,
+        env: &mut Env<'_>,
+        plan: &Plan,
+        act: &Deferred,
+        grant: &Grant,
+    ) -> Result<(Arc<Plan>, Judgement), Refusal> {
         let fresh = match self.plan(env, &plan.text) {
             Ok(fresh) => fresh,
-            Err(super::desk::Trouble::Refused(refusal)) => {
-                self.refuse_deferred(env, &act, &refusal);
-                return Ok(());
-            }
-            Err(super::desk::Trouble::Wait) => {
-                // The catalogue changed meanwhile: what was approved may mean something else now.
-                self.refuse_deferred(
-                    env,
-                    &act,
-                    &Refusal::unapproved(
-                        "the catalogue changed while people decided; run the statement again",
-                        grant.approval,
-                    ),
-                );
-                self.waiting = Some(Waiting::Catalog);
-                return Ok(());
-            }
+            Err(Trouble::Refused(refusal)) => return Err(*refusal),
+            // What was approved may mean something else now.
+            Err(Trouble::Wait) => return Err(unsettled()),
         };
+        if let Deferred::Query { statements, .. } = act {
+            match self.check_behind(env, statements) {
+                Ok(()) => {}
+                Err(Stop::Refused(refusal)) => return Err(*refusal),
+                Err(Stop::Wait | Stop::End(_)) => return Err(unsettled()),
+            }
+        }
         let judgement = fresh.judge_approved(&self.question(env), &grant.groups);
         match &judgement.verdict {
-            Verdict::Allow => {
-                env.out.effects.push(Effect::RedeemApproval {
-                    id: grant.approval,
-                    digest,
-                });
-                self.waiting = Some(Waiting::Redeem {
-                    approval: grant.approval,
-                    judgement,
-                    grant,
-                    plan: fresh,
-                    act,
-                });
-                Ok(())
-            }
-            Verdict::Hold(_) => {
-                let why = "the approval does not cover what policy asks for now";
-                self.refuse_deferred(env, &act, &Refusal::unapproved(why, grant.approval));
-                Ok(())
-            }
-            Verdict::Deny(denial) => {
-                let refusal = Refusal::denied(denial, &judgement);
-                self.refuse_deferred(env, &act, &refusal);
-                Ok(())
-            }
+            Verdict::Allow => Ok((fresh, judgement)),
+            Verdict::Hold(_) => Err(Refusal::unapproved(
+                "the approval does not cover what policy asks for now",
+                grant.approval,
+            )),
+            Verdict::Deny(denial) => Err(Refusal::denied(denial, &judgement)),
         }
     }
 
@@ -250,35 +242,31 @@ impl Desk {
         id: ApprovalId,
         granted: bool,
     ) -> Result<(), End> {
-        let Some(Waiting::Redeem {
-            approval,
-            judgement,
-            grant,
-            plan,
-            act,
-        }) = self.waiting.take()
-        else {
-            return Ok(());
+        let (grant, plan, act) = match self.waiting.take() {
+            Some(Waiting::Redeem {
+                grant, plan, act, ..
+            }) if grant.approval == id => (grant, plan, act),
+            other => {
+                self.waiting = other;
+                return Ok(());
+            }
         };
-        if approval != id {
-            self.waiting = Some(Waiting::Redeem {
-                approval,
-                judgement,
-                grant,
-                plan,
-                act,
-            });
-            return Ok(());
-        }
         if !granted {
             let refusal = Refusal::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,
-                &format!("weir: approval {approval} was used before, or can no longer be used"),
+                &format!("weir: approval {id} was used before, or can no longer be used"),
             );
             self.refuse_deferred(env, &act, &refusal);
             return Ok(());
         }
-        self.run_deferred(env, act, &plan, &judgement, &grant)
+        // The world may have changed while it was spent.
+        match self.judge_again(env, &plan, &act, &grant) {
+            Ok((plan, judgement)) => self.run_deferred(env, act, &plan, &judgement, &grant),
+            Err(refusal) => {
+                self.refuse_deferred(env, &act, &refusal);
+                Ok(())
+            }
+        }
     }
 
     /// The client asks to cancel. What waits for people is withdrawn; what runs is the server's to cancel.
@@ -304,7 +292,8 @@ impl Desk {
         }
     }
 
-    /// Nobody decided while the client could wait. The request stays open.
+    /// Nobody decided while the client could wait: the request stays open. Or nobody said whether
+    /// the approval was spent.
     pub(crate) fn on_deadline(&mut self, env: &mut Env<'_>) {
         let now = env.now.mono_ns;
         match self.waiting.take() {
@@ -320,16 +309,35 @@ impl Desk {
                     &Refusal::unapproved("nobody has decided yet", request),
                 );
             }
+            Some(Waiting::Redeem {
+                grant,
+                act,
+                deadline_ns,
+                ..
+            }) if deadline_ns <= now => {
+                let why = "it could not be learned whether the approval can still be used";
+                self.refuse_deferred(env, &act, &Refusal::unapproved(why, grant.approval));
+            }
             other => self.waiting = other,
         }
     }
 
     /// The client went away, or the session is ended: nobody waits any more.
     pub(crate) fn withdraw(&mut self, env: &mut Env<'_>) {
-        if let Some(Waiting::Approval { request, .. }) = &self.waiting {
-            env.out.effects.push(Effect::WithdrawApproval(*request));
+        match self.waiting.take() {
+            Some(Waiting::Approval { request, .. }) => {
+                env.out.effects.push(Effect::WithdrawApproval(request));
+            }
+            Some(Waiting::Durable { operation, .. }) => {
+                let ending = Ending {
+                    outcome: "not sent",
+                    ..Default::default()
+                };
+                // The flow ends whether or not this was kept.
+                let _ = self.context.keep_outcome(env, operation, ending);
+            }
+            Some(Waiting::Catalog | Waiting::Redeem { .. }) | None => {}
         }
-        self.waiting = None;
     }
 
     pub(crate) fn refuse_deferred(&mut self, env: &mut Env<'_>, act: &Deferred, refusal: &Refusal) {
@@ -340,6 +348,17 @@ impl Desk {
         let frame = frame.clone();
         self.refuse(env, tag, &frame, refusal);
     }
+}
+
+/// A Bind's formats and values, without the names of portal and statement: drivers number
+/// those, so that the same operation has other ones on another connection.
+fn bound_values(frame: &[u8]) -> Option<&[u8]> {
+    let (tag, rest) = frame.split_first()?;
+    if *tag != weir_postgres::frame::Tag::byte(ClientTag::Bind) {
+        return None;
+    }
+    let mut names = rest.get(4..)?.splitn(3, |byte| *byte == 0);
+    names.nth(2)
 }
 
 fn groups(terms: &HoldTerms) -> String {
