@@ -21,7 +21,11 @@ pub(crate) struct Checks {
 impl Checks {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self { passed: 0, failed: Vec::new(), is_colored: std::io::stdout().is_terminal() }
+        Self {
+            passed: 0,
+            failed: Vec::new(),
+            is_colored: std::io::stdout().is_terminal(),
+        }
     }
 
     /// Begins a group. An error in it is a failed check of its own, and the next group goes on.
@@ -46,7 +50,11 @@ impl Checks {
             println!("  {mark} {name}{}  {}", " ".repeat(width), one_line(seen));
         } else {
             self.failed.push(name.to_owned());
-            println!("  {mark} {name}{}  NOT SEEN, but:\n{}", " ".repeat(width), indented(seen));
+            println!(
+                "  {mark} {name}{}  NOT SEEN, but:\n{}",
+                " ".repeat(width),
+                indented(seen)
+            );
         }
     }
 
@@ -60,7 +68,11 @@ impl Checks {
         if self.failed.is_empty() {
             return format!("{what}: {} checks passed", self.passed);
         }
-        let mut text = format!("{what}: {} of {} checks FAILED", self.failed.len(), self.failed.len() + self.passed as usize);
+        let mut text = format!(
+            "{what}: {} of {} checks FAILED",
+            self.failed.len(),
+            self.failed.len() + self.passed as usize
+        );
         for name in &self.failed {
             // Writing to a String does not fail.
             let _ = write!(text, "\n  {name}");
@@ -71,7 +83,12 @@ impl Checks {
 
 /// One line of at most [`SEEN_WIDTH`] characters.
 fn one_line(text: &str) -> String {
-    let mut line = text.trim().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let mut line = text
+        .trim()
+        .lines()
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ");
     if let Some((end, _)) = line.char_indices().nth(SEEN_WIDTH) {
         line.truncate(end);
         line.push('…');
@@ -94,12 +111,18 @@ mod tests {
         assert_eq!(checks.summary("x"), "x: 1 checks passed");
         checks.scene("s", |_| anyhow::bail!("no"));
         assert!(!checks.all_passed());
-        assert_eq!(checks.summary("x"), "x: 1 of 2 checks FAILED\n  this part runs to its end");
+        assert_eq!(
+            checks.summary("x"),
+            "x: 1 of 2 checks FAILED\n  this part runs to its end"
+        );
     }
 
     #[test]
     fn what_was_seen_is_cut_between_characters() {
         assert_eq!(one_line("a\n b"), "a b");
-        assert_eq!(one_line(&"é".repeat(SEEN_WIDTH + 1)).chars().count(), SEEN_WIDTH + 1);
+        assert_eq!(
+            one_line(&"é".repeat(SEEN_WIDTH + 1)).chars().count(),
+            SEEN_WIDTH + 1
+        );
     }
 }

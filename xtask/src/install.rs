@@ -20,52 +20,103 @@ pub(crate) struct Need {
 /// bindgen reads the C grammar's headers through libclang.
 pub(crate) const LIBCLANG: Need = Need {
     what: "libclang, to bind PostgreSQL's grammar",
-    paths: &["/usr/lib/llvm-*/lib/libclang.so", "/usr/lib/llvm-*/lib/libclang.so.1", "/usr/lib/llvm-*/lib/libclang-*.so.1"],
+    paths: &[
+        "/usr/lib/llvm-*/lib/libclang.so",
+        "/usr/lib/llvm-*/lib/libclang.so.1",
+        "/usr/lib/llvm-*/lib/libclang-*.so.1",
+    ],
     package: "libclang-dev",
 };
 
 /// A C compiler for the grammar, SQLite and ring.
-pub(crate) const CC: Need = Need { what: "a C compiler", paths: &["/usr/bin/cc"], package: "build-essential" };
+pub(crate) const CC: Need = Need {
+    what: "a C compiler",
+    paths: &["/usr/bin/cc"],
+    package: "build-essential",
+};
 
 /// A real PostgreSQL server and its clients.
-pub(crate) const POSTGRES: Need =
-    Need { what: "PostgreSQL server and psql", paths: &["/usr/lib/postgresql/*/bin/postgres"], package: "postgresql" };
+pub(crate) const POSTGRES: Need = Need {
+    what: "PostgreSQL server and psql",
+    paths: &["/usr/lib/postgresql/*/bin/postgres"],
+    package: "postgresql",
+};
 
 /// Node's package manager, for real MCP servers and clients.
-pub(crate) const NPM: Need = Need { what: "Node.js and npm", paths: &["/usr/bin/npm", "/usr/local/bin/npm", "/opt/*/bin/npm"], package: "npm" };
+pub(crate) const NPM: Need = Need {
+    what: "Node.js and npm",
+    paths: &["/usr/bin/npm", "/usr/local/bin/npm", "/opt/*/bin/npm"],
+    package: "npm",
+};
 
 /// Network namespaces for the kernel tests.
-pub(crate) const IPROUTE2: Need = Need { what: "ip(8)", paths: &["/sbin/ip", "/usr/sbin/ip", "/bin/ip", "/usr/bin/ip"], package: "iproute2" };
+pub(crate) const IPROUTE2: Need = Need {
+    what: "ip(8)",
+    paths: &["/sbin/ip", "/usr/sbin/ip", "/bin/ip", "/usr/bin/ip"],
+    package: "iproute2",
+};
 
 /// Runs a command as another user, without anything in between.
-pub(crate) const SETPRIV: Need = Need { what: "setpriv(1)", paths: &["/usr/bin/setpriv", "/bin/setpriv"], package: "util-linux" };
+pub(crate) const SETPRIV: Need = Need {
+    what: "setpriv(1)",
+    paths: &["/usr/bin/setpriv", "/bin/setpriv"],
+    package: "util-linux",
+};
 
 /// Makes sure that everything in `needs` is there.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
-    let missing: Vec<_> = needs.iter().filter(|need| !need.paths.iter().any(|path| exists(path))).collect();
+    let missing: Vec<_> = needs
+        .iter()
+        .filter(|need| !need.paths.iter().any(|path| exists(path)))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let list = missing.iter().map(|need| format!("  {} (Debian package {})", need.what, need.package)).collect::<Vec<_>>();
+    let list = missing
+        .iter()
+        .map(|need| format!("  {} (Debian package {})", need.what, need.package))
+        .collect::<Vec<_>>();
     println!("missing on this machine:\n{}", list.join("\n"));
     let packages: Vec<_> = missing.iter().map(|need| need.package).collect();
     if !step::is_root() || !Path::new("/usr/bin/apt-get").exists() {
-        bail!("install them and run this again: apt-get install {}", packages.join(" "));
+        bail!(
+            "install them and run this again: apt-get install {}",
+            packages.join(" ")
+        );
     }
     // A package's service must not start by itself: tests start their own servers.
     let apt = || {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("RUNLEVEL", "1");
         command
     };
     step::run("apt-get update", apt().args(["update", "-qq"]))?;
     step::run(
         &format!("apt-get install {}", packages.join(" ")),
-        apt().args(["install", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]).args(&packages),
+        apt()
+            .args([
+                "install",
+                "-y",
+                "-qq",
+                "--no-install-recommends",
+                "-o",
+                "Dpkg::Use-Pty=0",
+            ])
+            .args(&packages),
     )?;
-    match missing.iter().find(|need| !need.paths.iter().any(|path| exists(path))) {
+    match missing
+        .iter()
+        .find(|need| !need.paths.iter().any(|path| exists(path)))
+    {
         None => Ok(()),
-        Some(need) => bail!("{} is still missing after installing {}; looked at {:?}", need.what, need.package, need.paths),
+        Some(need) => bail!(
+            "{} is still missing after installing {}; looked at {:?}",
+            need.what,
+            need.package,
+            need.paths
+        ),
     }
 }
 
@@ -80,10 +131,14 @@ fn find(base: &Path, rest: &str) -> bool {
         let path = base.join(component);
         return path.exists() && (rest.is_empty() || find(&path, rest));
     };
-    let Ok(entries) = base.read_dir() else { return false };
+    let Ok(entries) = base.read_dir() else {
+        return false;
+    };
     entries.flatten().any(|entry| {
         let name = entry.file_name();
-        let matches = name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix));
+        let matches = name
+            .to_str()
+            .is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix));
         matches && (rest.is_empty() || find(&entry.path(), rest))
     })
 }

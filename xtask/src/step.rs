@@ -8,7 +8,10 @@ use anyhow::{Context, Result, bail};
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the checkout's root").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the checkout's root")
+        .to_owned()
 }
 
 /// Cargo as it was called, in the checkout's root.
@@ -22,7 +25,10 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn run(name: &str, command: &mut Command) -> Result<()> {
     println!("── {name}");
     let begun = Instant::now();
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("{name}: cannot start {command:?}"))?;
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("{name}: cannot start {command:?}"))?;
     if !status.success() {
         bail!("{name}: {command:?} ended with {status}");
     }
@@ -32,7 +38,10 @@ pub(crate) fn run(name: &str, command: &mut Command) -> Result<()> {
 
 /// Runs a command and returns what it printed; its output is shown only if it fails.
 pub(crate) fn output(name: &str, command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{name}: cannot start {command:?}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{name}: cannot start {command:?}"))?;
     if !output.status.success() {
         bail!(
             "{name}: {command:?} ended with {}\n{}{}",
@@ -46,8 +55,11 @@ pub(crate) fn output(name: &str, command: &mut Command) -> Result<String> {
 
 /// Whether this process may do what root may.
 pub(crate) fn is_root() -> bool {
+    #[expect(
+        unsafe_code,
+        reason = "the standard library does not tell the effective user"
+    )]
     // SAFETY: geteuid takes nothing and cannot fail.
-    #[expect(unsafe_code, reason = "the standard library does not tell the effective user")]
     unsafe {
         libc::geteuid() == 0
     }

@@ -42,7 +42,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         sources(arguments)?;
     }
     if !arguments.no_stage {
-        let selection = arguments.programs.clone().map_or(Selection::WithTests, Selection::Ready);
+        let selection = arguments
+            .programs
+            .clone()
+            .map_or(Selection::WithTests, Selection::Ready);
         println!("── end to end");
         e2e::run(&selection)?;
         println!("── demo");
@@ -57,10 +60,25 @@ fn sources(arguments: &Arguments) -> Result<()> {
     tidy::run()?;
     if !arguments.no_lints {
         step::run("format", step::cargo().args(["fmt", "--all", "--check"]))?;
-        step::run("lints", step::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+        step::run(
+            "lints",
+            step::cargo().args([
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]),
+        )?;
         step::run(
             "documentation",
-            step::cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps", "--document-private-items"]),
+            step::cargo().env("RUSTDOCFLAGS", "-D warnings").args([
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--document-private-items",
+            ]),
         )?;
     }
     step::run("tests", &mut all_tests())

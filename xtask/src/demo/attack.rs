@@ -7,7 +7,13 @@ use crate::checks::Checks;
 use crate::stage::{Said, Stage};
 
 /// Values that must never reach alice, however they are asked for.
-const CANARIES: [&str; 5] = ["123-45-6789", "219-09-9999", "457-55-5462", "starts-with-123", "alva@corp.example"];
+const CANARIES: [&str; 5] = [
+    "123-45-6789",
+    "219-09-9999",
+    "457-55-5462",
+    "starts-with-123",
+    "alva@corp.example",
+];
 
 /// Name and words. Every one of them leaks where nobody guards.
 const ATTACKS: &[(&str, &str)] = &[
@@ -17,19 +23,46 @@ const ATTACKS: &[(&str, &str)] = &[
     ("expression", "SELECT 'no. ' || ssn FROM customers"),
     ("whole row", "SELECT customers FROM customers"),
     ("JSON", "SELECT row_to_json(c) FROM customers c"),
-    ("subquery", "SELECT (SELECT ssn FROM customers WHERE id = 1)"),
-    ("union", "SELECT city FROM customers UNION ALL SELECT ssn FROM customers"),
+    (
+        "subquery",
+        "SELECT (SELECT ssn FROM customers WHERE id = 1)",
+    ),
+    (
+        "union",
+        "SELECT city FROM customers UNION ALL SELECT ssn FROM customers",
+    ),
     ("aggregate", "SELECT string_agg(ssn, ' ') FROM customers"),
-    ("condition, as an oracle", "SELECT 'starts' || '-with-123' FROM customers WHERE ssn LIKE '123%'"),
+    (
+        "condition, as an oracle",
+        "SELECT 'starts' || '-with-123' FROM customers WHERE ssn LIKE '123%'",
+    ),
     ("COPY a table", "COPY customers TO STDOUT"),
     ("COPY a query", "COPY (SELECT ssn FROM customers) TO STDOUT"),
     ("error text, by a cast", "SELECT ssn::int FROM customers"),
-    ("error detail, by a constraint", "UPDATE customers SET tier = 1000 WHERE id = 1"),
-    ("notice, by a code block", "DO $$ BEGIN RAISE NOTICE '%', (SELECT ssn FROM customers WHERE id = 1); END $$"),
-    ("statistics", "SELECT histogram_bounds FROM pg_stats WHERE tablename = 'customers' AND attname = 'ssn'"),
-    ("cursor", "BEGIN; DECLARE c CURSOR FOR SELECT ssn FROM customers; FETCH ALL FROM c; ROLLBACK;"),
-    ("prepared statement", "PREPARE p AS SELECT ssn FROM customers; EXECUTE p;"),
-    ("temporary copy", "CREATE TEMP TABLE t AS SELECT ssn AS x FROM customers; SELECT x FROM t;"),
+    (
+        "error detail, by a constraint",
+        "UPDATE customers SET tier = 1000 WHERE id = 1",
+    ),
+    (
+        "notice, by a code block",
+        "DO $$ BEGIN RAISE NOTICE '%', (SELECT ssn FROM customers WHERE id = 1); END $$",
+    ),
+    (
+        "statistics",
+        "SELECT histogram_bounds FROM pg_stats WHERE tablename = 'customers' AND attname = 'ssn'",
+    ),
+    (
+        "cursor",
+        "BEGIN; DECLARE c CURSOR FOR SELECT ssn FROM customers; FETCH ALL FROM c; ROLLBACK;",
+    ),
+    (
+        "prepared statement",
+        "PREPARE p AS SELECT ssn FROM customers; EXECUTE p;",
+    ),
+    (
+        "temporary copy",
+        "CREATE TEMP TABLE t AS SELECT ssn AS x FROM customers; SELECT x FROM t;",
+    ),
 ];
 
 pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
@@ -43,7 +76,11 @@ pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
         checks.see(name, leaks(&there) && !leaks(&here), &seen);
     }
     let after = stage.psql(&alice.guarded, "SELECT city FROM customers WHERE id = 1")?;
-    checks.see("and alice still works: what is not masked is hers", after.out.trim() == "Umea", &line(&after));
+    checks.see(
+        "and alice still works: what is not masked is hers",
+        after.out.trim() == "Umea",
+        &line(&after),
+    );
     Ok(())
 }
 
@@ -54,11 +91,18 @@ fn leaks(said: &Said) -> bool {
 /// What leaked.
 fn leak(said: &Said) -> String {
     let all = said.all();
-    CANARIES.iter().find(|value| all.contains(*value)).map_or_else(|| "NOTHING LEAKED".to_owned(), |value| (*value).to_owned())
+    CANARIES
+        .iter()
+        .find(|value| all.contains(*value))
+        .map_or_else(|| "NOTHING LEAKED".to_owned(), |value| (*value).to_owned())
 }
 
 fn short(said: &Said) -> String {
     const WIDTH: usize = 50;
     let line = line(said).replace("ERROR:  ", "");
-    if line.chars().count() <= WIDTH { line } else { line.chars().take(WIDTH - 1).chain(['…']).collect() }
+    if line.chars().count() <= WIDTH {
+        line
+    } else {
+        line.chars().take(WIDTH - 1).chain(['…']).collect()
+    }
 }

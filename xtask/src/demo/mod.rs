@@ -55,16 +55,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Some(Command::Shell(arguments)) => return shell::run(arguments),
         None if arguments.down => {
             let was_there = stage::down(DEMO)?;
-            println!("{}", if was_there { "taken down" } else { "there was nothing to take down" });
+            println!(
+                "{}",
+                if was_there {
+                    "taken down"
+                } else {
+                    "there was nothing to take down"
+                }
+            );
             return Ok(());
         }
         None => {}
     }
     println!("{CHANGES}");
-    let selection = arguments.programs.clone().map_or(Selection::Programs, Selection::Ready);
+    let selection = arguments
+        .programs
+        .clone()
+        .map_or(Selection::Programs, Selection::Ready);
     let stage = Stage::up(DEMO, &selection)?;
     let checks = play(&stage);
-    if arguments.once { end(stage, &checks) } else { stay(&stage, &checks) }
+    if arguments.once {
+        end(stage, &checks)
+    } else {
+        stay(&stage, &checks)
+    }
 }
 
 /// The demo as the tests run it, with the programs that they have built.
@@ -77,11 +91,22 @@ pub(crate) fn once(selection: &Selection) -> Result<()> {
 
 fn play(stage: &Stage) -> Checks {
     let mut checks = Checks::new();
-    checks.scene("Who sees what, with an unconfigured psql", |checks| rows::play(stage, checks));
-    checks.scene("DROP TABLE is held until another person agrees", |checks| drop_table::play(stage, checks));
-    checks.scene("An unconfigured MCP client", |checks| refund::play(stage, checks));
-    checks.scene("Attacks, each beside the same command straight at the server", |checks| attack::play(stage, checks));
-    checks.scene("A policy reaches a session that is open", |checks| push::play(stage, checks));
+    checks.scene("Who sees what, with an unconfigured psql", |checks| {
+        rows::play(stage, checks)
+    });
+    checks.scene("DROP TABLE is held until another person agrees", |checks| {
+        drop_table::play(stage, checks)
+    });
+    checks.scene("An unconfigured MCP client", |checks| {
+        refund::play(stage, checks)
+    });
+    checks.scene(
+        "Attacks, each beside the same command straight at the server",
+        |checks| attack::play(stage, checks),
+    );
+    checks.scene("A policy reaches a session that is open", |checks| {
+        push::play(stage, checks)
+    });
     checks.scene("Proof", |checks| proof::play(stage, checks));
     checks
 }
@@ -102,9 +127,15 @@ fn end(stage: Stage, checks: &Checks) -> Result<()> {
 fn stay(stage: &Stage, checks: &Checks) -> ! {
     let url = stage.control.url();
     println!("\nIt stays up. Ctrl-C takes everything down.");
-    println!("  web pages       {url}   sign in as dana, who approves: {}", stage.people.dana.token);
+    println!(
+        "  web pages       {url}   sign in as dana, who approves: {}",
+        stage.people.dana.token
+    );
     println!("  guarded shell   cargo xtask demo shell             (as alice; --as bo sees more)");
-    println!("  then, in it     psql -h 127.0.0.1 -p {} -U app shop", stage.postgres.port);
+    println!(
+        "  then, in it     psql -h 127.0.0.1 -p {} -U app shop",
+        stage.postgres.port
+    );
     println!("\n{}", checks.summary("demo"));
     stage::stay(i32::from(!checks.all_passed()))
 }

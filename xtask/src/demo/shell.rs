@@ -35,9 +35,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Who::Alice => "alice",
         Who::Bo => "bo",
     };
-    let caller = Caller::inside(find_user(&DEMO.user(name))?, cgroup).with("PS1", &format!("{name}, guarded $ "));
+    let caller = Caller::inside(find_user(&DEMO.user(name))?, cgroup)
+        .with("PS1", &format!("{name}, guarded $ "));
     let terminal = std::env::var("TERM").unwrap_or_default();
-    println!("a shell as {}; every connect to the demo's servers is guarded", DEMO.user(name));
+    println!(
+        "a shell as {}; every connect to the demo's servers is guarded",
+        DEMO.user(name)
+    );
     let error = caller.with("TERM", &terminal).command("/bin/sh").exec();
     bail!("start a shell: {error}");
 }

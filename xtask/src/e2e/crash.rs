@@ -10,10 +10,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::checks::Checks;
 use crate::demo::{guarded_statements, stored_checkpoints, verification};
-use crate::stage::{CATALOG, Caller, Said, SETUP, DIRECT, Stage, leaves, process, psql, until};
+use crate::stage::{CATALOG, Caller, DIRECT, SETUP, Said, Stage, leaves, process, psql, until};
 
 /// Kills altogether.
-const CYCLES: u32 = 51;
+const CYCLES: u32 = 60;
 
 /// When no further cycle begins.
 const TIME_MAX: Duration = Duration::from_secs(240);
@@ -29,12 +29,13 @@ const MASKED: &str = "1|*******6789";
 
 /// What a client may be told while Weir is down or comes up: that nobody is there, that the
 /// connection is gone, or a refusal of Weir's own.
-const CLOSED: [&str; 7] = [
+const CLOSED: [&str; 8] = [
     "Connection refused",
     "Connection reset by peer",
     "server closed the connection unexpectedly",
     "could not receive data from server",
     "could not send data to server",
+    "SSL SYSCALL error: EOF detected",
     "Operation not permitted",
     "weir: ",
 ];
@@ -45,11 +46,27 @@ pub(super) fn play(stage: &mut Stage, checks: &mut Checks) -> Result<()> {
     let played = cycles(stage, &load, begun);
     let tally = load.stop()?;
     let (cycles, slowest) = played?;
-    let seen = format!("{cycles} in {:.0} s, served again after {:.1} s at most", begun.elapsed().as_secs_f64(), slowest.as_secs_f64());
-    checks.see("proxy, warden and control plane were killed in turn", cycles >= 50, &seen);
-    let seen = format!("{} masked answers, {} refused or reset", tally.served.load(Ordering::Relaxed), tally.closed.load(Ordering::Relaxed));
+    let seen = format!(
+        "{cycles} in {:.0} s, served again after {:.1} s at most",
+        begun.elapsed().as_secs_f64(),
+        slowest.as_secs_f64()
+    );
+    checks.see(
+        "proxy, warden and control plane were killed in turn",
+        cycles >= 50,
+        &seen,
+    );
+    let seen = format!(
+        "{} masked answers, {} refused or reset",
+        tally.served.load(Ordering::Relaxed),
+        tally.closed.load(Ordering::Relaxed)
+    );
     let odd = tally.odd.lock().expect("nobody panics with it").clone();
-    checks.see("clients saw masked rows, refusals and resets, nothing else", odd.is_empty(), if odd.is_empty() { &seen } else { &odd });
+    checks.see(
+        "clients saw masked rows, refusals and resets, nothing else",
+        odd.is_empty(),
+        if odd.is_empty() { &seen } else { &odd },
+    );
     account(stage, checks)
 }
 
@@ -65,7 +82,12 @@ fn cycles(stage: &mut Stage, load: &Load, begun: Instant) -> Result<(u32, Durati
             0 => {
                 let proxy = stage.dataplane.await_proxy(RECOVERY_MAX)?;
                 process::kill(proxy);
-                until("the end of the proxy", RECOVERY_MAX, || Ok(process::about(proxy).filter(|about| !about.is_zombie).is_none().then_some(())))?;
+                until("the end of the proxy", RECOVERY_MAX, || {
+                    Ok(process::about(proxy)
+                        .filter(|about| !about.is_zombie)
+                        .is_none()
+                        .then_some(()))
+                })?;
                 "proxy"
             }
             1 => {
@@ -78,9 +100,18 @@ fn cycles(stage: &mut Stage, load: &Load, begun: Instant) -> Result<(u32, Durati
             }
         };
         let before = load.tally.served.load(Ordering::Relaxed);
-        let is_served = || Ok((load.tally.served.load(Ordering::Relaxed) >= before + CLIENTS as u64).then_some(()));
-        until("an answer", RECOVERY_MAX, is_served)
-            .with_context(|| format!("after the {what} was killed in cycle {cycle}; the data plane's log ends:\n{}", stage.dataplane.tail()))?;
+        let is_served = || {
+            Ok(
+                (load.tally.served.load(Ordering::Relaxed) >= before + CLIENTS as u64)
+                    .then_some(()),
+            )
+        };
+        until("an answer", RECOVERY_MAX, is_served).with_context(|| {
+            format!(
+                "after the {what} was killed in cycle {cycle}; the data plane's log ends:\n{}",
+                stage.dataplane.tail()
+            )
+        })?;
         slowest = slowest.max(killed.elapsed());
     }
     Ok((CYCLES, slowest))
@@ -89,20 +120,59 @@ fn cycles(stage: &mut Stage, load: &Load, begun: Instant) -> Result<(u32, Durati
 /// The server's log against the ledger, when all is quiet.
 fn account(stage: &Stage, checks: &mut Checks) -> Result<()> {
     let names = stage.postgres.log.applications()?;
-    let strangers: Vec<_> = names.iter().filter(|name| !name.starts_with("weir:") && ![CATALOG, SETUP, DIRECT].contains(&name.as_str())).collect();
+    let strangers: Vec<_> = names
+        .iter()
+        .filter(|name| {
+            !name.starts_with("weir:") && ![CATALOG, SETUP, DIRECT].contains(&name.as_str())
+        })
+        .collect();
     let seen = format!("{} sessions, all of them Weir's", names.len());
-    checks.see("nobody reached the server but Weir", strangers.is_empty(), if strangers.is_empty() { &seen } else { "strangers" });
+    checks.see(
+        "nobody reached the server but Weir",
+        strangers.is_empty(),
+        if strangers.is_empty() {
+            &seen
+        } else {
+            "strangers"
+        },
+    );
 
     let ran = guarded_statements(stage)?;
-    let count = || Ok::<_, anyhow::Error>(leaves::count(&leaves::read(&stage.log())?, "intent", "demo-pg"));
-    let kept = until("every intent", Duration::from_secs(10), || Ok(Some(count()?).filter(|kept| *kept >= ran))).or_else(|_| count())?;
-    checks.see("no statement ran without an intent", kept >= ran && ran > 0, &format!("{ran} statements in the server's log, {kept} intents"));
+    let count = || {
+        Ok::<_, anyhow::Error>(leaves::count(
+            &leaves::read(&stage.log())?,
+            "intent",
+            "demo-pg",
+        ))
+    };
+    let kept = until("every intent", Duration::from_secs(10), || {
+        Ok(Some(count()?).filter(|kept| *kept >= ran))
+    })
+    .or_else(|_| count())?;
+    checks.see(
+        "no statement ran without an intent",
+        kept >= ran && ran > 0,
+        &format!("{ran} statements in the server's log, {kept} intents"),
+    );
 
     let stored = stored_checkpoints(stage)?;
     let said = verification(stage, &stage.site.ledger(), &stored)?;
-    let seen: Vec<_> = said.out.lines().filter(|line| ["checked", "stored", "gaps"].iter().any(|word| line.starts_with(word))).collect();
-    let seen = seen.join("; ");
-    checks.see("after all restarts the log verifies", said.ok, if said.ok { &seen } else { &said.out });
+    let is_told = |line: &&str| {
+        ["checked", "stored"]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let seen = said
+        .out
+        .lines()
+        .filter(is_told)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let seen = seen.collect::<Vec<_>>().join(", ");
+    checks.see(
+        "after all restarts the log verifies",
+        said.ok,
+        if said.ok { &seen } else { &said.out },
+    );
     Ok(())
 }
 
@@ -119,7 +189,10 @@ impl Tally {
     fn count(&self, said: &Said) {
         if said.ok && said.out.trim() == MASKED {
             self.served.fetch_add(1, Ordering::Relaxed);
-        } else if !said.ok && said.out.trim().is_empty() && CLOSED.iter().any(|words| said.err.contains(words)) {
+        } else if !said.ok
+            && said.out.trim().is_empty()
+            && CLOSED.iter().any(|words| said.err.contains(words))
+        {
             self.closed.fetch_add(1, Ordering::Relaxed);
         } else {
             let mut odd = self.odd.lock().expect("nobody panics with it");
@@ -143,13 +216,26 @@ impl Load {
         let mut clients = Vec::new();
         for index in 0..CLIENTS {
             let caller = stage.people.alice.guarded.clone();
-            let caller = caller.with("PGPASSWORD", &stage.postgres.password).with("PGAPPNAME", &format!("load-{index}"));
+            let caller = caller
+                .with("PGPASSWORD", &stage.postgres.password)
+                .with("PGAPPNAME", &format!("load-{index}"));
             let caller = caller.with("PGCONNECT_TIMEOUT", "15");
-            let arguments: Vec<_> = stage.postgres.arguments().into_iter().chain(["-c".to_owned(), QUESTION.to_owned()]).collect();
+            let arguments: Vec<_> = stage
+                .postgres
+                .arguments()
+                .into_iter()
+                .chain(["-c".to_owned(), QUESTION.to_owned()])
+                .collect();
             let (tally, is_over) = (tally.clone(), is_over.clone());
-            clients.push(std::thread::spawn(move || ask(&caller, &arguments, &tally, &is_over)));
+            clients.push(std::thread::spawn(move || {
+                ask(&caller, &arguments, &tally, &is_over)
+            }));
         }
-        Ok(Self { tally, is_over, clients })
+        Ok(Self {
+            tally,
+            is_over,
+            clients,
+        })
     }
 
     fn stop(self) -> Result<Arc<Tally>> {

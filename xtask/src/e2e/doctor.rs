@@ -13,17 +13,32 @@ const NOTICED_MAX: Duration = Duration::from_secs(30);
 pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
     let admin = stage.control.admin();
     let ask = || admin.try_run(&["doctor"], "");
-    let green = until("a green doctor", NOTICED_MAX, || Ok(Some(ask()?).filter(|said| said.ok)));
+    let green = until("a green doctor", NOTICED_MAX, || {
+        Ok(Some(ask()?).filter(|said| said.ok))
+    });
     let seen = green.or_else(|_| ask())?;
-    checks.see("it is green while the hooks are attached", seen.ok, &redirect(&seen.out));
+    checks.see(
+        "it is green while the hooks are attached",
+        seen.ok,
+        &redirect(&seen.out),
+    );
     detach(stage.site)?;
-    let red = until("a red doctor", NOTICED_MAX, || Ok(Some(ask()?).filter(|said| !said.ok)));
+    let red = until("a red doctor", NOTICED_MAX, || {
+        Ok(Some(ask()?).filter(|said| !said.ok))
+    });
     let seen = red.or_else(|_| ask())?;
-    checks.see("it is red soon after they were detached", !seen.ok, &redirect(&seen.out));
+    checks.see(
+        "it is red soon after they were detached",
+        !seen.ok,
+        &redirect(&seen.out),
+    );
     Ok(())
 }
 
 fn redirect(report: &str) -> String {
     let failed = report.lines().find(|line| line.contains("FAILED"));
-    failed.or_else(|| report.lines().find(|line| line.contains("redirect"))).unwrap_or(report).to_owned()
+    failed
+        .or_else(|| report.lines().find(|line| line.contains("redirect")))
+        .unwrap_or(report)
+        .to_owned()
 }

@@ -3,6 +3,7 @@
 
 mod crash;
 mod doctor;
+mod encryption;
 mod hostile;
 mod revoke;
 pub(crate) mod throw;
@@ -19,9 +20,15 @@ use crate::stage::{E2E, Selection, Stage};
 pub(crate) fn run(selection: &Selection) -> Result<()> {
     let mut stage = Stage::up(E2E, selection)?;
     let mut checks = Checks::new();
-    checks.scene("A policy ends what an open session may do", |checks| revoke::play(&stage, checks));
+    checks.scene("A policy ends what an open session may do", |checks| {
+        revoke::play(&stage, checks)
+    });
+    checks.scene("TLS, and a token as the password", |checks| encryption::play(&stage, checks));
     checks.scene("Bad input", |checks| hostile::play(&stage, checks));
-    checks.scene("kill -9 of proxy, warden and control plane under load", |checks| crash::play(&mut stage, checks));
+    checks.scene(
+        "kill -9 of proxy, warden and control plane under load",
+        |checks| crash::play(&mut stage, checks),
+    );
     checks.scene("weir doctor", |checks| doctor::play(&stage, checks));
     if !checks.all_passed() {
         stage.keep_logs();

@@ -28,6 +28,8 @@ enum When {
     First,
     /// In a session that began well.
     InSession,
+    /// In a session that began well, and then the connection's end.
+    InSessionThenEnd,
     /// Before anything else, one byte a second.
     Slowly,
     /// Before anything else, and then the connection's end.
@@ -47,6 +49,12 @@ impl Case {
     pub(crate) fn is_slow(&self) -> bool {
         self.when == When::Slowly
     }
+
+    /// The client leaves before it has said who it is or what it wants. Nothing was asked, and
+    /// nothing is refused: it leaves no record.
+    pub(crate) fn asks_nothing(&self) -> bool {
+        self.when == When::ThenEnd
+    }
 }
 
 const fn case(name: &'static str, when: When, bytes: &'static [u8]) -> Case {
@@ -55,21 +63,82 @@ const fn case(name: &'static str, when: When, bytes: &'static [u8]) -> Case {
 
 /// At a Postgres server.
 pub(crate) const POSTGRES: &[Case] = &[
-    case("garbage", When::First, b"\xde\xad\xbe\xef\xff\x00\x13\x37 and more of it, enough to be read as a head\xff\xff"),
-    case("another protocol", When::First, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-    case("startup of length 0", When::First, &[0, 0, 0, 0, 0, 3, 0, 0]),
-    case("startup of length 3", When::First, &[0, 0, 0, 3, 0, 3, 0, 0]),
-    case("startup of length 2^31-1", When::First, &[0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0]),
-    case("startup of length 2^32-1", When::First, &[0xff, 0xff, 0xff, 0xff, 0, 3, 0, 0]),
-    case("startup without its end", When::ThenEnd, &[0, 0, 0, 30, 0, 3, 0, 0, b'u', b's']),
+    case(
+        "garbage",
+        When::First,
+        b"\xde\xad\xbe\xef\xff\x00\x13\x37 and more of it, enough to be read as a head\xff\xff",
+    ),
+    case(
+        "another protocol",
+        When::First,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ),
+    case(
+        "startup of length 0",
+        When::First,
+        &[0, 0, 0, 0, 0, 3, 0, 0],
+    ),
+    case(
+        "startup of length 3",
+        When::First,
+        &[0, 0, 0, 3, 0, 3, 0, 0],
+    ),
+    case(
+        "startup of length 2^31-1",
+        When::First,
+        &[0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0],
+    ),
+    case(
+        "startup of length 2^32-1",
+        When::First,
+        &[0xff, 0xff, 0xff, 0xff, 0, 3, 0, 0],
+    ),
+    case(
+        "startup without its end",
+        When::ThenEnd,
+        &[0, 0, 0, 30, 0, 3, 0, 0, b'u', b's'],
+    ),
     case("startup, one byte a second", When::Slowly, &[0, 0, 0, 3, 0]),
-    case("frame of length 0", When::InSession, b"Q\x00\x00\x00\x00SELECT 1\x00"),
-    case("frame of length 3", When::InSession, b"Q\x00\x00\x00\x03SELECT 1\x00"),
-    case("frame of length 2^31-1", When::InSession, b"Q\x7f\xff\xff\xffSELECT 1\x00"),
-    case("frame of length 2^32-1", When::InSession, b"Q\xff\xff\xff\xffSELECT 1\x00"),
-    case("frame of an unknown kind", When::InSession, b"\x01\x00\x00\x00\x04"),
-    case("query without its terminator", When::InSession, b"Q\x00\x00\x00\x0cSELECT 1"),
-    case("bind that counts more than it holds", When::InSession, b"B\x00\x00\x00\x0c\x00\x00\x7f\xff\x00\x00\x00\x00"),
+    case(
+        "frame of length 0",
+        When::InSession,
+        b"Q\x00\x00\x00\x00SELECT 1\x00",
+    ),
+    case(
+        "frame of length 3",
+        When::InSession,
+        b"Q\x00\x00\x00\x03SELECT 1\x00",
+    ),
+    case(
+        "frame of length 2^31-1",
+        When::InSession,
+        b"Q\x7f\xff\xff\xffSELECT 1\x00",
+    ),
+    case(
+        "frame of length 2^32-1",
+        When::InSession,
+        b"Q\xff\xff\xff\xffSELECT 1\x00",
+    ),
+    case(
+        "frame without its end",
+        When::InSessionThenEnd,
+        b"Q\x00\x00\x00\x20SELECT ssn FR",
+    ),
+    case(
+        "frame of an unknown kind",
+        When::InSession,
+        b"\x01\x00\x00\x00\x04",
+    ),
+    case(
+        "query without its terminator",
+        When::InSession,
+        b"Q\x00\x00\x00\x0cSELECT 1",
+    ),
+    case(
+        "bind that counts more than it holds",
+        When::InSession,
+        b"B\x00\x00\x00\x0c\x00\x00\x7f\xff\x00\x00\x00\x00",
+    ),
 ];
 
 /// At an MCP server.
@@ -91,22 +160,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         cases().for_each(|case| println!("{}", case.name));
         return Ok(());
     };
-    let case = cases().find(|case| case.name == name).with_context(|| format!("no case {name:?}"))?;
+    let case = cases()
+        .find(|case| case.name == name)
+        .with_context(|| format!("no case {name:?}"))?;
     println!("{}", throw(arguments.address, case)?);
     Ok(())
 }
 
 fn throw(address: SocketAddr, case: &Case) -> Result<&'static str> {
     let mut stream = TcpStream::connect(address).context("connect")?;
-    stream.set_read_timeout(Some(ANSWER_MAX)).context("set a timeout")?;
+    stream
+        .set_read_timeout(Some(ANSWER_MAX))
+        .context("set a timeout")?;
     let sent = match case.when {
         When::First => stream.write_all(case.bytes),
         When::InSession => {
             begin(&mut stream)?;
             stream.write_all(case.bytes)
         }
+        When::InSessionThenEnd => {
+            begin(&mut stream)?;
+            stream
+                .write_all(case.bytes)
+                .and_then(|()| stream.shutdown(Shutdown::Write))
+        }
         When::Slowly => slowly(&mut stream, case.bytes),
-        When::ThenEnd => stream.write_all(case.bytes).and_then(|()| stream.shutdown(Shutdown::Write)),
+        When::ThenEnd => stream
+            .write_all(case.bytes)
+            .and_then(|()| stream.shutdown(Shutdown::Write)),
     };
     match sent {
         Err(error) if is_reset(&error) => Ok("reset"),
@@ -119,16 +200,31 @@ fn throw(address: SocketAddr, case: &Case) -> Result<&'static str> {
 fn begin(stream: &mut TcpStream) -> Result<()> {
     let parameters = b"\x00\x03\x00\x00user\x00app\x00database\x00shop\x00\x00";
     let length = u32::try_from(parameters.len() + 4).context("length")?;
-    stream.write_all(&length.to_be_bytes()).and_then(|()| stream.write_all(parameters)).context("send the start-up")?;
+    stream
+        .write_all(&length.to_be_bytes())
+        .and_then(|()| stream.write_all(parameters))
+        .context("send the start-up")?;
     loop {
         let mut head = [0; 5];
-        stream.read_exact(&mut head).context("read a frame's head")?;
+        stream
+            .read_exact(&mut head)
+            .context("read a frame's head")?;
         let [tag, length @ ..] = head;
-        let mut body = vec![0; (u32::from_be_bytes(length) as usize).saturating_sub(4).min(1 << 16)];
-        stream.read_exact(&mut body).context("read a frame's body")?;
+        let mut body = vec![
+            0;
+            (u32::from_be_bytes(length) as usize)
+                .saturating_sub(4)
+                .min(1 << 16)
+        ];
+        stream
+            .read_exact(&mut body)
+            .context("read a frame's body")?;
         match tag {
             b'Z' => return Ok(()),
-            b'E' => bail!("the session did not begin: {}", String::from_utf8_lossy(&body)),
+            b'E' => bail!(
+                "the session did not begin: {}",
+                String::from_utf8_lossy(&body)
+            ),
             _ => {}
         }
     }
@@ -152,7 +248,13 @@ fn answer(stream: &mut TcpStream) -> Result<&'static str> {
             Ok(read) => said.extend_from_slice(chunk.get(..read).unwrap_or_default()),
             Err(error) if is_reset(&error) => return Ok("reset"),
             // An error was told, and the connection is kept: HTTP allows it.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(if said.is_empty() { "silence" } else { told(&said) }),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return Ok(if said.is_empty() {
+                    "silence"
+                } else {
+                    told(&said)
+                });
+            }
             Err(error) => return Err(error).context("receive"),
         }
         if told(&said) == "error" || begun.elapsed() > ANSWER_MAX {
@@ -172,5 +274,8 @@ fn told(said: &[u8]) -> &'static str {
 }
 
 fn is_reset(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted
+    )
 }

@@ -27,8 +27,17 @@ pub(crate) enum Selection {
     Ready(PathBuf),
 }
 
-const PROGRAMS_ALONE: &[&str] =
-    &["--bins", "-p", "weir-control", "-p", "weir-cli", "-p", "weir-warden", "-p", "weir-proxy"];
+const PROGRAMS_ALONE: &[&str] = &[
+    "--bins",
+    "-p",
+    "weir-control",
+    "-p",
+    "weir-cli",
+    "-p",
+    "weir-warden",
+    "-p",
+    "weir-proxy",
+];
 
 const WITH_TESTS: &[&str] = &["--workspace", "--bins", "--tests"];
 
@@ -38,42 +47,69 @@ pub(crate) fn programs(selection: &Selection, folder: &Path) -> Result<()> {
     let built = match selection {
         Selection::Programs => build(PROGRAMS_ALONE)?,
         Selection::WithTests => build(WITH_TESTS)?,
-        Selection::Ready(ready) => PROGRAMS.map(|name| (name.to_owned(), ready.join(name))).into(),
+        Selection::Ready(ready) => PROGRAMS
+            .map(|name| (name.to_owned(), ready.join(name)))
+            .into(),
     };
     fs::create_dir_all(folder).with_context(|| format!("mkdir {}", folder.display()))?;
     for name in PROGRAMS {
-        let Some((_, path)) = built.iter().find(|(known, _)| known == name) else { bail!("cargo built no {name}") };
+        let Some((_, path)) = built.iter().find(|(known, _)| known == name) else {
+            bail!("cargo built no {name}")
+        };
         place(path, &folder.join(name))?;
     }
-    println!("  {}: ready after {:.0} s", PROGRAMS.join(", "), begun.elapsed().as_secs_f64());
+    println!(
+        "  {}: ready after {:.0} s",
+        PROGRAMS.join(", "),
+        begun.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
 /// Copies a program so that everybody may start it.
 pub(crate) fn place(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).with_context(|| format!("chmod {}", to.display()))
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("chmod {}", to.display()))
 }
 
 /// Runs cargo and returns the executables that it made or found to be fresh.
 fn build(selection: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     let progress = ProgressBar::new_spinner().with_message("compiling");
-    progress.set_style(ProgressStyle::with_template("  {spinner} {msg}: {pos} crates, {elapsed}")?);
+    progress.set_style(ProgressStyle::with_template(
+        "  {spinner} {msg}: {pos} crates, {elapsed}",
+    )?);
     progress.enable_steady_tick(Duration::from_millis(120));
     let mut command = step::cargo();
-    command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]).args(selection);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("start cargo")?;
+    command
+        .args([
+            "build",
+            "--quiet",
+            "--message-format=json-render-diagnostics",
+        ])
+        .args(selection);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
     let mut built = Vec::new();
     for line in BufReader::new(output).lines() {
         let message: serde_json::Value = serde_json::from_str(&line?).context("cargo's message")?;
         if message["reason"] == "compiler-artifact" {
             progress.inc(1);
-            progress.set_message(format!("compiling {}", message["target"]["name"].as_str().unwrap_or_default()));
-            let is_program = message["target"]["kind"] == serde_json::json!(["bin"]) && message["profile"]["test"] == false;
-            if let (true, Some(path), Some(name)) =
-                (is_program, message["executable"].as_str(), message["target"]["name"].as_str())
-            {
+            progress.set_message(format!(
+                "compiling {}",
+                message["target"]["name"].as_str().unwrap_or_default()
+            ));
+            let is_program = message["target"]["kind"] == serde_json::json!(["bin"])
+                && message["profile"]["test"] == false;
+            if let (true, Some(path), Some(name)) = (
+                is_program,
+                message["executable"].as_str(),
+                message["target"]["name"].as_str(),
+            ) {
                 built.push((name.to_owned(), PathBuf::from(path)));
             }
         }

@@ -47,12 +47,20 @@ pub(crate) struct Caller {
 impl Caller {
     /// A user in the cgroup of whoever started us: not guarded.
     pub(crate) const fn outside(user: User) -> Self {
-        Self { user, cgroup: None, variables: Vec::new() }
+        Self {
+            user,
+            cgroup: None,
+            variables: Vec::new(),
+        }
     }
 
     /// A user in this cgroup.
     pub(crate) const fn inside(user: User, cgroup: PathBuf) -> Self {
-        Self { user, cgroup: Some(cgroup), variables: Vec::new() }
+        Self {
+            user,
+            cgroup: Some(cgroup),
+            variables: Vec::new(),
+        }
     }
 
     /// With one more variable in the environment.
@@ -67,16 +75,32 @@ impl Caller {
         let mut command = match &self.cgroup {
             Some(cgroup) => {
                 let mut command = Command::new("sh");
-                command.args(["-c", r#"echo 0 > "$0" && exec "$@""#]).arg(cgroup.join("cgroup.procs")).arg("setpriv");
+                command
+                    .args(["-c", r#"echo 0 > "$0" && exec "$@""#])
+                    .arg(cgroup.join("cgroup.procs"))
+                    .arg("setpriv");
                 command
             }
             None => Command::new("setpriv"),
         };
         let (uid, gid) = (self.user.uid, self.user.gid);
-        command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".to_owned(), "--".to_owned()]);
+        command.args([
+            format!("--reuid={uid}"),
+            format!("--regid={gid}"),
+            "--clear-groups".to_owned(),
+            "--".to_owned(),
+        ]);
         command.arg(program).current_dir("/").env_clear();
-        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("LANG", "C.UTF-8");
-        command.env("HOME", "/nonexistent").env("USER", &self.user.name).envs(self.variables.iter().map(|(n, v)| (n, v)));
+        command
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("LANG", "C.UTF-8");
+        command
+            .env("HOME", "/nonexistent")
+            .env("USER", &self.user.name)
+            .envs(self.variables.iter().map(|(n, v)| (n, v)));
         command
     }
 
@@ -123,7 +147,11 @@ impl Running {
 ///
 /// # Errors
 /// There is none within the time.
-pub(crate) fn until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub(crate) fn until<T>(
+    what: &str,
+    within: Duration,
+    mut ask: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let begun = Instant::now();
     loop {
         if let Some(found) = ask()? {

@@ -35,14 +35,28 @@ impl Control {
         let user = user::make(record, &site.user("control"))?;
         let state = state(site);
         fs::create_dir(&state).with_context(|| format!("mkdir {}", state.display()))?;
-        fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).context("chmod")?;
+        fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .context("chmod")?;
         std::os::unix::fs::chown(&state, Some(user.uid), Some(user.gid)).context("chown")?;
         let mut init = program(site, &user);
-        let told = step::output("weir-control init", init.args(["init", "--state"]).arg(&state))?;
-        let token = told.lines().find_map(|line| line.strip_prefix("token:")).context("init printed no token")?;
+        let told = step::output(
+            "weir-control init",
+            init.args(["init", "--state"]).arg(&state),
+        )?;
+        let token = told
+            .lines()
+            .find_map(|line| line.strip_prefix("token:"))
+            .context("init printed no token")?;
         let (http, grpc) = (free_port(HTTP_PORT)?, free_port(0)?);
         let daemon = serve(record, site, &user, http, grpc)?;
-        Ok(Self { site, user, http, grpc, admin: token.trim().to_owned(), daemon })
+        Ok(Self {
+            site,
+            user,
+            http,
+            grpc,
+            admin: token.trim().to_owned(),
+            daemon,
+        })
     }
 
     /// Kills it, and starts it again at the same place.
@@ -64,7 +78,11 @@ impl Control {
 
     /// `weir` with somebody's token.
     pub(crate) fn hand(&self, token: &str) -> Hand {
-        Hand { program: self.site.programs().join("weir"), url: self.url(), token: token.to_owned() }
+        Hand {
+            program: self.site.programs().join("weir"),
+            url: self.url(),
+            token: token.to_owned(),
+        }
     }
 }
 
@@ -74,17 +92,32 @@ fn state(site: Site) -> PathBuf {
 
 fn program(site: Site, user: &User) -> Command {
     let mut command = Command::new(site.programs().join("weir-control"));
-    command.current_dir("/").uid(user.uid).gid(user.gid).env("HOME", "/nonexistent");
+    command
+        .current_dir("/")
+        .uid(user.uid)
+        .gid(user.gid)
+        .env("HOME", "/nonexistent");
     command
 }
 
 fn serve(record: &Record, site: Site, user: &User, http: u16, grpc: u16) -> Result<Daemon> {
     let mut command = program(site, user);
     let address = |port: u16| format!("127.0.0.1:{port}");
-    command.args(["serve", "--http", &address(http), "--grpc", &address(grpc), "--state"]).arg(state(site));
+    command
+        .args([
+            "serve",
+            "--http",
+            &address(http),
+            "--grpc",
+            &address(grpc),
+            "--state",
+        ])
+        .arg(state(site));
     let log = site.logs().join("weir-control.log");
     let mut daemon = Daemon::start(record, "weir-control", &log, &mut command, Stop::Terminate)?;
-    daemon.await_ready(Duration::from_secs(20), || super::listens(http) && super::listens(grpc))?;
+    daemon.await_ready(Duration::from_secs(20), || {
+        super::listens(http) && super::listens(grpc)
+    })?;
     Ok(daemon)
 }
 
@@ -101,7 +134,11 @@ impl Hand {
     /// Runs it and tells what it said, whatever that is.
     pub(crate) fn try_run(&self, arguments: &[&str], input: &str) -> Result<Said> {
         let mut command = Command::new(&self.program);
-        command.args(arguments).current_dir("/").env("WEIR_URL", &self.url).env("WEIR_TOKEN", &self.token);
+        command
+            .args(arguments)
+            .current_dir("/")
+            .env("WEIR_URL", &self.url)
+            .env("WEIR_TOKEN", &self.token);
         Running::start(&mut command, input)?.finish()
     }
 
@@ -122,12 +159,24 @@ impl Hand {
     /// Runs it and reads its JSON.
     pub(crate) fn json(&self, arguments: &[&str]) -> Result<Value> {
         let text = self.run(&[&["--output", "json"], arguments].concat())?;
-        serde_json::from_str(&text).with_context(|| format!("weir {} said {text:?}", arguments.join(" ")))
+        serde_json::from_str(&text)
+            .with_context(|| format!("weir {} said {text:?}", arguments.join(" ")))
     }
 
     /// Makes a token of an account's.
     pub(crate) fn token(&self, account: &str, scope: &str) -> Result<String> {
-        let made = self.json(&["account", "token", account, "--scope", scope, "--expires", "7d"])?;
-        made["token"].as_str().map(str::to_owned).context("no token was made")
+        let made = self.json(&[
+            "account",
+            "token",
+            account,
+            "--scope",
+            scope,
+            "--expires",
+            "7d",
+        ])?;
+        made["token"]
+            .as_str()
+            .map(str::to_owned)
+            .context("no token was made")
     }
 }

@@ -33,15 +33,17 @@ pub(crate) fn stay(status: i32) -> ! {
 /// From now on, SIGINT and SIGTERM undo what the record holds, and end the program.
 pub(crate) fn undo_on_interrupt(record: Record) -> Result<()> {
     let set = blocked()?;
-    std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
-        await_one(&set);
-        IS_OVER.store(true, Ordering::Release);
-        println!("\ntaking everything down");
-        if let Err(error) = record.undo() {
-            eprintln!("{error:#}");
-        }
-        std::process::exit(STATUS.load(Ordering::Acquire));
-    })?;
+    std::thread::Builder::new()
+        .name("interrupt".to_owned())
+        .spawn(move || {
+            await_one(&set);
+            IS_OVER.store(true, Ordering::Release);
+            println!("\ntaking everything down");
+            if let Err(error) = record.undo() {
+                eprintln!("{error:#}");
+            }
+            std::process::exit(STATUS.load(Ordering::Acquire));
+        })?;
     Ok(())
 }
 
@@ -60,7 +62,10 @@ fn blocked() -> Result<libc::sigset_t> {
         (set, status)
     };
     if status != 0 {
-        bail!("pthread_sigmask: {}", std::io::Error::from_raw_os_error(status));
+        bail!(
+            "pthread_sigmask: {}",
+            std::io::Error::from_raw_os_error(status)
+        );
     }
     Ok(set)
 }

@@ -1,8 +1,8 @@
 //! A real MCP server, and a real client, on the official SDK.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,7 +18,12 @@ use super::user;
 use crate::step;
 
 /// The sources that lie beside the lock file.
-const SOURCES: [&str; 4] = ["package.json", "package-lock.json", "server.mjs", "client.mjs"];
+const SOURCES: [&str; 4] = [
+    "package.json",
+    "package-lock.json",
+    "server.mjs",
+    "client.mjs",
+];
 
 /// A running server.
 pub(crate) struct Mcp {
@@ -42,18 +47,41 @@ impl Mcp {
         std::os::unix::fs::chown(&calls, Some(nobody.uid), Some(nobody.gid)).context("chown")?;
         let (port, token) = (free_port(0)?, secret()?);
         let mut command = Command::new("node");
-        command.arg(folder.join("server.mjs")).arg(port.to_string()).arg(&calls);
-        command.env("MCP_TOKEN", &token).env("HOME", "/nonexistent").current_dir("/").uid(nobody.uid).gid(nobody.gid);
+        command
+            .arg(folder.join("server.mjs"))
+            .arg(port.to_string())
+            .arg(&calls);
+        command
+            .env("MCP_TOKEN", &token)
+            .env("HOME", "/nonexistent")
+            .current_dir("/")
+            .uid(nobody.uid)
+            .gid(nobody.gid);
         let log = site.logs().join("mcp.log");
-        let mut daemon = Daemon::start(record, "the MCP server", &log, &mut command, Stop::Terminate)?;
+        let mut daemon = Daemon::start(
+            record,
+            "the MCP server",
+            &log,
+            &mut command,
+            Stop::Terminate,
+        )?;
         daemon.await_ready(Duration::from_secs(30), || super::listens(port))?;
-        Ok(Self { port, token, calls, client: folder.join("client.mjs"), _daemon: daemon })
+        Ok(Self {
+            port,
+            token,
+            calls,
+            client: folder.join("client.mjs"),
+            _daemon: daemon,
+        })
     }
 
     fn arguments(&self, ask: &[&str]) -> Vec<String> {
         let url = format!("http://127.0.0.1:{}/mcp", self.port);
         let client = self.client.display().to_string();
-        [client, url].into_iter().chain(ask.iter().map(|word| (*word).to_owned())).collect()
+        [client, url]
+            .into_iter()
+            .chain(ask.iter().map(|word| (*word).to_owned()))
+            .collect()
     }
 
     /// Has a caller's client ask, and waits. `ask` is `list`, or `call TOOL ARGUMENTS`.
@@ -73,21 +101,30 @@ impl Mcp {
 
     /// Tools that were really called, in order, as the server itself wrote them down.
     pub(crate) fn calls(&self) -> Result<Vec<String>> {
-        let text = fs::read_to_string(&self.calls).with_context(|| format!("read {}", self.calls.display()))?;
-        let tool = |line: &str| serde_json::from_str::<Value>(line).ok()?["tool"].as_str().map(str::to_owned);
+        let text = fs::read_to_string(&self.calls)
+            .with_context(|| format!("read {}", self.calls.display()))?;
+        let tool = |line: &str| {
+            serde_json::from_str::<Value>(line).ok()?["tool"]
+                .as_str()
+                .map(str::to_owned)
+        };
         Ok(text.lines().filter_map(tool).collect())
     }
 }
 
 /// The line of JSON that the client printed.
 pub(crate) fn answer(said: Said) -> Result<(Value, Said)> {
-    let value = serde_json::from_str(said.out.trim()).with_context(|| format!("the MCP client said {said:?}"))?;
+    let value = serde_json::from_str(said.out.trim())
+        .with_context(|| format!("the MCP client said {said:?}"))?;
     Ok((value, said))
 }
 
 /// Installs into `target/mcp`, which later runs use again, and copies to where all may read.
 fn install(folder: &Path) -> Result<()> {
-    let (sources, kept) = (step::root().join("xtask/mcp"), step::root().join("target/mcp"));
+    let (sources, kept) = (
+        step::root().join("xtask/mcp"),
+        step::root().join("target/mcp"),
+    );
     fs::create_dir_all(&kept).with_context(|| format!("mkdir {}", kept.display()))?;
     let lock = fs::read(sources.join("package-lock.json")).context("read package-lock.json")?;
     let stamp = kept.join("installed");
@@ -97,10 +134,21 @@ fn install(folder: &Path) -> Result<()> {
     }
     if !is_installed {
         let mut npm = Command::new("npm");
-        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]).current_dir(&kept);
+        npm.args([
+            "ci",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--loglevel=error",
+        ])
+        .current_dir(&kept);
         step::output("npm ci", &mut npm)?;
         fs::write(&stamp, &lock).with_context(|| format!("write {}", stamp.display()))?;
     }
     step::output("cp", Command::new("cp").arg("-r").arg(&kept).arg(folder))?;
-    step::output("chmod", Command::new("chmod").args(["-R", "a+rX"]).arg(folder)).map(|_| ())
+    step::output(
+        "chmod",
+        Command::new("chmod").args(["-R", "a+rX"]).arg(folder),
+    )
+    .map(|_| ())
 }

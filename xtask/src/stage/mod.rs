@@ -30,8 +30,8 @@ use anyhow::{Context, Result, bail};
 pub(crate) use build::{Selection, place};
 pub(crate) use caller::{Caller, Running, Said, until};
 pub(crate) use control::{Control, Hand};
+pub(crate) use dataplane::{Dataplane, await_settled, detach, put_in_force};
 pub(crate) use interrupt::stay;
-pub(crate) use dataplane::{Dataplane, detach, put_in_force};
 pub(crate) use mcp::Mcp;
 pub(crate) use people::People;
 pub(crate) use postgres::{Postgres, SETUP, psql};
@@ -74,9 +74,17 @@ impl Stage {
     /// Sets everything up and waits until it guards. What was left of an earlier stage goes first.
     pub(crate) fn up(site: Site, selection: &Selection) -> Result<Self> {
         if !step::is_root() {
-            bail!("the hooks are attached at the cgroup root, and users are made: run this as root");
+            bail!(
+                "the hooks are attached at the cgroup root, and users are made: run this as root"
+            );
         }
-        install::ensure(&[install::CC, install::LIBCLANG, install::POSTGRES, install::NPM, install::SETPRIV])?;
+        install::ensure(&[
+            install::CC,
+            install::LIBCLANG,
+            install::POSTGRES,
+            install::NPM,
+            install::SETPRIV,
+        ])?;
         if let Some(left) = Record::find(site)? {
             println!("  an earlier stage was left behind: taking it down");
             left.undo()?;
@@ -98,7 +106,10 @@ impl Stage {
             std::fs::create_dir(&guarded).with_context(|| format!("mkdir {}", guarded.display()))
         })?;
         let postgres = Postgres::start(&record, site)?;
-        println!("  PostgreSQL at 127.0.0.1:{}, logging every statement", postgres.port);
+        println!(
+            "  PostgreSQL at 127.0.0.1:{}, logging every statement",
+            postgres.port
+        );
         let mcp = Mcp::start(&record, site)?;
         println!("  MCP server at http://127.0.0.1:{}/mcp", mcp.port);
         let control = Control::start(&record, site)?;
@@ -107,13 +118,26 @@ impl Stage {
         register(&control.admin(), site, &postgres, &mcp)?;
         let mut dataplane = Dataplane::start(&record, site, &control.admin())?;
         dataplane.await_ready(&control.admin())?;
-        println!("  data plane guards {}, proved by its canary", site.guarded());
-        Ok(Self { site, record, postgres, mcp, control, dataplane, people })
+        println!(
+            "  data plane guards {}, proved by its canary",
+            site.guarded()
+        );
+        Ok(Self {
+            site,
+            record,
+            postgres,
+            mcp,
+            control,
+            dataplane,
+            people,
+        })
     }
 
     /// Copies what the daemons printed to target/, since the stage's folder will be gone.
     pub(crate) fn keep_logs(&self) {
-        let kept = step::root().join("target").join(format!("{}-logs", self.site.name));
+        let kept = step::root()
+            .join("target")
+            .join(format!("{}-logs", self.site.name));
         let mut copy = std::process::Command::new("cp");
         match step::output("cp", copy.arg("-rT").arg(self.site.logs()).arg(&kept)) {
             Ok(_) => println!("\nlogs are kept in {}", kept.display()),
@@ -129,7 +153,11 @@ impl Stage {
     /// Has a caller's psql ask one thing.
     pub(crate) fn psql(&self, caller: &Caller, text: &str) -> Result<Said> {
         let arguments = self.postgres.arguments();
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(["-c", text]).collect();
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(String::as_str)
+            .chain(["-c", text])
+            .collect();
         caller.run(&psql()?, &arguments, "")
     }
 
@@ -137,7 +165,11 @@ impl Stage {
     pub(crate) fn psql_at(&self, caller: &Caller, port: &str, text: &str) -> Result<Said> {
         let arguments = self.postgres.arguments();
         // The last -p counts.
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(["-p", port, "-c", text]).collect();
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(String::as_str)
+            .chain(["-p", port, "-c", text])
+            .collect();
         caller.run(&psql()?, &arguments, "")
     }
 
@@ -145,19 +177,33 @@ impl Stage {
     pub(crate) fn psql_as(&self, caller: &Caller, user: &str, text: &str) -> Result<Said> {
         let arguments = self.postgres.arguments();
         // The last -U counts.
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(["-U", user, "-c", text]).collect();
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(String::as_str)
+            .chain(["-U", user, "-c", text])
+            .collect();
         caller.run(&psql()?, &arguments, "")
     }
 
     /// Has a caller's psql run a script in one session.
     pub(crate) fn script(&self, caller: &Caller, text: &str) -> Result<Said> {
         let arguments = self.postgres.arguments();
-        caller.run(&psql()?, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), text)
+        caller.run(
+            &psql()?,
+            &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
+            text,
+        )
     }
 
     /// Begins a psql that asks one thing, and does not wait for it.
     pub(crate) fn begin_psql(&self, caller: &Caller, text: &str) -> Result<Running> {
-        Running::start(caller.command(&psql()?).args(self.postgres.arguments()).args(["-c", text]), "")
+        Running::start(
+            caller
+                .command(&psql()?)
+                .args(self.postgres.arguments())
+                .args(["-c", text]),
+            "",
+        )
     }
 
     /// The audit log's folder: tiles, entries, checkpoint.
@@ -170,16 +216,67 @@ impl Stage {
 fn register(admin: &Hand, site: Site, postgres: &Postgres, mcp: &Mcp) -> Result<()> {
     let address = |port: u16| format!("127.0.0.1:{port}");
     let (pg, shop) = (address(postgres.port), address(mcp.port));
-    let options = ["--env", "demo", "--database", "shop", "--default-role", "app"];
-    admin.run(&[&["connection", "add", "demo-pg", "--kind", "postgres", "--address", &pg], options.as_slice()].concat())?;
-    admin.run(&["connection", "add", "demo-mcp", "--kind", "mcp", "--address", &shop, "--env", "demo", "--tls", "disable"])?;
-    admin.run_with(&["connection", "credential", "demo-pg", "--role", "app"], &postgres.password)?;
-    let catalog = ["connection", "credential", "demo-pg", "--role", "weir_catalog", "--catalogue"];
+    let options = [
+        "--env",
+        "demo",
+        "--database",
+        "shop",
+        "--default-role",
+        "app",
+    ];
+    admin.run(
+        &[
+            &[
+                "connection",
+                "add",
+                "demo-pg",
+                "--kind",
+                "postgres",
+                "--address",
+                &pg,
+            ],
+            options.as_slice(),
+        ]
+        .concat(),
+    )?;
+    admin.run(&[
+        "connection",
+        "add",
+        "demo-mcp",
+        "--kind",
+        "mcp",
+        "--address",
+        &shop,
+        "--env",
+        "demo",
+        "--tls",
+        "disable",
+    ])?;
+    admin.run_with(
+        &["connection", "credential", "demo-pg", "--role", "app"],
+        &postgres.password,
+    )?;
+    let catalog = [
+        "connection",
+        "credential",
+        "demo-pg",
+        "--role",
+        "weir_catalog",
+        "--catalogue",
+    ];
     admin.run_with(&catalog, &postgres.catalog_password)?;
     admin.run_with(&["connection", "credential", "demo-mcp"], &mcp.token)?;
     admin.run(&["guard", "add", &site.guarded()])?;
     let policies = step::root().join("policies/demo");
-    admin.run(&["policy", "push", &policies.display().to_string(), "-m", "the demo's policies"]).map(|_| ())
+    admin
+        .run(&[
+            "policy",
+            "push",
+            &policies.display().to_string(),
+            "-m",
+            "the demo's policies",
+        ])
+        .map(|_| ())
 }
 
 /// Undoes whatever an earlier run left. Tells whether there was anything.
@@ -200,8 +297,11 @@ pub(crate) fn listens(port: u16) -> bool {
 fn is_bpffs(path: &Path) -> Result<bool> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    #[expect(
+        unsafe_code,
+        reason = "the standard library does not tell a file system's type"
+    )]
     // SAFETY: statfs is plain data; the path is a C string and the pointer is to a live value.
-    #[expect(unsafe_code, reason = "the standard library does not tell a file system's type")]
     let (about, status) = unsafe {
         let mut about: libc::statfs = std::mem::zeroed();
         let status = libc::statfs(path.as_ptr(), &mut about);

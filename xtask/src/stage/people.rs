@@ -35,15 +35,44 @@ impl People {
     /// Makes them.
     pub(crate) fn make(record: &Record, site: Site, control: &Control) -> Result<Self> {
         let admin = control.admin();
-        let alice = person(record, site, control, "alice", &["engineering", "dba"], &["engineering"])?;
+        let alice = person(
+            record,
+            site,
+            control,
+            "alice",
+            &["engineering", "dba"],
+            &["engineering"],
+        )?;
         let readers = ["engineering", "pii-readers"];
         let bo = person(record, site, control, "bo", &readers, &readers)?;
-        admin.run(&["account", "add", "dana", "--group", "dba", "--group", "support-leads"])?;
+        admin.run(&[
+            "account",
+            "add",
+            "dana",
+            "--group",
+            "dba",
+            "--group",
+            "support-leads",
+        ])?;
         let dana = control.hand(&admin.token("dana", "api")?);
-        admin.run(&["account", "add", "reports", "--service", "--owner", "alice", "--group", "engineering"])?;
+        admin.run(&[
+            "account",
+            "add",
+            "reports",
+            "--service",
+            "--owner",
+            "alice",
+            "--group",
+            "engineering",
+        ])?;
         let made = admin.json(&["account", "secret", "reports"])?;
         let reports_secret = made["secret"].as_str().unwrap_or_default().to_owned();
-        Ok(Self { alice, bo, dana, reports_secret })
+        Ok(Self {
+            alice,
+            bo,
+            dana,
+            reports_secret,
+        })
     }
 }
 
@@ -60,7 +89,12 @@ fn person(
     let user = user::make(record, &site.user(name))?;
     admin.run(&with_groups(&["account", "add", name], account_groups))?;
     let uid = user.uid.to_string();
-    admin.run(&with_groups(&["workload", "add", &user.name, "--uid", &uid, "--owner", name], process_groups))?;
+    admin.run(&with_groups(
+        &[
+            "workload", "add", &user.name, "--uid", &uid, "--owner", name,
+        ],
+        process_groups,
+    ))?;
     let cgroup = cgroup_root()?.join(site.name);
     Ok(Person {
         hand: control.hand(&admin.token(name, "api")?),
@@ -70,5 +104,9 @@ fn person(
 }
 
 fn with_groups<'a>(words: &[&'a str], groups: &[&'a str]) -> Vec<&'a str> {
-    words.iter().copied().chain(groups.iter().flat_map(|group| ["--group", group])).collect()
+    words
+        .iter()
+        .copied()
+        .chain(groups.iter().flat_map(|group| ["--group", group]))
+        .collect()
 }

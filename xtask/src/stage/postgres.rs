@@ -46,12 +46,24 @@ impl Postgres {
         init(&folder, &user, &superuser_password)?;
         let port = free_port(0)?;
         let log = site.logs().join("postgres.log");
-        let mut daemon = Daemon::start(record, "postgres", &log, &mut server(&folder, &user, port), Stop::Interrupt)?;
+        let mut daemon = Daemon::start(
+            record,
+            "postgres",
+            &log,
+            &mut server(&folder, &user, port),
+            Stop::Interrupt,
+        )?;
         let is_ready = || ready(port);
         daemon.await_ready(Duration::from_secs(30), is_ready)?;
         let (password, catalog_password) = (secret()?, secret()?);
-        let postgres =
-            Self { port, password, catalog_password, log: StatementLog::new(log), superuser_password, _daemon: daemon };
+        let postgres = Self {
+            port,
+            password,
+            catalog_password,
+            log: StatementLog::new(log),
+            superuser_password,
+            _daemon: daemon,
+        };
         postgres.fill()?;
         Ok(postgres)
     }
@@ -69,9 +81,22 @@ impl Postgres {
     /// Runs SQL as the superuser, straight at the server, under the name [`SETUP`].
     pub(crate) fn sql(&self, database: &str, text: &str) -> Result<String> {
         let mut command = Command::new(bin()?.join("psql"));
-        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"]);
+        command.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+        ]);
         command.args(["-p", &self.port.to_string(), "-d", database, "-c", text]);
-        command.env("PGPASSWORD", &self.superuser_password).env("PGAPPNAME", SETUP);
+        command
+            .env("PGPASSWORD", &self.superuser_password)
+            .env("PGAPPNAME", SETUP);
         step::output("psql", &mut command)
     }
 
@@ -79,23 +104,48 @@ impl Postgres {
     pub(crate) fn arguments(&self) -> Vec<String> {
         let port = self.port.to_string();
         // -w: no prompt where there is no password.
-        let arguments = ["-X", "-w", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", &port, "-U", "app", "-d", "shop", "-v", "VERBOSITY=verbose"];
+        let arguments = [
+            "-X",
+            "-w",
+            "-q",
+            "-A",
+            "-t",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "app",
+            "-d",
+            "shop",
+            "-v",
+            "VERBOSITY=verbose",
+        ];
         arguments.map(str::to_owned).into()
     }
 
     /// The same caller with what it needs to speak to the server without Weir.
     pub(crate) fn direct(&self, caller: &Caller) -> Caller {
-        caller.clone().with("PGPASSWORD", &self.password).with("PGAPPNAME", super::DIRECT)
+        caller
+            .clone()
+            .with("PGPASSWORD", &self.password)
+            .with("PGAPPNAME", super::DIRECT)
     }
 }
 
 /// The newest installed server's programs.
 pub(crate) fn bin() -> Result<PathBuf> {
     let place = Path::new("/usr/lib/postgresql");
-    let versions = place.read_dir().with_context(|| format!("read {}", place.display()))?;
-    let bins = versions.flatten().map(|entry| entry.path().join("bin")).filter(|bin| bin.join("postgres").exists());
+    let versions = place
+        .read_dir()
+        .with_context(|| format!("read {}", place.display()))?;
+    let bins = versions
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .filter(|bin| bin.join("postgres").exists());
     let number = |bin: &PathBuf| bin.parent()?.file_name()?.to_str()?.parse::<u32>().ok();
-    bins.max_by_key(number).context("PostgreSQL's server is not installed")
+    bins.max_by_key(number)
+        .context("PostgreSQL's server is not installed")
 }
 
 /// The real psql: Debian's `/usr/bin/psql` is a script that starts it.
@@ -107,28 +157,53 @@ fn ready(port: u16) -> bool {
     let tool = bin().map(|bin| bin.join("pg_isready"));
     tool.is_ok_and(|tool| {
         let port = port.to_string();
-        Command::new(tool).args(["-q", "-h", "127.0.0.1", "-p", &port]).status().is_ok_and(|status| status.success())
+        Command::new(tool)
+            .args(["-q", "-h", "127.0.0.1", "-p", &port])
+            .status()
+            .is_ok_and(|status| status.success())
     })
 }
 
 fn make_folder(folder: &Path, user: &User) -> Result<()> {
     fs::create_dir(folder).with_context(|| format!("mkdir {}", folder.display()))?;
-    std::os::unix::fs::chown(folder, Some(user.uid), Some(user.gid)).with_context(|| format!("chown {}", folder.display()))
+    std::os::unix::fs::chown(folder, Some(user.uid), Some(user.gid))
+        .with_context(|| format!("chown {}", folder.display()))
 }
 
 fn init(folder: &Path, user: &User, password: &str) -> Result<()> {
     let file = folder.join("password");
     fs::write(&file, password).with_context(|| format!("write {}", file.display()))?;
     let mut command = Command::new(bin()?.join("initdb"));
-    command.args(["-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "-N", "--pwfile"]);
-    command.arg(&file).arg("-D").arg(folder.join("data")).current_dir("/").uid(user.uid).gid(user.gid);
+    command.args([
+        "-U",
+        "postgres",
+        "-A",
+        "scram-sha-256",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "-N",
+        "--pwfile",
+    ]);
+    command
+        .arg(&file)
+        .arg("-D")
+        .arg(folder.join("data"))
+        .current_dir("/")
+        .uid(user.uid)
+        .gid(user.gid);
     step::output("initdb", &mut command)?;
     fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))
 }
 
 fn server(folder: &Path, user: &User, port: u16) -> Command {
     let mut command = Command::new(bin().unwrap_or_default().join("postgres"));
-    command.arg("-D").arg(folder.join("data")).current_dir("/").uid(user.uid).gid(user.gid);
+    command
+        .arg("-D")
+        .arg(folder.join("data"))
+        .current_dir("/")
+        .uid(user.uid)
+        .gid(user.gid);
     let port = format!("port={port}");
     let settings = [
         &port,

@@ -53,17 +53,42 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts a command with its output in a log, which later starts continue.
-    pub(crate) fn start(record: &Record, name: &str, log: &Path, command: &mut Command, stop: Stop) -> Result<Self> {
+    pub(crate) fn start(
+        record: &Record,
+        name: &str,
+        log: &Path,
+        command: &mut Command,
+        stop: Stop,
+    ) -> Result<Self> {
         record.start(stop, || {
             use std::os::unix::process::CommandExt;
             let output = append(log)?;
             // A group of its own: Ctrl-C ends the stage in order, not its parts at random.
-            command.process_group(0).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-            let child = command.spawn().with_context(|| format!("start {command:?}"))?;
+            command
+                .process_group(0)
+                .stdin(Stdio::null())
+                .stdout(output.try_clone()?)
+                .stderr(output);
+            let child = command
+                .spawn()
+                .with_context(|| format!("start {command:?}"))?;
             let pid = i32::try_from(child.id()).context("a process id")?;
-            let started = about(pid).map(|about| about.started).with_context(|| format!("{name} ended at once"))?;
-            let identity = Identity { name: name.to_owned(), pid, started };
-            Ok((Self { identity: identity.clone(), child, log: log.to_owned() }, identity))
+            let started = about(pid)
+                .map(|about| about.started)
+                .with_context(|| format!("{name} ended at once"))?;
+            let identity = Identity {
+                name: name.to_owned(),
+                pid,
+                started,
+            };
+            Ok((
+                Self {
+                    identity: identity.clone(),
+                    child,
+                    log: log.to_owned(),
+                },
+                identity,
+            ))
         })
     }
 
@@ -76,14 +101,27 @@ impl Daemon {
     ///
     /// # Errors
     /// It ended, or time is over: with the end of its log.
-    pub(crate) fn await_ready(&mut self, within: Duration, mut is_ready: impl FnMut() -> bool) -> Result<()> {
+    pub(crate) fn await_ready(
+        &mut self,
+        within: Duration,
+        mut is_ready: impl FnMut() -> bool,
+    ) -> Result<()> {
         let begun = Instant::now();
         while !is_ready() {
             if let Some(status) = self.child.try_wait().context("wait")? {
-                bail!("{} ended with {status}; its log ends:\n{}", self.identity.name, self.tail());
+                bail!(
+                    "{} ended with {status}; its log ends:\n{}",
+                    self.identity.name,
+                    self.tail()
+                );
             }
             if begun.elapsed() > within {
-                bail!("{} does not serve after {} s; its log ends:\n{}", self.identity.name, within.as_secs(), self.tail());
+                bail!(
+                    "{} does not serve after {} s; its log ends:\n{}",
+                    self.identity.name,
+                    within.as_secs(),
+                    self.tail()
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -94,7 +132,11 @@ impl Daemon {
     pub(crate) fn tail(&self) -> String {
         let text = String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned();
         let lines: Vec<_> = text.lines().rev().take(12).collect();
-        lines.into_iter().rev().map(|line| format!("  {line}\n")).collect()
+        lines
+            .into_iter()
+            .rev()
+            .map(|line| format!("  {line}\n"))
+            .collect()
     }
 
     /// Ends it without a chance to put anything in order.
@@ -106,7 +148,11 @@ impl Daemon {
 
 /// Opens a file to write at its end.
 pub(crate) fn append(path: &Path) -> Result<File> {
-    OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("open {}", path.display()))
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("open {}", path.display()))
 }
 
 /// What /proc says of a process.
@@ -135,20 +181,27 @@ pub(crate) fn about(pid: i32) -> Option<About> {
 pub(crate) fn children(parent: i32) -> Vec<i32> {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| about(*pid).is_some_and(|about| about.parent == parent && !about.is_zombie)).collect()
+    pids.filter(|pid| about(*pid).is_some_and(|about| about.parent == parent && !about.is_zombie))
+        .collect()
 }
 
 /// The processes of a user.
 pub(crate) fn of_user(uid: u32) -> Vec<i32> {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     let is_theirs = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|about| about.uid() == uid);
-    all.filter(is_theirs).filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    all.filter(is_theirs)
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// Resident memory of a process, in KiB.
 pub(crate) fn resident_kib(pid: i32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))
+        .with_context(|| format!("process {pid} is gone"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("no VmRSS")?;
     line.trim().trim_end_matches(" kB").parse().context("VmRSS")
 }
 
@@ -185,8 +238,11 @@ fn signal(pid: i32, signal: i32) {
     if pid <= 1 {
         return;
     }
+    #[expect(
+        unsafe_code,
+        reason = "the standard library sends no signal but SIGKILL to its own children"
+    )]
     // SAFETY: kill takes two integers and touches no memory of ours.
-    #[expect(unsafe_code, reason = "the standard library sends no signal but SIGKILL to its own children")]
     unsafe {
         libc::kill(pid, signal);
     }

@@ -51,9 +51,13 @@ impl Record {
     /// The folder is there already, or cannot be made.
     pub(crate) fn begin(site: Site) -> Result<Self> {
         let folder = site.folder();
-        DirBuilder::new().mode(0o755).create(&folder).with_context(|| format!("mkdir {}", folder.display()))?;
+        DirBuilder::new()
+            .mode(0o755)
+            .create(&folder)
+            .with_context(|| format!("mkdir {}", folder.display()))?;
         let record = Self { site };
-        fs::write(record.path(), "").with_context(|| format!("write {}", record.path().display()))?;
+        fs::write(record.path(), "")
+            .with_context(|| format!("write {}", record.path().display()))?;
         Ok(record)
     }
 
@@ -62,7 +66,10 @@ impl Record {
         let folder = site.folder();
         match fs::symlink_metadata(&folder) {
             Ok(about) if about.is_dir() && about.uid() == 0 => Ok(Some(Self { site })),
-            Ok(_) => bail!("{} is there, but is no directory of root's", folder.display()),
+            Ok(_) => bail!(
+                "{} is there, but is no directory of root's",
+                folder.display()
+            ),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("stat {}", folder.display())),
         }
@@ -74,14 +81,22 @@ impl Record {
 
     /// Writes a change down, then makes it.
     pub(crate) fn change<T>(&self, change: &Change, make: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _lock = CHANGING.lock().expect("nobody panics while changing the host");
+        let _lock = CHANGING
+            .lock()
+            .expect("nobody panics while changing the host");
         self.add(change)?;
         make()
     }
 
     /// Starts a process and writes it down.
-    pub(crate) fn start<T>(&self, stop: Stop, make: impl FnOnce() -> Result<(T, Identity)>) -> Result<T> {
-        let _lock = CHANGING.lock().expect("nobody panics while changing the host");
+    pub(crate) fn start<T>(
+        &self,
+        stop: Stop,
+        make: impl FnOnce() -> Result<(T, Identity)>,
+    ) -> Result<T> {
+        let _lock = CHANGING
+            .lock()
+            .expect("nobody panics while changing the host");
         let (made, identity) = make()?;
         self.add(&Change::Process(identity, stop))?;
         Ok(made)
@@ -89,19 +104,29 @@ impl Record {
 
     fn add(&self, change: &Change) -> Result<()> {
         let path = self.path();
-        let mut file = OpenOptions::new().append(true).open(&path).with_context(|| format!("open {}", path.display()))?;
+        let mut file = OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("open {}", path.display()))?;
         let line = serde_json::to_string(change)? + "\n";
-        file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("write {}", path.display()))
+        file.write_all(line.as_bytes())
+            .and_then(|()| file.sync_all())
+            .with_context(|| format!("write {}", path.display()))
     }
 
     fn changes(&self) -> Result<Vec<Change>> {
         let text = match fs::read_to_string(self.path()) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).with_context(|| format!("read {}", self.path().display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("read {}", self.path().display()));
+            }
         };
         // The last line can be torn: then its change was not made.
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 
     /// Undoes every change, the last first, and removes the stage's folder. Goes on past what
@@ -127,7 +152,9 @@ fn undo(change: &Change) -> Result<()> {
         Change::User(name) => user::remove(name),
         Change::Cgroup(path) => remove_cgroup(path),
         Change::BpfMount(path) => unmount(path),
-        Change::Pins(path) => absent(fs::remove_dir_all(path)).with_context(|| format!("remove {}", path.display())),
+        Change::Pins(path) => {
+            absent(fs::remove_dir_all(path)).with_context(|| format!("remove {}", path.display()))
+        }
         Change::Process(identity, stop) => process::end(identity, *stop),
     }
 }
@@ -151,7 +178,10 @@ fn remove_cgroup(path: &Path) -> Result<()> {
     let begun = Instant::now();
     loop {
         let inside = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
-        inside.lines().filter_map(|pid| pid.parse().ok()).for_each(process::kill);
+        inside
+            .lines()
+            .filter_map(|pid| pid.parse().ok())
+            .for_each(process::kill);
         match absent(fs::remove_dir(path)) {
             Err(_) if begun.elapsed() < EMPTY_MAX => std::thread::sleep(Duration::from_millis(20)),
             other => return other.with_context(|| format!("rmdir {}", path.display())),

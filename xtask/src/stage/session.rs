@@ -25,14 +25,23 @@ impl Session {
     pub(crate) fn open(stage: &Stage, caller: &Caller) -> Result<Self> {
         let (reader, writer) = std::io::pipe().context("pipe")?;
         let mut command = caller.command(&psql()?);
-        command.args(stage.postgres.arguments()).stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
+        command
+            .args(stage.postgres.arguments())
+            .stdin(Stdio::piped())
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
         let mut child = command.spawn().context("start psql")?;
         // The command holds the pipe's other end: without it, the end of psql is the end of the pipe.
         drop(command);
         let stdin = child.stdin.take().context("psql has no input")?;
         let (sender, lines) = channel();
         std::thread::spawn(move || read(reader, &sender));
-        Ok(Self { child, stdin, lines, asked: 0 })
+        Ok(Self {
+            child,
+            stdin,
+            lines,
+            asked: 0,
+        })
     }
 
     /// Asks, and returns all that is said until the next prompt.
@@ -45,7 +54,10 @@ impl Session {
         writeln!(self.stdin, "{text};\n\\echo {mark}").context("psql takes no more input")?;
         let mut said = String::new();
         loop {
-            let line = self.lines.recv_timeout(ANSWER_MAX).with_context(|| format!("psql says no more after {said:?}"))?;
+            let line = self
+                .lines
+                .recv_timeout(ANSWER_MAX)
+                .with_context(|| format!("psql says no more after {said:?}"))?;
             if line == mark {
                 return Ok(said);
             }

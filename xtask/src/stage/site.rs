@@ -67,10 +67,13 @@ impl Site {
 
 /// The root of the cgroup2 hierarchy, wherever this host mounts it.
 pub(crate) fn cgroup_root() -> Result<PathBuf> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
+    let mounts =
+        std::fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
     for line in mounts.lines() {
         // mountinfo: id parent major:minor root mount-point options … - type source options
-        let Some((place, kind)) = line.split_once(" - ") else { continue };
+        let Some((place, kind)) = line.split_once(" - ") else {
+            continue;
+        };
         if kind.split(' ').next() == Some("cgroup2")
             && let Some(path) = place.split(' ').nth(4)
         {
@@ -82,8 +85,12 @@ pub(crate) fn cgroup_root() -> Result<PathBuf> {
 
 /// A port of the loopback address that nobody uses now: the wanted one if that is free.
 pub(crate) fn free_port(wanted: u16) -> Result<u16> {
-    let bound = std::net::TcpListener::bind(("127.0.0.1", wanted)).or_else(|_| std::net::TcpListener::bind(("127.0.0.1", 0)));
-    Ok(bound.and_then(|listener| listener.local_addr()).context("bind a port of 127.0.0.1")?.port())
+    let bound = std::net::TcpListener::bind(("127.0.0.1", wanted))
+        .or_else(|_| std::net::TcpListener::bind(("127.0.0.1", 0)));
+    Ok(bound
+        .and_then(|listener| listener.local_addr())
+        .context("bind a port of 127.0.0.1")?
+        .port())
 }
 
 /// The first of `count` ports in a row that nobody uses, below those that the kernel gives to
@@ -91,7 +98,11 @@ pub(crate) fn free_port(wanted: u16) -> Result<u16> {
 pub(crate) fn free_range(count: u16) -> Result<u16> {
     const FIRST: u16 = 15_432;
     const LAST: u16 = 16_432;
-    let is_free = |port| ["127.0.0.1", "::1"].iter().all(|ip| std::net::TcpListener::bind((*ip, port)).is_ok());
+    let is_free = |port| {
+        ["127.0.0.1", "::1"]
+            .iter()
+            .all(|ip| std::net::TcpListener::bind((*ip, port)).is_ok())
+    };
     (FIRST..LAST)
         .find(|first| (*first..first + count).all(is_free))
         .with_context(|| format!("no {count} free ports between {FIRST} and {LAST}"))

@@ -41,8 +41,12 @@ impl StatementLog {
 
     /// Everything so far, in order.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
-        let bytes = std::fs::read(&self.path).with_context(|| format!("read {}", self.path.display()))?;
-        Ok(String::from_utf8_lossy(&bytes).lines().filter_map(parse).collect())
+        let bytes =
+            std::fs::read(&self.path).with_context(|| format!("read {}", self.path.display()))?;
+        Ok(String::from_utf8_lossy(&bytes)
+            .lines()
+            .filter_map(parse)
+            .collect())
     }
 
     /// Statements, each with the application that sent it.
@@ -60,7 +64,11 @@ impl StatementLog {
             Event::Authorized(application) => Some(application),
             Event::Statement(_) => None,
         };
-        Ok(self.entries()?.into_iter().filter_map(application).collect())
+        Ok(self
+            .entries()?
+            .into_iter()
+            .filter_map(application)
+            .collect())
     }
 }
 
@@ -77,10 +85,21 @@ fn parse(line: &str) -> Option<Entry> {
         Event::Statement(text.split_once(": ")?.1.to_owned())
     } else {
         let rest = message.strip_prefix("connection authorized: ")?;
-        let name = rest.split_once("application_name=").map_or("", |(_, name)| name);
-        Event::Authorized(name.split(" SSL enabled").next().unwrap_or_default().to_owned())
+        let name = rest
+            .split_once("application_name=")
+            .map_or("", |(_, name)| name);
+        Event::Authorized(
+            name.split(" SSL enabled")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        )
     };
-    begins_with_a_year.then_some(Entry { process, application, event })
+    begins_with_a_year.then_some(Entry {
+        process,
+        application,
+        event,
+    })
 }
 
 #[cfg(test)]
@@ -92,20 +111,38 @@ mod tests {
         let told = |line: String| parse(&line).map(|entry| (entry.application, entry.event));
         let at = "2026-01-02 03:04:05.678 UTC|17|";
         assert_eq!(
-            told(format!("{at}weir:alice/psql|app|shop| LOG:  statement: SELECT 'a|b'")),
-            Some(("weir:alice/psql".to_owned(), Event::Statement("SELECT 'a|b'".to_owned())))
+            told(format!(
+                "{at}weir:alice/psql|app|shop| LOG:  statement: SELECT 'a|b'"
+            )),
+            Some((
+                "weir:alice/psql".to_owned(),
+                Event::Statement("SELECT 'a|b'".to_owned())
+            ))
         );
         assert_eq!(
-            told(format!("{at}x|app|shop| LOG:  execute <unnamed>: SELECT $1")),
+            told(format!(
+                "{at}x|app|shop| LOG:  execute <unnamed>: SELECT $1"
+            )),
             Some(("x".to_owned(), Event::Statement("SELECT $1".to_owned())))
         );
         let login = "[unknown]|app|shop| LOG:  connection authorized: user=app database=shop application_name=weir:a/b c";
-        assert_eq!(told(format!("{at}{login}")), Some(("[unknown]".to_owned(), Event::Authorized("weir:a/b c".to_owned()))));
+        assert_eq!(
+            told(format!("{at}{login}")),
+            Some((
+                "[unknown]".to_owned(),
+                Event::Authorized("weir:a/b c".to_owned())
+            ))
+        );
     }
 
     #[test]
     fn other_lines_are_not() {
-        for line in ["", "\tFROM a|1|x|y|z| LOG:  statement: no", "2026-01-02|17|a|b|c| ERROR:  statement: no", "2026|x|||| LOG:  statement: no"] {
+        for line in [
+            "",
+            "\tFROM a|1|x|y|z| LOG:  statement: no",
+            "2026-01-02|17|a|b|c| ERROR:  statement: no",
+            "2026|x|||| LOG:  statement: no",
+        ] {
             assert_eq!(parse(line), None, "{line}");
         }
     }

@@ -25,7 +25,14 @@ pub(crate) fn make(record: &Record, name: &str) -> Result<User> {
         return Ok(user);
     }
     record.change(&Change::User(name.to_owned()), || {
-        let arguments = ["--system", "--no-create-home", "--user-group", "--shell", "/usr/sbin/nologin", name];
+        let arguments = [
+            "--system",
+            "--no-create-home",
+            "--user-group",
+            "--shell",
+            "/usr/sbin/nologin",
+            name,
+        ];
         step::output("useradd", Command::new("useradd").args(arguments))
     })?;
     find(name)
@@ -34,16 +41,30 @@ pub(crate) fn make(record: &Record, name: &str) -> Result<User> {
 /// Looks a user up.
 pub(crate) fn find(name: &str) -> Result<User> {
     let passwd = std::fs::read_to_string("/etc/passwd").context("read /etc/passwd")?;
-    let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&name));
+    let fields = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&name));
     let fields = fields.with_context(|| format!("there is no user {name}"))?;
-    let number = |at: usize| fields.get(at).and_then(|field| field.parse().ok()).with_context(|| format!("/etc/passwd: {name}"));
-    Ok(User { name: name.to_owned(), uid: number(2)?, gid: number(3)? })
+    let number = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|field| field.parse().ok())
+            .with_context(|| format!("/etc/passwd: {name}"))
+    };
+    Ok(User {
+        name: name.to_owned(),
+        uid: number(2)?,
+        gid: number(3)?,
+    })
 }
 
 /// Removes a user that the stage made.
 pub(crate) fn remove(name: &str) -> Result<()> {
     let Ok(user) = find(name) else { return Ok(()) };
     // Nobody else ever was this user.
-    process::of_user(user.uid).into_iter().for_each(process::kill);
+    process::of_user(user.uid)
+        .into_iter()
+        .for_each(process::kill);
     step::output("userdel", Command::new("userdel").arg(name)).map(|_| ())
 }
