@@ -212,9 +212,8 @@ impl Desk {
             let before = statements.get(..index).unwrap_or_default();
             // What this same text has prepared is shown with it.
             let runs = self.session.resolve(before, statement);
-            let is_here = |runs: &JudgedStatement| {
-                Arc::ptr_eq(&runs.plan.plan(), &statement.plan.plan())
-            };
+            let is_here =
+                |runs: &JudgedStatement| Arc::ptr_eq(&runs.plan.plan(), &statement.plan.plan());
             if matches!(&runs, Lookup::Found(runs) if is_here(runs)) {
                 continue;
             }

@@ -273,14 +273,15 @@ impl Desk {
     pub(crate) fn plan(&mut self, env: &mut Env<'_>, text: &str) -> Result<Arc<Plan>, Trouble> {
         self.refresh(env)?;
         let is_ahead = self.is_ahead();
-        if !is_ahead
-            && let Some(plan) = env.plans.find(self.scope.id, text)
-        {
+        if !is_ahead && let Some(plan) = env.plans.find(self.scope.id, text) {
             return Ok(plan.clone());
         }
         let question = self.question(env);
         let made = Plan::make(text, self.scope.id, &question).and_then(|plan| {
-            let before = plan.steps.split_last().map_or(&[][..], |(_, before)| before);
+            let before = plan
+                .steps
+                .split_last()
+                .map_or(&[][..], |(_, before)| before);
             if is_ahead || !before.iter().any(|step| step.changes_catalog) {
                 return Ok(plan);
             }
@@ -317,10 +318,7 @@ impl Desk {
     ) -> Result<Arc<Plan>, Trouble> {
         self.refresh(env)?;
         let plan = judged.plan();
-        if plan.scope == self.scope.id
-            && !self.is_ahead()
-            && plan::is_cacheable(&plan.judgement)
-        {
+        if plan.scope == self.scope.id && !self.is_ahead() && plan::is_cacheable(&plan.judgement) {
             return Ok(plan);
         }
         let fresh = self.plan(env, &plan.text)?;
