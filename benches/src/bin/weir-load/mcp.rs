@@ -1,0 +1,192 @@
+//! One tool call over and over on N connections, each with an MCP session of its own
+//! (Streamable HTTP), one call outstanding on each.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use serde_json::json;
+
+use crate::http::{self, Response};
+use crate::window::Window;
+use crate::{Expected, Measured};
+
+const EVENTS_MAX: usize = 256;
+const SILENCE_MAX_S: i64 = 10;
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The revision that is asked for; the server's answer counts.
+const REVISION: &str = "2025-06-18";
+
+/// What to call, and how often at a time.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where the server, or what stands before it, is.
+    #[arg(long)]
+    address: SocketAddr,
+    #[command(flatten)]
+    measured: Measured,
+    #[command(flatten)]
+    expected: Expected,
+    /// The tool.
+    #[arg(long)]
+    tool: String,
+    /// Its arguments, as JSON.
+    #[arg(long)]
+    arguments: String,
+    /// Connections.
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+}
+
+struct Lane {
+    socket: TcpStream,
+    head: String,
+    input: Vec<u8>,
+    id: u64,
+    begun: Instant,
+}
+
+/// Runs until the window closes.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let mut lanes = (0..arguments.connections)
+        .map(|_| Lane::open(arguments.address))
+        .collect::<Result<Vec<_>>>()?;
+    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    for (index, lane) in lanes.iter_mut().enumerate() {
+        lane.call(arguments)?;
+        lane.socket.set_nonblocking(true)?;
+        epoll::add(
+            &poll,
+            &lane.socket,
+            epoll::EventData::new_u64(index as u64),
+            epoll::EventFlags::IN,
+        )?;
+    }
+    let (mut window, mut events) = (
+        Window::begin(&arguments.measured)?,
+        Vec::with_capacity(EVENTS_MAX),
+    );
+    let mut buffer = vec![0; BUFFER_BYTES];
+    while window.is_on(Instant::now())? {
+        events.clear();
+        let silence = Timespec {
+            tv_sec: SILENCE_MAX_S,
+            tv_nsec: 0,
+        };
+        let woken = epoll::wait(&poll, spare_capacity(&mut events), Some(&silence))?;
+        ensure!(woken > 0, "no answer for {SILENCE_MAX_S} s");
+        for event in &events {
+            let lane = lanes.get_mut(event.data.u64() as usize).context("a lane")?;
+            if let Some(response) = lane.receive(&mut buffer)? {
+                let ended = Instant::now();
+                lane.check(&response, &arguments.expected)?;
+                window.count(lane.begun, ended, response.length);
+                lane.call(arguments)?;
+            }
+        }
+    }
+    let under_way = lanes.len();
+    for lane in &mut lanes {
+        lane.socket.set_nonblocking(false)?;
+        while lane.receive(&mut buffer)?.is_none() {}
+    }
+    window.end(&json!({ "unmeasured": under_way }))
+}
+
+impl Lane {
+    /// Connects and initialises a session.
+    fn open(address: SocketAddr) -> Result<Self> {
+        let socket =
+            TcpStream::connect(address).with_context(|| format!("connect to {address}"))?;
+        socket.set_nodelay(true)?;
+        let mut head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+        );
+        if let Ok(token) = std::env::var("MCP_TOKEN") {
+            head += &format!("Authorization: Bearer {token}\r\n");
+        }
+        let mut lane = Self {
+            socket,
+            head,
+            input: Vec::new(),
+            id: 0,
+            begun: Instant::now(),
+        };
+        let about = json!({ "protocolVersion": REVISION, "capabilities": {}, "clientInfo": { "name": "weir-load", "version": "1" } });
+        let hello = lane.exchange(
+            &json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": about })
+                .to_string(),
+        )?;
+        ensure!(hello.status == 200, "initialize: {hello:?}");
+        let session = hello.field("mcp-session-id").context("no session")?;
+        let text = String::from_utf8_lossy(&hello.body).into_owned();
+        let revision = text
+            .split("\"protocolVersion\":\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .context("no revision")?;
+        lane.head += &format!("Mcp-Session-Id: {session}\r\nMcp-Protocol-Version: {revision}\r\n");
+        let told = lane.exchange(
+            &json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string(),
+        )?;
+        ensure!(told.status == 202, "notifications/initialized: {told:?}");
+        Ok(lane)
+    }
+
+    fn exchange(&mut self, body: &str) -> Result<Response> {
+        self.send(body)?;
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            if let Some(response) = self.receive(&mut buffer)? {
+                return Ok(response);
+            }
+        }
+    }
+
+    fn call(&mut self, arguments: &Arguments) -> Result<()> {
+        self.id += 1;
+        let (id, tool, inputs) = (self.id, &arguments.tool, &arguments.arguments);
+        self.send(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{inputs}}}}}"#
+        ))
+    }
+
+    fn send(&mut self, body: &str) -> Result<()> {
+        let request = format!("{}Content-Length: {}\r\n\r\n{body}", self.head, body.len());
+        self.begun = Instant::now();
+        self.socket
+            .write_all(request.as_bytes())
+            .context("send a request")
+    }
+
+    /// Takes what has come.
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Response>> {
+        match self.socket.read(buffer) {
+            Ok(0) => bail!("the server ends the connection"),
+            Ok(count) => self
+                .input
+                .extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("read an answer"),
+        }
+        let response = http::read(&self.input)?;
+        if let Some(response) = &response {
+            self.input.drain(..response.length);
+        }
+        Ok(response)
+    }
+
+    fn check(&self, response: &Response, expected: &Expected) -> Result<()> {
+        ensure!(response.status == 200, "{response:?}");
+        let id = format!("\"id\":{}", self.id);
+        ensure!(
+            memchr::memmem::find(&response.body, id.as_bytes()).is_some(),
+            "an answer to another call than {id}: {response:?}"
+        );
+        expected.check(&response.body)
+    }
+}

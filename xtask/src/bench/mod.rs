@@ -1,0 +1,100 @@
+//! `cargo xtask bench`: Weir beside its rivals, interleaved in one run, on this machine.
+//!
+//! Weir's rows come from the programs of the demo with the demo's policies, release build,
+//! policy, masking and audit on. Each measurement proves what it claims: answers are compared
+//! byte by byte, the ledger must have grown by intent and outcome of each operation, the masked
+//! column must be masked, the clear one must not.
+
+mod host;
+mod load;
+mod peers;
+mod pgbench;
+mod rows;
+mod setting;
+mod table;
+mod tools;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::stage::{Selection, Site, Stage};
+use crate::step;
+use rows::Extent;
+use setting::Setting;
+
+/// The benches' stage.
+const BENCH: Site = Site { name: "weir-bench" };
+
+/// What is compiled for a measurement.
+const PROGRAMS: &[&str] = &[
+    "--bins", "-p", "weir-control", "-p", "weir-cli", "-p", "weir-warden", "-p", "weir-proxy", "-p", "weir-benches",
+];
+
+/// How long and what.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Few and short rounds: about three minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds, in each of which every variant of a row runs once.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Only rows whose name begins with this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Use the release programs in this folder, weir-load among them, instead of building them.
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
+    /// Leave scheduling as it is. Otherwise all that is measured runs under SCHED_FIFO, so that
+    /// other work on the machine does not stand between a wake-up and its thread.
+    #[arg(long)]
+    no_fifo: bool,
+}
+
+const CHANGES: &str = "\
+This changes the host as `cargo xtask demo` does, under the name weir-bench, until it ends.
+Rivals are unpacked below target/bench/tools; nothing is installed.
+";
+
+/// Measures everything and prints the table.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    println!("{CHANGES}");
+    let tools = tools::fetch()?;
+    let programs = match &arguments.programs {
+        Some(folder) => folder.clone(),
+        None => build()?,
+    };
+    let before = host::Load::now()?;
+    let stage = Stage::up(BENCH, &Selection::Ready(programs.clone()))?;
+    let measured = measure(arguments, &stage, &tools, &programs);
+    if measured.is_err() {
+        stage.keep_logs();
+    }
+    stage.down()?;
+    let (rows, about) = measured?;
+    let after = host::Load::now()?;
+    let machine = host::Machine::look(&before, &after, about)?;
+    table::print(&machine, &rows);
+    table::keep(&machine, &rows)
+}
+
+fn measure(arguments: &Arguments, stage: &Stage, tools: &tools::Tools, programs: &std::path::Path) -> Result<(Vec<rows::Row>, String)> {
+    let setting = Setting::up(stage, tools, &programs.join("weir-load"))?;
+    let about = if arguments.no_fifo { "as started".to_owned() } else { setting.hurry()? };
+    let extent = if arguments.quick { Extent::QUICK } else { Extent::FULL };
+    let extent = arguments.rounds.map_or(extent, |rounds| extent.with_rounds(rounds));
+    Ok((rows::run(&setting, &extent, &arguments.only)?, about))
+}
+
+/// Builds the release programs and says where they are.
+fn build() -> Result<PathBuf> {
+    step::run("cargo build --release", step::cargo().args(["build", "--release", "--quiet"]).args(PROGRAMS))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| step::root().join("target"), PathBuf::from);
+    step::root().join(target).join("release").canonicalize().context("the release folder")
+}
+
+/// Where results are kept.
+fn results() -> PathBuf {
+    step::root().join("target/bench")
+}
