@@ -1,5 +1,6 @@
 //! The one door for automation: `cargo xtask <command>`. One file per command.
 
+mod bench;
 mod checks;
 mod demo;
 mod ebpf;
@@ -29,6 +30,8 @@ enum Command {
     Test(test::Arguments),
     /// Guard two users of this host for real: masked rows, a held DROP, refusals, and the proof of it all.
     Demo(demo::Arguments),
+    /// Measure Weir beside direct, haproxy, pgbouncer and nginx, interleaved, and print the ratios.
+    Bench(bench::Arguments),
     /// Rebuild the committed eBPF object, or prove that it comes from the committed source.
     Ebpf(ebpf::Arguments),
     /// Throw malformed bytes at a server; the end-to-end tests start it inside the guarded cgroup.
@@ -52,6 +55,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Ebpf(arguments) => ebpf::run(&arguments),
         Command::Throw(arguments) => e2e::throw::run(&arguments),
         Command::Tidy => tidy::run(),
