@@ -311,3 +311,110 @@ fn a_session_is_usable_after_a_refusal() {
         "{errors}"
     );
 }
+
+/// A client that says what no driver says.
+struct Raw(std::net::TcpStream);
+
+impl Raw {
+    fn open(port: u16, user: &str) -> Self {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connects");
+        let patience = Some(std::time::Duration::from_secs(10));
+        stream.set_read_timeout(patience).expect("a timeout");
+        let mut raw = Self(stream);
+        let body = format!("\0\x03\0\0user\0{user}\0database\0postgres\0\0");
+        let length = u32::try_from(body.len() + 4).expect("short");
+        raw.send(&[&length.to_be_bytes(), body.as_bytes()].concat());
+        raw.until(b'Z');
+        raw
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        std::io::Write::write_all(&mut self.0, bytes).expect("sent");
+    }
+
+    fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).expect("short");
+        [&[tag][..], &length.to_be_bytes(), body].concat()
+    }
+
+    /// Reads up to a frame of this type; returns the types and bodies before it.
+    fn until(&mut self, last: u8) -> Vec<(u8, Vec<u8>)> {
+        let mut frames = Vec::new();
+        loop {
+            let mut header = [0; 5];
+            std::io::Read::read_exact(&mut self.0, &mut header).expect("a frame");
+            let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
+            let mut body = vec![0; length - 4];
+            std::io::Read::read_exact(&mut self.0, &mut body).expect("a body");
+            frames.push((header[0], body));
+            if header[0] == last {
+                return frames;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_copy_frame_that_was_begun_goes_on_to_its_end() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let guard = guard(&cluster, &["engineering"]);
+    let mut raw = Raw::open(guard.port, "app");
+    raw.send(&Raw::frame(b'Q', b"COPY scratch FROM STDIN\0"));
+    raw.until(b'G');
+    // A bad row, and the beginning of a frame that a server in error still reads whole.
+    let begun = [
+        Raw::frame(b'd', b"no number\n"),
+        vec![b'd', 0, 0, 0, 100],
+        vec![b'1'; 6],
+    ]
+    .concat();
+    raw.send(&begun);
+    raw.until(b'Z');
+    raw.send(&[vec![b'1'; 90], Raw::frame(b'Q', b"SELECT 41 + 1\0")].concat());
+    let answer = raw.until(b'Z');
+    let row = answer
+        .iter()
+        .find(|(tag, _)| *tag == b'D')
+        .map(|(_, body)| body.clone());
+    assert_eq!(
+        row.as_deref(),
+        Some(&b"\0\x01\0\0\0\x0242"[..]),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_pipeline_behind_a_refusal_is_skipped_to_its_sync() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let guard = guard(&cluster, &["engineering"]);
+    let mut raw = Raw::open(guard.port, "app");
+    let parse = |text: &str| Raw::frame(b'P', format!("\0{text}\0\0\0").as_bytes());
+    let run = |text: &str| {
+        [
+            parse(text),
+            Raw::frame(b'B', &[0; 8]),
+            Raw::frame(b'E', &[0; 5]),
+        ]
+        .concat()
+    };
+    let sync = Raw::frame(b'S', b"");
+    raw.send(
+        &[
+            run("INSERT INTO scratch VALUES (7)"),
+            run("SELECT md5(ssn) FROM customers"),
+            run("SELECT 1"),
+            sync,
+        ]
+        .concat(),
+    );
+    let answers = raw.until(b'Z');
+    let tags: Vec<u8> = answers.iter().map(|(tag, _)| *tag).collect();
+    assert_eq!(tags, b"12CEZ", "{answers:?}");
+    // The refusal failed the whole pipeline, as any error does.
+    assert_eq!(
+        cluster.sql("postgres", "SELECT count(*) FROM scratch"),
+        "0\n"
+    );
+}

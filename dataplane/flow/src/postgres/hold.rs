@@ -17,13 +17,14 @@ use weir_postgres::frame::ClientTag;
 use weir_postgres::message::TransactionStatus;
 use weir_postgres::refuse::SqlState;
 
-use super::client::{Act, Stop, indirect, sha256, unsettled};
+use super::client::{Act, sha256};
 use super::context::Ending;
 use super::desk::{Deferred, Desk, Grant, Trouble, Waiting};
 use super::end::End;
 use super::notice;
 use super::plan::{self, Plan};
 use super::refusal::Refusal;
+use super::stop::{Stop, indirect, unsettled};
 use crate::io::{ApprovalRequest, Decision, Effect, Env, Piece};
 
 /// How long the control plane may take to say whether an approval was spent. Two flows that

@@ -10,8 +10,11 @@
 mod cache;
 mod client;
 mod context;
+mod deferred;
 mod desk;
+mod effect;
 mod end;
+mod extended;
 mod hold;
 mod layout;
 mod login;
@@ -21,6 +24,8 @@ mod plan;
 mod ready;
 mod refusal;
 mod server;
+mod stash;
+mod stop;
 
 use std::sync::Arc;
 
@@ -244,6 +249,8 @@ impl PostgresFlow {
         let (Some(server), Some(cell)) = (server, cell) else {
             return Err(End::Broken("a session without its server"));
         };
+        // The world may have changed while the server was asked.
+        opening::judge_connect(&context, env, &env.world.clone())?;
         let mut out = Vec::new();
         Authentication::encode_ok(&mut out);
         env.out.to_client.push(Piece::Bytes(out.into()));

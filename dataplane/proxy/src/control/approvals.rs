@@ -1,7 +1,7 @@
 //! Which flow waits for which approval, between the flows' events and the control plane's
 //! messages. Decisions live in the control plane; this only remembers whom to tell.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use weir_api::v1;
@@ -16,7 +16,8 @@ pub(crate) struct Approvals {
     /// Requests, by the id that the flow gave them.
     waiting: HashMap<ApprovalId, Waiting>,
     /// Approvals being spent.
-    redeeming: HashMap<ApprovalId, (Place, Digest)>,
+    /// The control plane answers in the order of asking, and grants one of them at most.
+    redeeming: HashMap<ApprovalId, VecDeque<Place>>,
 }
 
 struct Waiting {
@@ -126,7 +127,7 @@ impl Approvals {
         id: ApprovalId,
         digest: Digest,
     ) -> v1::FromDataPlane {
-        self.redeeming.insert(id, (place, digest));
+        self.redeeming.entry(id).or_default().push_back(place);
         let message = v1::ApprovalRedeem {
             id: id.to_string(),
             digest: digest.0.to_vec(),
@@ -137,7 +138,11 @@ impl Approvals {
     /// The control plane says whether it was there to be spent.
     pub(crate) fn redeemed(&mut self, result: &v1::RedeemResult) -> Option<Notice> {
         let id = ApprovalId::parse(&result.id)?;
-        let (place, _) = self.redeeming.remove(&id)?;
+        let asked = self.redeeming.get_mut(&id)?;
+        let place = asked.pop_front()?;
+        if asked.is_empty() {
+            self.redeeming.remove(&id);
+        }
         Some((
             place,
             Event::Redeemed {
@@ -150,9 +155,10 @@ impl Approvals {
     /// The stream broke. Whether a redeem in flight won cannot be known, so it did not;
     /// requests wait for the next stream.
     pub(crate) fn disconnected(&mut self) -> Vec<Notice> {
+        let refused = |id| move |place| (place, Event::Redeemed { id, granted: false });
         let lost = std::mem::take(&mut self.redeeming);
         lost.into_iter()
-            .map(|(id, (place, _))| (place, Event::Redeemed { id, granted: false }))
+            .flat_map(|(id, places)| places.into_iter().map(refused(id)))
             .collect()
     }
 
@@ -170,7 +176,6 @@ impl Approvals {
 
     /// A flow is over: nobody waits there any more.
     pub(crate) fn forget(&mut self, place: Place) -> Vec<v1::FromDataPlane> {
-        self.redeeming.retain(|_, (waiting, _)| *waiting != place);
         let gone: Vec<_> = self
             .waiting
             .iter()

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::Mutex;
@@ -36,7 +36,14 @@ pub(crate) struct Catalogs {
 /// One database: its session and its newest catalogue.
 struct Database {
     session: Mutex<Option<Client>>,
-    cell: Mutex<Option<Arc<CatalogCell>>>,
+    /// Locked while it is read, so that no older reading replaces a newer one.
+    read: Mutex<Option<Reading>>,
+}
+
+/// The newest reading.
+struct Reading {
+    cell: Arc<CatalogCell>,
+    begun: Instant,
 }
 
 impl Catalogs {
@@ -48,7 +55,8 @@ impl Catalogs {
         })
     }
 
-    /// The catalogue of a database, read now unless one is at hand whose epoch is not `stale`.
+    /// The catalogue of a database. Where `stale` says that the one at hand may be overtaken, a
+    /// reading that began after this call; flows that ask together are answered by one.
     pub(crate) async fn cell(
         self: &Rc<Self>,
         connection: &Arc<Connection>,
@@ -56,22 +64,45 @@ impl Catalogs {
         stale: Option<Epoch>,
     ) -> Result<Arc<CatalogCell>> {
         let entry = self.entry(connection, database).await;
-        let mut cell = entry.cell.lock().await;
-        if let Some(cell) = &*cell
-            && stale.is_none_or(|stale| cell.epoch() != stale)
+        let asked = Instant::now();
+        let mut newest = entry.read.lock().await;
+        if let Some(reading) = &*newest
+            && (stale.is_none() || reading.begun >= asked)
         {
-            return Ok(cell.clone());
+            return Ok(reading.cell.clone());
         }
-        let catalog = Arc::new(self.read(&entry, connection, database).await?);
-        if let Some(cell) = &*cell {
-            cell.store(catalog);
-            return Ok(cell.clone());
+        let is_first = newest.is_none();
+        let cell = self
+            .renew(&entry, &mut newest, connection, database)
+            .await?;
+        drop(newest);
+        if is_first {
+            self.poll(entry, connection.clone(), database.clone());
         }
-        let first = Arc::new(CatalogCell::new(catalog));
-        *cell = Some(first.clone());
-        drop(cell);
-        self.poll(entry, connection.clone(), database.clone());
-        Ok(first)
+        Ok(cell)
+    }
+
+    async fn renew(
+        &self,
+        entry: &Database,
+        newest: &mut Option<Reading>,
+        connection: &Connection,
+        database: &str,
+    ) -> Result<Arc<CatalogCell>> {
+        let begun = Instant::now();
+        let catalog = Arc::new(self.read(entry, connection, database).await?);
+        let cell = match newest {
+            Some(reading) => {
+                reading.cell.store(catalog);
+                reading.cell.clone()
+            }
+            None => Arc::new(CatalogCell::new(catalog)),
+        };
+        *newest = Some(Reading {
+            cell: cell.clone(),
+            begun,
+        });
+        Ok(cell)
     }
 
     async fn entry(&self, connection: &Arc<Connection>, database: &Arc<str>) -> Rc<Database> {
@@ -80,7 +111,7 @@ impl Catalogs {
         let fresh = || {
             Rc::new(Database {
                 session: Mutex::new(None),
-                cell: Mutex::new(None),
+                read: Mutex::new(None),
             })
         };
         databases.entry(key).or_insert_with(fresh).clone()
@@ -144,19 +175,21 @@ impl Catalogs {
         tokio::task::spawn_local(async move {
             loop {
                 tokio::time::sleep(POLL).await;
-                let known = entry.cell.lock().await.as_ref().map(|cell| cell.epoch());
+                let known = entry
+                    .read
+                    .lock()
+                    .await
+                    .as_ref()
+                    .map(|reading| reading.cell.epoch());
                 if known.is_some() && catalogs.epoch(&entry).await == known {
                     continue;
                 }
-                match catalogs.read(&entry, &connection, &database).await {
-                    Ok(catalog) => {
-                        if let Some(cell) = &*entry.cell.lock().await {
-                            cell.store(Arc::new(catalog));
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(connection = %connection.name, %database, %error, "catalogue not read")
-                    }
+                let mut newest = entry.read.lock().await;
+                if let Err(error) = catalogs
+                    .renew(&entry, &mut newest, &connection, &database)
+                    .await
+                {
+                    tracing::warn!(connection = %connection.name, %database, %error, "catalogue not read");
                 }
             }
         });

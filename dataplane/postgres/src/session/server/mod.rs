@@ -123,9 +123,13 @@ impl<P, L> Session<P, L> {
     }
 
     fn event<'s, 'b>(&'s mut self, reading: Reading<'b>) -> Event<'s, 'b, P, L> {
-        if matches!(reading.fate, Fate::Done) {
-            self.last = self.queue.pop_front();
-            self.settle_last();
+        match reading.fate {
+            Fate::Done => {
+                self.last = self.queue.pop_front();
+                self.settle_last();
+            }
+            // What was described before is no longer what a layout can be attached to.
+            Fate::Stays => self.last = None,
         }
         let entry = match reading.fate {
             Fate::Done => self.last.as_ref(),

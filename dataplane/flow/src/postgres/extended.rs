@@ -1,0 +1,236 @@
+//! The extended query protocol: Parse, Bind, Describe, Execute, Close.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_facts::Digest;
+use weir_postgres::message::{self};
+use weir_postgres::refuse::SqlState;
+use weir_postgres::session::{Effect as SessionEffect, Lookup, Name, Origin, Statement};
+
+use super::client::{Act, sha256};
+use super::desk::{Allowance, Deferred, Desk, Judged, JudgedStatement, Running};
+use super::plan::Plan;
+use super::refusal::Refusal;
+use super::stop::{Stop, indirect, unknown, unknown_portal, unknown_statement};
+use crate::io::{Env, Piece};
+use crate::release::Released;
+
+impl Desk {
+    pub(crate) fn on_parse(
+        &mut self,
+        env: &mut Env<'_>,
+        parse: &message::Parse<'_>,
+        frame: &[u8],
+    ) -> Result<Act, Stop> {
+        let name = Name::new(parse.name)?;
+        let plan = self.plan(env, parse.text)?;
+        let statements = self.statements(&plan)?;
+        let allowance = Self::allowed(&plan)?;
+        if allowance == Allowance::Ask && statements.len() == 1 && self.stash_for_approval(frame) {
+            return Ok(Act::Done);
+        }
+        let statement = match statements.as_slice() {
+            [statement] => statement.clone(),
+            [] => Arc::new(Statement {
+                plan: Judged::new(&plan, 0, 0),
+                effect: SessionEffect::None,
+            }),
+            // The server refuses it with the same words.
+            [_, ..] => {
+                return Err(Refusal::new(
+                    SqlState::SYNTAX_ERROR,
+                    "cannot insert multiple commands into a prepared statement",
+                )
+                .into());
+            }
+        };
+        self.behind(env, &[], &statement)?;
+        self.session.parse(name, statement)?;
+        Ok(Act::Forward)
+    }
+
+    pub(crate) fn on_bind(
+        &mut self,
+        env: &mut Env<'_>,
+        bind: &message::Bind<'_>,
+        frame: &[u8],
+    ) -> Result<Act, Stop> {
+        let (portal, name) = (Name::new(bind.portal)?, Name::new(bind.statement)?);
+        let statement = match self.session.statement(name.as_str()) {
+            Lookup::Found(statement) => statement.clone(),
+            Lookup::Wait => return Err(Stop::Wait),
+            Lookup::Unknown => return Err(unknown_statement().into()),
+        };
+        let plan = self.current(env, &statement.plan)?;
+        if self.behind(env, &[], &statement)? == Allowance::Ask {
+            return Err(indirect().into());
+        }
+        if Self::allowed(&plan)? == Allowance::Ask {
+            if self.stash_for_approval(frame) {
+                return Ok(Act::Done);
+            }
+            // The server plans at Bind, and planning runs functions.
+            let act = Deferred::Execute {
+                stash: vec![Bytes::copy_from_slice(frame)],
+                frame: Bytes::new(),
+            };
+            return self.ask(env, &plan, act, false);
+        }
+        self.note_bind(&portal, &plan, frame);
+        self.session
+            .bind(portal, &name, bind.result_formats.clone())?;
+        Ok(Act::Forward)
+    }
+
+    /// Remembers what a portal was bound with, for the digest of its Execute.
+    pub(crate) fn note_bind(&mut self, portal: &Name, plan: &Plan, frame: &[u8]) {
+        // Portals that ended with their transaction are still here: live ones are fewer. One that
+        // is forgotten too soon is executed under a digest without its Bind.
+        if self.binds.len() >= weir_postgres::limits::PORTALS_MAX {
+            self.binds.clear();
+        }
+        let digest = sha256(&[plan.text.as_bytes(), frame]);
+        self.binds.insert(portal.as_str().into(), digest);
+    }
+
+    pub(crate) fn on_describe(
+        &mut self,
+        _env: &mut Env<'_>,
+        describe: &message::Describe<'_>,
+    ) -> Result<Act, Stop> {
+        let name = Name::new(describe.name)?;
+        match describe.target {
+            message::Target::Statement => self.session.describe_statement(Origin::Client, &name)?,
+            message::Target::Portal => self.session.describe_portal(Origin::Client, &name)?,
+        };
+        Ok(Act::Forward)
+    }
+
+    pub(crate) fn on_close(&mut self, close: &message::Close<'_>) -> Result<Act, Stop> {
+        let name = Name::new(close.name)?;
+        match close.target {
+            message::Target::Statement => self.session.close_statement(name),
+            message::Target::Portal => {
+                self.binds.remove(name.as_str());
+                self.session.close_portal(name)
+            }
+        };
+        Ok(Act::Forward)
+    }
+
+    pub(crate) fn on_execute(
+        &mut self,
+        env: &mut Env<'_>,
+        portal: &str,
+        frame: &[u8],
+    ) -> Result<Act, Stop> {
+        let portal = Name::new(portal)?;
+        let (written, runs) = self.portal_runs(&portal)?;
+        let plan = self.current(env, &runs.plan)?;
+        let allowance =
+            Self::allowed(&plan)?.max(Self::allowed(&*self.current(env, &written.plan)?)?);
+        if allowance == Allowance::Ask {
+            let act = Deferred::Execute {
+                stash: Vec::new(),
+                frame: Bytes::copy_from_slice(frame),
+            };
+            return self.ask(env, &plan, act, false);
+        }
+        let operation = self
+            .context
+            .counter
+            .operation(self.execute_digest(&portal, &plan, frame));
+        let deferred = || Deferred::Execute {
+            stash: Vec::new(),
+            frame: Bytes::copy_from_slice(frame),
+        };
+        let bytes = plan.text.clone();
+        let released = self.admit_operation(
+            env,
+            operation,
+            &plan,
+            &plan.judgement,
+            None,
+            bytes.as_bytes(),
+            deferred,
+        )?;
+        let Some(released) = released else {
+            return Ok(Act::Done);
+        };
+        let begun = self.begin_execute(env, &portal, &runs, &plan, &released);
+        self.begun(env, released, begun)
+    }
+
+    /// Lets a recorded operation go on, or records that it did not.
+    pub(crate) fn begun(
+        &self,
+        env: &mut Env<'_>,
+        released: Released,
+        begun: Result<(), Stop>,
+    ) -> Result<Act, Stop> {
+        match begun {
+            Ok(()) => Ok(Act::Release(released)),
+            Err(stop) => {
+                self.keep_unsent(env, &released, "not sent")?;
+                Err(stop)
+            }
+        }
+    }
+
+    pub(crate) fn portal_runs(
+        &self,
+        portal: &Name,
+    ) -> Result<(JudgedStatement, JudgedStatement), Stop> {
+        let written = match self.session.portal(portal.as_str()) {
+            Lookup::Found(facts) => facts.statement.clone(),
+            Lookup::Wait => return Err(Stop::Wait),
+            Lookup::Unknown => return Err(unknown_portal().into()),
+        };
+        match self.session.resolve(&[], &written) {
+            Lookup::Found(runs) => Ok((written, runs)),
+            Lookup::Wait => Err(Stop::Wait),
+            Lookup::Unknown => Err(unknown(&written.effect)),
+        }
+    }
+
+    pub(crate) fn execute_digest(&self, portal: &Name, plan: &Plan, frame: &[u8]) -> Digest {
+        let bound = self.binds.get(portal.as_str());
+        let bound = bound.map_or(&[][..], |digest| &digest.0);
+        sha256(&[plan.text.as_bytes(), bound, frame])
+    }
+
+    /// Weir describes a portal itself before it runs, where cells will be edited: the
+    /// description that a client saw may be another one's by now.
+    pub(crate) fn begin_execute(
+        &mut self,
+        env: &mut Env<'_>,
+        portal: &Name,
+        runs: &JudgedStatement,
+        plan: &Plan,
+        released: &Released,
+    ) -> Result<(), Stop> {
+        let statement = runs.plan.statement(plan);
+        // Also where no rows are predicted: rows that come nevertheless must not find a layout
+        // from a time when the statement was thought clear.
+        if statement.is_some_and(|statement| statement.sensitive) {
+            self.session.describe_portal(Origin::Weir, portal)?;
+            let mut describe = Vec::new();
+            message::Describe {
+                target: message::Target::Portal,
+                name: portal.as_str(),
+            }
+            .encode(&mut describe);
+            env.out.to_server.push(Piece::Bytes(describe.into()));
+        }
+        let ticket = self.session.execute(portal)?;
+        self.running.push_back(Running::new(
+            ticket,
+            released.operation(),
+            env.now.mono_ns,
+            false,
+            statement.is_some_and(|statement| statement.changes_catalog),
+        ));
+        Ok(())
+    }
+}
