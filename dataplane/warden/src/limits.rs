@@ -16,8 +16,19 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// See [`BACKOFF_MIN`].
 pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// How long a proxy may take to end after its warden was killed: its ledger syncs a last time.
+pub const PREDECESSOR_END: Duration = Duration::from_secs(10);
+/// How often its ports are tried meanwhile.
+pub const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
+
 /// A proxy that lived this long starts with the shortest pause again.
 pub const HEALTHY_AFTER: Duration = Duration::from_secs(30);
+
+/// How long a port of ours may be held by a proxy whose warden was killed: it waits 5 s for its
+/// workers and as long for its ledger.
+pub const BIND_PATIENCE: Duration = Duration::from_secs(15);
+/// Between two tries.
+pub const BIND_PAUSE: Duration = Duration::from_millis(50);
 
 /// Sending to a proxy that does not read; then it is ended.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(2);

@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::thread;
+use std::time::Instant;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use weir_handover::ListenerRole;
 
-use crate::limits::{BACKLOG, EXPLICIT_MAX};
+use crate::limits::{BACKLOG, EXPLICIT_MAX, PREDECESSOR_END, PREDECESSOR_POLL};
 use crate::{sys, systemd};
 
 /// Who asked for an explicit listener.
@@ -147,7 +150,10 @@ impl Listeners {
         let socket = match kept {
             Some(socket) => socket,
             None => {
-                let socket = TcpListener::bind(address)?;
+                let socket = match asker {
+                    Asker::Configuration => bind_after_predecessor(address)?,
+                    Asker::World => TcpListener::bind(address)?,
+                };
                 tell(systemd::keep(&name, socket.as_fd()));
                 socket
             }
@@ -159,6 +165,39 @@ impl Listeners {
             asker,
         });
         Ok(())
+    }
+}
+
+/// Binds an address that a proxy may still hold whose warden was killed: it ends as soon as it
+/// has noticed, and nobody else may bind the port meanwhile.
+fn bind_after_predecessor(address: SocketAddr) -> io::Result<TcpListener> {
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind(address) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && begun.elapsed() < PREDECESSOR_END =>
+            {
+                std::thread::sleep(PREDECESSOR_POLL);
+            }
+            bound => return bound,
+        }
+    }
+}
+
+/// Binds what this process cannot run without. A proxy whose warden was killed holds its
+/// sockets until it has closed its ledger: that is waited for.
+fn bind_patiently(address: SocketAddr) -> io::Result<TcpListener> {
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind(address) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < BIND_PATIENCE =>
+            {
+                thread::sleep(BIND_PAUSE);
+            }
+            bound => return bound,
+        }
     }
 }
 
