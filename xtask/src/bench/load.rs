@@ -24,7 +24,7 @@ pub(crate) fn sample(told: Value) -> Result<Sample> {
     Ok(Sample {
         p50_us: Some(number("p50_ns")? / 1e3),
         p99_us: Some(number("p99_ns")? / 1e3),
-        rate: operations / seconds,
+        rate: Some(operations / seconds),
         cpu_us: cpu.map(|cpu| cpu / operations / 1e3),
         total: (number("total")? + told["unmeasured"].as_f64().unwrap_or_default()) as u64,
         hlog: told["hlog"].as_str().unwrap_or_default().to_owned(),

@@ -46,10 +46,11 @@ pub(crate) struct Arguments {
     /// Use the release programs in this folder, weir-load among them, instead of building them.
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
-    /// Leave scheduling as it is. Otherwise all that is measured runs under SCHED_FIFO, so that
-    /// other work on the machine does not stand between a wake-up and its thread.
+    /// Run all that is measured under SCHED_FIFO, so that other work on the machine does not
+    /// stand between a wake-up and its thread. A full core then starves the kernel's own
+    /// threads, and with them whoever writes to a disk.
     #[arg(long)]
-    no_fifo: bool,
+    fifo: bool,
 }
 
 const CHANGES: &str = "\
@@ -81,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn measure(arguments: &Arguments, stage: &Stage, tools: &tools::Tools, programs: &std::path::Path) -> Result<(Vec<rows::Row>, String)> {
     let setting = Setting::up(stage, tools, &programs.join("weir-load"))?;
-    let about = if arguments.no_fifo { "as started".to_owned() } else { setting.hurry()? };
+    let about = if arguments.fifo { setting.hurry()? } else { "SCHED_OTHER, as started".to_owned() };
     let extent = if arguments.quick { Extent::QUICK } else { Extent::FULL };
     let extent = arguments.rounds.map_or(extent, |rounds| extent.with_rounds(rounds));
     Ok((rows::run(&setting, &extent, &arguments.only)?, about))

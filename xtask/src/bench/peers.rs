@@ -52,7 +52,7 @@ pub(crate) fn pgbouncer(stage: &Stage, tools: &Tools, behind: &Behind, port: u16
         "[databases]\nshop = host=127.0.0.1 port={} dbname=shop user=app password={password}\n\
          real = host=127.0.0.1 port={} dbname=shop user=app password={password}\n\
          [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
-         pool_mode = session\nmax_client_conn = 500\ndefault_pool_size = 200\nserver_reset_query =\n\
+         pool_mode = session\nmax_client_conn = 500\ndefault_pool_size = 200\nserver_reset_query = DISCARD ALL\n\
          log_connections = 0\nlog_disconnections = 0\nserver_tls_sslmode = disable\n",
         behind.scripted,
         behind.postgres,

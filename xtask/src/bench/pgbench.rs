@@ -45,7 +45,7 @@ impl Run<'_> {
         ensure!(number("number of failed transactions:")? == 0.0, "transactions failed:\n{}", said.out);
         let total = number("number of transactions actually processed:")?;
         let cpu = before.zip(after).map(|(before, after)| after.saturating_sub(before) as f64 / total / 1e3);
-        Ok(Sample { p50_us: None, p99_us: None, rate: number("tps =")?, cpu_us: cpu, total: total as u64, hlog: String::new() })
+        Ok(Sample { p50_us: None, p99_us: None, rate: Some(number("tps =")?), cpu_us: cpu, total: total as u64, hlog: String::new() })
     }
 }
 

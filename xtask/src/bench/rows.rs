@@ -34,20 +34,25 @@ impl Extent {
 }
 
 /// One variant in one round.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sample {
     /// Median latency.
     pub p50_us: Option<f64>,
     /// 99th percentile.
     pub p99_us: Option<f64>,
     /// Operations, or bytes, per second.
-    pub rate: f64,
+    pub rate: Option<f64>,
     /// CPU time of the proxy per operation.
     pub cpu_us: Option<f64>,
     /// All that was asked, warm-up included.
     pub total: u64,
     /// The interval's histogram log.
     pub hlog: String,
+}
+
+impl Sample {
+    /// Of a run that failed: it has no figures.
+    const FAILED: Self = Self { p50_us: None, p99_us: None, rate: None, cpu_us: None, total: 0, hlog: String::new() };
 }
 
 /// What stands between client and server.
@@ -147,6 +152,8 @@ pub(crate) struct Row {
     pub samples: Vec<(Variant, Vec<Sample>)>,
     /// What was proved on the way.
     pub proofs: Vec<String>,
+    /// Runs that failed, and why.
+    pub failures: Vec<String>,
     ask: Ask,
 }
 
@@ -186,7 +193,7 @@ fn plan() -> Vec<Row> {
 impl Row {
     fn new(name: &str, title: String, measure: Measure, musts: Vec<Must>, variants: &[Variant], ask: Ask) -> Self {
         let samples = variants.iter().map(|variant| (*variant, Vec::new())).collect();
-        Self { name: name.to_owned(), title, measure, musts, samples, proofs: Vec::new(), ask }
+        Self { name: name.to_owned(), title, measure, musts, samples, proofs: Vec::new(), failures: Vec::new(), ask }
     }
 }
 
@@ -214,7 +221,16 @@ fn measure(setting: &Setting<'_>, extent: &Extent, row: &mut Row) -> Result<()> 
             // Another one begins each round.
             let Some((variant, samples)) = row.samples.get_mut((round + step) % count) else { continue };
             let before = if variant.is_weir() { settled(setting)? } else { 0 };
-            let sample = row.ask.run(setting, extent, *variant, &row.name)?;
+            let sample = match row.ask.run(setting, extent, *variant, &row.name) {
+                Ok(sample) => sample,
+                Err(error) => {
+                    // The other cells still tell something; the table says that this one failed.
+                    let text = format!("{error:#}");
+                    let reason = text.trim().lines().last().unwrap_or_default();
+                    row.failures.push(format!("{} in round {}: {reason}", variant.as_str(), round + 1));
+                    Sample::FAILED
+                }
+            };
             if variant.is_weir() {
                 operations += sample.total;
                 leaves += grown(setting, before, sample.total)?;
@@ -338,7 +354,7 @@ fn bulk(setting: &Setting<'_>, extent: &Extent, variant: Variant, row: &str) -> 
     let mut sample = load::sample(told)?;
     // Of a result, not of an operation: bytes per second, and CPU time per megabyte.
     sample.cpu_us = sample.cpu_us.map(|cpu| cpu * sample.total as f64 / (bytes / 1e6));
-    sample.rate = bytes / seconds;
+    sample.rate = Some(bytes / seconds);
     Ok(sample)
 }
 

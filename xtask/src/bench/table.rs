@@ -25,6 +25,7 @@ pub(crate) fn print(machine: &Machine, rows: &[Row]) {
         for must in &row.musts {
             println!("  {}", verdict(row, must));
         }
+        row.failures.iter().for_each(|failure| println!("  FAILED: {failure}"));
         row.proofs.iter().for_each(|proof| println!("  proof: {proof}; every answer compared"));
     }
 }
@@ -71,7 +72,7 @@ fn shown(ratios: &[f64]) -> String {
 fn of(measure: Measure, sample: &Sample) -> Option<f64> {
     match measure {
         Measure::P50 => sample.p50_us,
-        Measure::Rate => Some(sample.rate),
+        Measure::Rate => sample.rate,
         Measure::Cpu => sample.cpu_us,
     }
 }
@@ -167,7 +168,7 @@ fn row_json(row: &Row) -> Value {
         .iter()
         .map(|must| json!({ "line": verdict(row, must), "value": judged(row, must).map(|(value, _)| value), "met": judged(row, must).map(|(_, met)| met) }))
         .collect();
-    json!({ "name": row.name, "title": row.title, "variants": variants, "must": musts, "proofs": row.proofs })
+    json!({ "name": row.name, "title": row.title, "variants": variants, "must": musts, "proofs": row.proofs, "failures": row.failures })
 }
 
 #[cfg(test)]

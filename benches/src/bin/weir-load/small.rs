@@ -138,7 +138,10 @@ fn receive(lane: &mut Lane, answer: &[u8], buffer: &mut [u8]) -> Result<bool> {
 
 fn describe(got: &[u8]) -> String {
     match got {
-        [b'E', _, _, _, _, body @ ..] => error(body),
+        [b'E', l0, l1, l2, l3, body @ ..] => {
+            let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]) as usize;
+            error(body.get(..length.saturating_sub(4)).unwrap_or(body))
+        }
         _ => format!(
             "{:?}",
             String::from_utf8_lossy(got.get(..got.len().min(300)).unwrap_or_default())
