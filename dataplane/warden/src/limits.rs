@@ -24,12 +24,6 @@ pub const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
 /// A proxy that lived this long starts with the shortest pause again.
 pub const HEALTHY_AFTER: Duration = Duration::from_secs(30);
 
-/// How long a port of ours may be held by a proxy whose warden was killed: it waits 5 s for its
-/// workers and as long for its ledger.
-pub const BIND_PATIENCE: Duration = Duration::from_secs(15);
-/// Between two tries.
-pub const BIND_PAUSE: Duration = Duration::from_millis(50);
-
 /// Sending to a proxy that does not read; then it is ended.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread;
 use std::time::Instant;
-use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use weir_handover::ListenerRole;
@@ -178,23 +177,7 @@ fn bind_after_predecessor(address: SocketAddr) -> io::Result<TcpListener> {
                 if error.kind() == io::ErrorKind::AddrInUse
                     && begun.elapsed() < PREDECESSOR_END =>
             {
-                std::thread::sleep(PREDECESSOR_POLL);
-            }
-            bound => return bound,
-        }
-    }
-}
-
-/// Binds what this process cannot run without. A proxy whose warden was killed holds its
-/// sockets until it has closed its ledger: that is waited for.
-fn bind_patiently(address: SocketAddr) -> io::Result<TcpListener> {
-    let begun = Instant::now();
-    loop {
-        match TcpListener::bind(address) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < BIND_PATIENCE =>
-            {
-                thread::sleep(BIND_PAUSE);
+                thread::sleep(PREDECESSOR_POLL);
             }
             bound => return bound,
         }
