@@ -19,32 +19,99 @@ const IMPORT_LAW: &[(&str, &[&str])] = &[
     ("weir-audit", &["weir-facts"]),
     (
         "weir-flow",
-        &["weir-facts", "weir-postgres", "weir-sql", "weir-mcp", "weir-mask", "weir-policy", "weir-audit"],
+        &[
+            "weir-facts",
+            "weir-postgres",
+            "weir-sql",
+            "weir-mcp",
+            "weir-mask",
+            "weir-policy",
+            "weir-audit",
+        ],
     ),
     ("weir-ledger", &["weir-facts", "weir-audit"]),
     ("weir-handover", &["weir-facts", "weir-ebpf-abi"]),
     (
         "weir-proxy",
         &[
-            "weir-facts", "weir-postgres", "weir-sql", "weir-mcp", "weir-mask", "weir-policy", "weir-audit", "weir-flow",
-            "weir-ledger", "weir-handover", "weir-api", "weir-ebpf-abi", "weir-redirect",
+            "weir-facts",
+            "weir-postgres",
+            "weir-sql",
+            "weir-mcp",
+            "weir-mask",
+            "weir-policy",
+            "weir-audit",
+            "weir-flow",
+            "weir-ledger",
+            "weir-handover",
+            "weir-api",
+            "weir-ebpf-abi",
+            "weir-redirect",
         ],
     ),
-    ("weir-warden", &["weir-facts", "weir-handover", "weir-api", "weir-ebpf-abi", "weir-redirect"]),
+    (
+        "weir-warden",
+        &[
+            "weir-facts",
+            "weir-handover",
+            "weir-api",
+            "weir-ebpf-abi",
+            "weir-redirect",
+        ],
+    ),
     ("weir-ebpf-abi", &[]),
     ("weir-redirect", &["weir-ebpf-abi"]),
     ("weir-api", &[]),
-    ("weir-control", &["weir-api", "weir-facts", "weir-policy", "weir-audit", "weir-ledger"]),
-    ("weir-cli", &["weir-api", "weir-policy", "weir-audit", "weir-facts"]),
-    ("weir-benches", &["weir-facts", "weir-postgres", "weir-sql", "weir-mcp", "weir-mask", "weir-policy", "weir-audit", "weir-flow"]),
+    (
+        "weir-control",
+        &[
+            "weir-api",
+            "weir-facts",
+            "weir-policy",
+            "weir-audit",
+            "weir-ledger",
+        ],
+    ),
+    (
+        "weir-cli",
+        &["weir-api", "weir-policy", "weir-audit", "weir-facts"],
+    ),
+    (
+        "weir-benches",
+        &[
+            "weir-facts",
+            "weir-postgres",
+            "weir-sql",
+            "weir-mcp",
+            "weir-mask",
+            "weir-policy",
+            "weir-audit",
+            "weir-flow",
+        ],
+    ),
     ("weir-xtask", &[]),
 ];
 
 /// Cores do no I/O: these words may not stand in their sources outside tests.
-const CORES: &[&str] = &["facts", "postgres", "sql", "mcp", "mask", "policy", "audit", "flow"];
+const CORES: &[&str] = &[
+    "facts", "postgres", "sql", "mcp", "mask", "policy", "audit", "flow",
+];
 const IMPURE: &[&str] = &[
-    "std::fs", "TcpStream", "TcpListener", "UdpSocket", "UnixStream", "std::thread", "std::env",
-    "std::process", "Instant::now", "SystemTime::now", "tracing::", "println!", "eprintln!", "async fn", "getrandom",
+    "std::fs",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "UnixStream",
+    "std::thread",
+    "std::env",
+    "std::process",
+    "Instant::now",
+    "SystemTime::now",
+    "tracing::",
+    "println!",
+    "eprintln!",
+    "async fn",
+    "getrandom",
 ];
 
 /// Runs every check and reports all that is wrong at once.
@@ -64,14 +131,22 @@ pub(crate) fn run() -> Result<()> {
     if !wrong.is_empty() {
         bail!("tidy:\n  {}", wrong.join("\n  "));
     }
-    println!("tidy: {} crates obey the import law, {} cores are pure", manifests.len(), CORES.len());
+    println!(
+        "tidy: {} crates obey the import law, {} cores are pure",
+        manifests.len(),
+        CORES.len()
+    );
     Ok(())
 }
 
 fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in ["dataplane", "ebpf", "control"] {
-        for entry in root.join(folder).read_dir().with_context(|| folder.to_owned())? {
+        for entry in root
+            .join(folder)
+            .read_dir()
+            .with_context(|| folder.to_owned())?
+        {
             let manifest = entry?.path().join("Cargo.toml");
             if manifest.exists() && !manifest.ends_with("ebpf/programs/Cargo.toml") {
                 found.push(manifest);
@@ -84,9 +159,17 @@ fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
 
 fn import_law(manifest: &Path, wrong: &mut Vec<String>) -> Result<()> {
     let text = fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?;
-    let name = text.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).unwrap_or_default();
-    let Some((_, allowed)) = IMPORT_LAW.iter().find(|(crate_name, _)| *crate_name == name) else {
-        wrong.push(format!("{name}: no line of the import law in xtask/src/tidy.rs says what it may import"));
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+        .unwrap_or_default();
+    let Some((_, allowed)) = IMPORT_LAW
+        .iter()
+        .find(|(crate_name, _)| *crate_name == name)
+    else {
+        wrong.push(format!(
+            "{name}: no line of the import law in xtask/src/tidy.rs says what it may import"
+        ));
         return Ok(());
     };
     let mut in_dependencies = false;
@@ -97,7 +180,9 @@ fn import_law(manifest: &Path, wrong: &mut Vec<String>) -> Result<()> {
         }
         let dependency = line.split(['.', ' ', '=']).next().unwrap_or_default();
         if in_dependencies && dependency.starts_with("weir-") && !allowed.contains(&dependency) {
-            wrong.push(format!("{name} imports {dependency}, which the import law forbids"));
+            wrong.push(format!(
+                "{name} imports {dependency}, which the import law forbids"
+            ));
         }
     }
     if !text.contains("[lints]\nworkspace = true") {
@@ -116,7 +201,11 @@ fn purity(folder: &Path, wrong: &mut Vec<String>) -> Result<()> {
         for (number, line) in body.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             if let Some(word) = IMPURE.iter().find(|word| code.contains(**word)) {
-                wrong.push(format!("{}:{}: a core may not use {word}", file.display(), number + 1));
+                wrong.push(format!(
+                    "{}:{}: a core may not use {word}",
+                    file.display(),
+                    number + 1
+                ));
             }
         }
     }
@@ -149,7 +238,10 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>> {
 
 fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in folder.read_dir().with_context(|| folder.display().to_string())? {
+    for entry in folder
+        .read_dir()
+        .with_context(|| folder.display().to_string())?
+    {
         let path = entry?.path();
         if path.is_dir() && !path.ends_with("target") && !path.ends_with("node_modules") {
             found.extend(rust_files(&path)?);
