@@ -177,7 +177,7 @@ fn bind_after_predecessor(address: SocketAddr) -> io::Result<TcpListener> {
                 if error.kind() == io::ErrorKind::AddrInUse
                     && begun.elapsed() < PREDECESSOR_END =>
             {
-                std::thread::sleep(PREDECESSOR_POLL);
+                thread::sleep(PREDECESSOR_POLL);
             }
             bound => return bound,
         }
