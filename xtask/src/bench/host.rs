@@ -19,7 +19,9 @@ impl Load {
     /// Looks.
     pub(crate) fn now() -> Result<Self> {
         let text = fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
-        Ok(Self { averages: text.split(' ').take(3).collect::<Vec<_>>().join(" ") })
+        Ok(Self {
+            averages: text.split(' ').take(3).collect::<Vec<_>>().join(" "),
+        })
     }
 }
 
@@ -35,14 +37,29 @@ impl Machine {
     /// Looks.
     pub(crate) fn look(before: &Load, after: &Load, scheduling: String) -> Result<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("read /proc/cpuinfo")?;
-        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown").to_owned();
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("read osrelease")?.trim().to_owned();
+        let model = cpuinfo
+            .lines()
+            .find_map(|line| line.strip_prefix("model name\t: "))
+            .unwrap_or("unknown")
+            .to_owned();
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")
+            .context("read osrelease")?
+            .trim()
+            .to_owned();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let commit = step::output("git", Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(step::root()));
+        let commit = step::output(
+            "git",
+            Command::new("git")
+                .args(["describe", "--always", "--dirty"])
+                .current_dir(step::root()),
+        );
         let commit = commit.unwrap_or_default().trim().to_owned();
         let lines = vec![
             format!("{cores} cores of {model}, kernel {kernel}, loopback only; source {commit}"),
-            format!("load average before {}, after {}; scheduling: {scheduling}", before.averages, after.averages),
+            format!(
+                "load average before {}, after {}; scheduling: {scheduling}",
+                before.averages, after.averages
+            ),
         ];
         let json = json!({
             "cores": cores, "model": model, "kernel": kernel, "source": commit, "scheduling": scheduling,
@@ -54,21 +71,39 @@ impl Machine {
 
 /// CPU time of all threads of a process, nanoseconds.
 pub(crate) fn cpu_ns(pid: i32) -> Result<u64> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?;
-    let of = |stat: String| stat.split(' ').next().and_then(|first| first.parse::<u64>().ok());
-    Ok(tasks.flatten().filter_map(|task| of(fs::read_to_string(task.path().join("schedstat")).ok()?)).sum())
+    let tasks =
+        fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?;
+    let of = |stat: String| {
+        stat.split(' ')
+            .next()
+            .and_then(|first| first.parse::<u64>().ok())
+    };
+    Ok(tasks
+        .flatten()
+        .filter_map(|task| of(fs::read_to_string(task.path().join("schedstat")).ok()?))
+        .sum())
 }
 
 /// Our child that runs this program.
 pub(crate) fn child(program: &str) -> Result<i32> {
     let own = i32::try_from(std::process::id()).context("a process id")?;
-    let runs = |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.file_name().is_some_and(|name| name == program));
-    process::children(own).into_iter().find(runs).with_context(|| format!("no child runs {program}"))
+    let runs = |pid: &i32| {
+        fs::read_link(format!("/proc/{pid}/exe"))
+            .is_ok_and(|exe| exe.file_name().is_some_and(|name| name == program))
+    };
+    process::children(own)
+        .into_iter()
+        .find(runs)
+        .with_context(|| format!("no child runs {program}"))
 }
 
 /// Real-time order for all threads of a process, and for what it starts later.
 pub(crate) fn hurry(pid: i32) -> Result<()> {
-    step::output("chrt", Command::new("chrt").args(["-a", "-f", "-p", "1", &pid.to_string()])).map(|_| ())
+    step::output(
+        "chrt",
+        Command::new("chrt").args(["-a", "-f", "-p", "1", &pid.to_string()]),
+    )
+    .map(|_| ())
 }
 
 /// Threads kept on one core, until this is dropped.
@@ -81,8 +116,14 @@ impl OneCore {
     pub(crate) fn hold(pids: &[i32]) -> Result<Self> {
         let own = i32::try_from(std::process::id()).context("a process id")?;
         let mut held = Self { before: Vec::new() };
-        for task in pids.iter().flat_map(|pid| tasks(*pid)).chain([own.to_string()]) {
-            let Some(allowed) = allowed(&task) else { continue };
+        for task in pids
+            .iter()
+            .flat_map(|pid| tasks(*pid))
+            .chain([own.to_string()])
+        {
+            let Some(allowed) = allowed(&task) else {
+                continue;
+            };
             held.before.push((task.clone(), allowed));
             pin(&task, "0")?;
         }
@@ -100,13 +141,21 @@ impl Drop for OneCore {
 }
 
 fn tasks(pid: i32) -> Vec<String> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    tasks.filter_map(|task| task.file_name().into_string().ok()).collect()
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    tasks
+        .filter_map(|task| task.file_name().into_string().ok())
+        .collect()
 }
 
 fn allowed(task: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{task}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map(|list| list.trim().to_owned())
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .map(|list| list.trim().to_owned())
 }
 
 fn pin(task: &str, cpus: &str) -> Result<()> {

@@ -5,10 +5,12 @@
 //! byte by byte, the ledger must have grown by intent and outcome of each operation, the masked
 //! column must be masked, the clear one must not.
 
+mod ask;
 mod host;
 mod load;
 mod peers;
 mod pgbench;
+mod plan;
 mod rows;
 mod setting;
 mod table;
@@ -28,7 +30,17 @@ const BENCH: Site = Site { name: "weir-bench" };
 
 /// What is compiled for a measurement.
 const PROGRAMS: &[&str] = &[
-    "--bins", "-p", "weir-control", "-p", "weir-cli", "-p", "weir-warden", "-p", "weir-proxy", "-p", "weir-benches",
+    "--bins",
+    "-p",
+    "weir-control",
+    "-p",
+    "weir-cli",
+    "-p",
+    "weir-warden",
+    "-p",
+    "weir-proxy",
+    "-p",
+    "weir-benches",
 ];
 
 /// How long and what.
@@ -80,19 +92,44 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     table::keep(&machine, &rows)
 }
 
-fn measure(arguments: &Arguments, stage: &Stage, tools: &tools::Tools, programs: &std::path::Path) -> Result<(Vec<rows::Row>, String)> {
+fn measure(
+    arguments: &Arguments,
+    stage: &Stage,
+    tools: &tools::Tools,
+    programs: &std::path::Path,
+) -> Result<(Vec<plan::Row>, String)> {
     let setting = Setting::up(stage, tools, &programs.join("weir-load"))?;
-    let about = if arguments.fifo { setting.hurry()? } else { "SCHED_OTHER, as started".to_owned() };
-    let extent = if arguments.quick { Extent::QUICK } else { Extent::FULL };
-    let extent = arguments.rounds.map_or(extent, |rounds| extent.with_rounds(rounds));
+    let about = if arguments.fifo {
+        setting.hurry()?
+    } else {
+        "SCHED_OTHER, as started".to_owned()
+    };
+    let extent = if arguments.quick {
+        Extent::QUICK
+    } else {
+        Extent::FULL
+    };
+    let extent = arguments
+        .rounds
+        .map_or(extent, |rounds| extent.with_rounds(rounds));
     Ok((rows::run(&setting, &extent, &arguments.only)?, about))
 }
 
 /// Builds the release programs and says where they are.
 fn build() -> Result<PathBuf> {
-    step::run("cargo build --release", step::cargo().args(["build", "--release", "--quiet"]).args(PROGRAMS))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| step::root().join("target"), PathBuf::from);
-    step::root().join(target).join("release").canonicalize().context("the release folder")
+    step::run(
+        "cargo build --release",
+        step::cargo()
+            .args(["build", "--release", "--quiet"])
+            .args(PROGRAMS),
+    )?;
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| step::root().join("target"), PathBuf::from);
+    step::root()
+        .join(target)
+        .join("release")
+        .canonicalize()
+        .context("the release folder")
 }
 
 /// Where results are kept.

@@ -29,7 +29,12 @@ pub(crate) struct Peer {
 }
 
 /// haproxy in TCP mode, one thread.
-pub(crate) fn haproxy(stage: &Stage, tools: &Tools, behind: &Behind, ports: [u16; 2]) -> Result<Peer> {
+pub(crate) fn haproxy(
+    stage: &Stage,
+    tools: &Tools,
+    behind: &Behind,
+    ports: [u16; 2],
+) -> Result<Peer> {
     let proxy = |name: &str, from: u16, to: u16| {
         format!("listen {name}\n  bind 127.0.0.1:{from}\n  server one 127.0.0.1:{to}\n")
     };
@@ -41,13 +46,22 @@ pub(crate) fn haproxy(stage: &Stage, tools: &Tools, behind: &Behind, ports: [u16
     );
     let file = write(stage, "haproxy.cfg", &text)?;
     let mut command = tools.command("haproxy");
-    start(stage, "haproxy", command.arg("-db").arg("-f").arg(file), scripted)
+    start(
+        stage,
+        "haproxy",
+        command.arg("-db").arg("-f").arg(file),
+        scripted,
+    )
 }
 
 /// pgbouncer in session mode: `shop` is the scripted server, `real` the real one.
 pub(crate) fn pgbouncer(stage: &Stage, tools: &Tools, behind: &Behind, port: u16) -> Result<Peer> {
     let password = &stage.postgres.password;
-    let users = write(stage, "pgbouncer.users", &format!("\"app\" \"{password}\"\n"))?;
+    let users = write(
+        stage,
+        "pgbouncer.users",
+        &format!("\"app\" \"{password}\"\n"),
+    )?;
     let text = format!(
         "[databases]\nshop = host=127.0.0.1 port={} dbname=shop user=app password={password}\n\
          real = host=127.0.0.1 port={} dbname=shop user=app password={password}\n\
@@ -64,7 +78,12 @@ pub(crate) fn pgbouncer(stage: &Stage, tools: &Tools, behind: &Behind, port: u16
         std::os::unix::fs::chown(path, Some(nobody.uid), Some(nobody.gid)).context("chown")?;
     }
     let mut command = tools.command("pgbouncer");
-    start(stage, "pgbouncer", command.arg("-q").arg(file).uid(nobody.uid).gid(nobody.gid), port)
+    start(
+        stage,
+        "pgbouncer",
+        command.arg("-q").arg(file).uid(nobody.uid).gid(nobody.gid),
+        port,
+    )
 }
 
 /// nginx as a plain HTTP reverse proxy, one worker, connections to the server kept.
@@ -81,7 +100,17 @@ pub(crate) fn nginx(stage: &Stage, tools: &Tools, behind: &Behind, port: u16) ->
     );
     let file = write(stage, "nginx.conf", &text)?;
     let mut command = tools.command("nginx");
-    start(stage, "nginx", command.arg("-p").arg(&folder).arg("-c").arg(file).args(["-e", "stderr"]), port)
+    start(
+        stage,
+        "nginx",
+        command
+            .arg("-p")
+            .arg(&folder)
+            .arg("-c")
+            .arg(file)
+            .args(["-e", "stderr"]),
+        port,
+    )
 }
 
 fn write(stage: &Stage, name: &str, text: &str) -> Result<PathBuf> {
@@ -90,9 +119,17 @@ fn write(stage: &Stage, name: &str, text: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn start(stage: &Stage, name: &str, command: &mut std::process::Command, port: u16) -> Result<Peer> {
+fn start(
+    stage: &Stage,
+    name: &str,
+    command: &mut std::process::Command,
+    port: u16,
+) -> Result<Peer> {
     let log = stage.site.logs().join(format!("{name}.log"));
     let mut daemon = Daemon::start(&stage.record, name, &log, command, Stop::Terminate)?;
     daemon.await_ready(Duration::from_secs(10), || listens(port))?;
-    Ok(Peer { pid: daemon.pid(), _daemon: daemon })
+    Ok(Peer {
+        pid: daemon.pid(),
+        _daemon: daemon,
+    })
 }

@@ -81,12 +81,24 @@ impl<'a> Setting<'a> {
     pub(crate) fn up(stage: &'a Stage, tools: &Tools, load: &Path) -> Result<Self> {
         let kept = stage.site.programs().join("weir-load");
         place(load, &kept)?;
-        let pgbench = Path::new(&psql()?).with_file_name("pgbench").display().to_string();
+        let pgbench = Path::new(&psql()?)
+            .with_file_name("pgbench")
+            .display()
+            .to_string();
         fill(stage, &pgbench)?;
         let [scripted, front, real, pooled, web] = free_ports()?;
-        let behind = Behind { scripted, postgres: stage.postgres.port, mcp: stage.mcp.port };
+        let behind = Behind {
+            scripted,
+            postgres: stage.postgres.port,
+            mcp: stage.mcp.port,
+        };
         let server = serve(stage, &kept, &behind)?;
-        let ports = Ports { haproxy: [front, real], pgbouncer: pooled, nginx: web, behind };
+        let ports = Ports {
+            haproxy: [front, real],
+            pgbouncer: pooled,
+            nginx: web,
+            behind,
+        };
         let haproxy = peers::haproxy(stage, tools, &ports.behind, ports.haproxy)?;
         let pgbouncer = peers::pgbouncer(stage, tools, &ports.behind, ports.pgbouncer)?;
         let nginx = peers::nginx(stage, tools, &ports.behind, ports.nginx)?;
@@ -114,19 +126,37 @@ impl<'a> Setting<'a> {
     /// Everything that is measured, and we with what we start, run in real-time order.
     pub(crate) fn hurry(&self) -> Result<String> {
         let own = i32::try_from(std::process::id()).context("a process id")?;
-        let servers = [host::child("postgres")?, host::child("node")?, self.scripted];
-        let proxies = [self.weir, self.haproxy.pid, self.pgbouncer.pid, self.nginx.pid];
+        let servers = [
+            host::child("postgres")?,
+            host::child("node")?,
+            self.scripted,
+        ];
+        let proxies = [
+            self.weir,
+            self.haproxy.pid,
+            self.pgbouncer.pid,
+            self.nginx.pid,
+        ];
         for pid in servers.into_iter().chain(proxies) {
             host::hurry(pid)?;
         }
-        step::output("chrt", Command::new("chrt").args(["-f", "-p", "1", &own.to_string()]))?;
+        step::output(
+            "chrt",
+            Command::new("chrt").args(["-f", "-p", "1", &own.to_string()]),
+        )?;
         Ok("SCHED_FIFO 1 for clients, proxies and servers".to_owned())
     }
 
     /// Number of leaves in the audit log.
     pub(crate) fn leaves(&self) -> Result<u64> {
-        let checkpoint = std::fs::read_to_string(self.stage.log().join("checkpoint")).context("read the checkpoint")?;
-        checkpoint.lines().nth(1).context("a checkpoint's second line is its size")?.parse().context("size")
+        let checkpoint = std::fs::read_to_string(self.stage.log().join("checkpoint"))
+            .context("read the checkpoint")?;
+        checkpoint
+            .lines()
+            .nth(1)
+            .context("a checkpoint's second line is its size")?
+            .parse()
+            .context("size")
     }
 }
 
@@ -135,7 +165,8 @@ fn free_ports() -> Result<[u16; 5]> {
     let mut held = Vec::new();
     let mut ports = [0; 5];
     for port in &mut ports {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("bind a port of 127.0.0.1")?;
+        let listener =
+            std::net::TcpListener::bind(("127.0.0.1", 0)).context("bind a port of 127.0.0.1")?;
         *port = listener.local_addr()?.port();
         held.push(listener);
     }
@@ -147,19 +178,51 @@ fn fill(stage: &Stage, pgbench: &str) -> Result<()> {
     stage.postgres.sql("shop", BULK)?;
     stage.postgres.sql("shop", INVOICES)?;
     // From PostgreSQL 15 on, only its owner may create in public.
-    stage.postgres.sql("shop", "GRANT CREATE ON SCHEMA public TO app")?;
+    stage
+        .postgres
+        .sql("shop", "GRANT CREATE ON SCHEMA public TO app")?;
     let mut init = Command::new(pgbench);
-    init.args(["-i", "-q", "-s", SCALE, "-h", "127.0.0.1", "-p", &stage.postgres.port.to_string(), "-U", "app", "shop"]);
-    step::output("pgbench -i", init.env("PGPASSWORD", &stage.postgres.password))?;
+    init.args([
+        "-i",
+        "-q",
+        "-s",
+        SCALE,
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &stage.postgres.port.to_string(),
+        "-U",
+        "app",
+        "shop",
+    ]);
+    step::output(
+        "pgbench -i",
+        init.env("PGPASSWORD", &stage.postgres.password),
+    )?;
     stage.postgres.sql("shop", "VACUUM ANALYZE").map(|_| ())
 }
 
 fn serve(stage: &Stage, load: &Path, behind: &Behind) -> Result<Daemon> {
     let mut command = Command::new(load);
-    command.args(["serve", "--address", &format!("127.0.0.1:{}", behind.postgres), "--port", &behind.scripted.to_string()]);
-    command.args(["--statement", PLAIN, "--statement", MASKED]).env("PGPASSWORD", &stage.postgres.password).current_dir("/");
+    command.args([
+        "serve",
+        "--address",
+        &format!("127.0.0.1:{}", behind.postgres),
+        "--port",
+        &behind.scripted.to_string(),
+    ]);
+    command
+        .args(["--statement", PLAIN, "--statement", MASKED])
+        .env("PGPASSWORD", &stage.postgres.password)
+        .current_dir("/");
     let log = stage.site.logs().join("scripted.log");
-    let mut daemon = Daemon::start(&stage.record, "the scripted server", &log, &mut command, Stop::Terminate)?;
+    let mut daemon = Daemon::start(
+        &stage.record,
+        "the scripted server",
+        &log,
+        &mut command,
+        Stop::Terminate,
+    )?;
     daemon.await_ready(Duration::from_secs(10), || listens(behind.scripted))?;
     Ok(daemon)
 }
@@ -169,19 +232,62 @@ fn serve(stage: &Stage, load: &Path, behind: &Behind) -> Result<Daemon> {
 fn register(stage: &Stage, port: u16) -> Result<()> {
     let admin = stage.control.admin();
     let address = format!("127.0.0.1:{port}");
-    let options = ["--env", "demo", "--database", "shop", "--default-role", "app", "--tls", "disable"];
-    admin.run(&[&["connection", "add", "bench-pg", "--kind", "postgres", "--address", &address], options.as_slice()].concat())?;
-    admin.run_with(&["connection", "credential", "bench-pg", "--role", "app"], &stage.postgres.password)?;
-    let catalog = ["connection", "credential", "bench-pg", "--role", "weir_catalog", "--catalogue"];
+    let options = [
+        "--env",
+        "demo",
+        "--database",
+        "shop",
+        "--default-role",
+        "app",
+        "--tls",
+        "disable",
+    ];
+    admin.run(
+        &[
+            &[
+                "connection",
+                "add",
+                "bench-pg",
+                "--kind",
+                "postgres",
+                "--address",
+                &address,
+            ],
+            options.as_slice(),
+        ]
+        .concat(),
+    )?;
+    admin.run_with(
+        &["connection", "credential", "bench-pg", "--role", "app"],
+        &stage.postgres.password,
+    )?;
+    let catalog = [
+        "connection",
+        "credential",
+        "bench-pg",
+        "--role",
+        "weir_catalog",
+        "--catalogue",
+    ];
     admin.run_with(&catalog, &stage.postgres.catalog_password)?;
     let folder = step::root().join("policies/demo");
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).with_context(|| format!("read {name}"));
+    let read = |name: &str| {
+        std::fs::read_to_string(folder.join(name)).with_context(|| format!("read {name}"))
+    };
     // The program ends soon after its one use of them.
     let rules = |name: &str| read(name).map(|text| &*Box::leak(twin_rules(&text).into_boxed_str()));
     let labels: &'static str = Box::leak(twin_labels(&read("masks.toml")?)?.into_boxed_str());
     let edits = [
-        policies::Edit { file: "policies.cedar", from: "", to: rules("policies.cedar")? },
-        policies::Edit { file: "masks.toml", from: "", to: labels },
+        policies::Edit {
+            file: "policies.cedar",
+            from: "",
+            to: rules("policies.cedar")?,
+        },
+        policies::Edit {
+            file: "masks.toml",
+            from: "",
+            to: labels,
+        },
         policies::Edit {
             file: "masks.toml",
             from: "[connection.demo-pg.columns]\n",
@@ -193,23 +299,43 @@ fn register(stage: &Stage, port: u16) -> Result<()> {
 
 /// The rules that name the demo's Postgres server, for the scripted one.
 fn twin_rules(text: &str) -> String {
-    let rules = text.split("\n@id(").skip(1).filter(|rule| rule.contains("\"demo-pg\""));
-    let twins = rules.map(|rule| format!("\n@id({}", rule.replacen('"', "\"bench-", 1).replace("\"demo-pg\"", "\"bench-pg\"")));
+    let rules = text
+        .split("\n@id(")
+        .skip(1)
+        .filter(|rule| rule.contains("\"demo-pg\""));
+    let twins = rules.map(|rule| {
+        format!(
+            "\n@id({}",
+            rule.replacen('"', "\"bench-", 1)
+                .replace("\"demo-pg\"", "\"bench-pg\"")
+        )
+    });
     twins.map(|rule| without_heading(&rule)).collect()
 }
 
 /// A rule without the next section's comment behind it.
 fn without_heading(rule: &str) -> String {
-    rule.lines().filter(|line| !line.starts_with("//")).map(|line| format!("{line}\n")).collect()
+    rule.lines()
+        .filter(|line| !line.starts_with("//"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// The labels of the demo's Postgres server, for the scripted one.
 fn twin_labels(text: &str) -> Result<String> {
-    let from = text.find("[connection.demo-pg]").context("masks.toml has no demo-pg")?;
+    let from = text
+        .find("[connection.demo-pg]")
+        .context("masks.toml has no demo-pg")?;
     let rest = text.get(from..).unwrap_or_default();
     let to = rest.find("[connection.demo-mcp]").unwrap_or(rest.len());
-    let twin = rest.get(..to).unwrap_or_default().replace("demo-pg", "bench-pg");
-    ensure!(twin.contains("[connection.bench-pg.columns]"), "masks.toml labels nothing of demo-pg");
+    let twin = rest
+        .get(..to)
+        .unwrap_or_default()
+        .replace("demo-pg", "bench-pg");
+    ensure!(
+        twin.contains("[connection.bench-pg.columns]"),
+        "masks.toml labels nothing of demo-pg"
+    );
     Ok(format!("\n{twin}"))
 }
 
@@ -221,7 +347,12 @@ mod tests {
     fn only_rules_that_name_the_server_get_a_twin() {
         let text = "// a\n@id(\"one\")\npermit(principal, action, resource in Weir::Connection::\"demo-pg\");\n\n// b\n@id(\"two\")\npermit(principal, action, resource);\n";
         let twin = twin_rules(text);
-        assert!(twin.contains("@id(\"bench-one\")") && twin.contains("\"bench-pg\"") && !twin.contains("two") && !twin.contains("demo-pg"));
+        assert!(
+            twin.contains("@id(\"bench-one\")")
+                && twin.contains("\"bench-pg\"")
+                && !twin.contains("two")
+                && !twin.contains("demo-pg")
+        );
         assert!(!twin.contains("//"));
     }
 }

@@ -6,27 +6,45 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::host::Machine;
-use super::rows::{Measure, Must, Row, Sample, Variant};
+use super::plan::{Measure, Must, Row, Variant};
+use super::rows::Sample;
 
 /// Which rivals get a column of ratios.
-const RATIOS: [Variant; 4] = [Variant::Direct, Variant::Haproxy, Variant::Pgbouncer, Variant::Nginx];
+const RATIOS: [Variant; 4] = [
+    Variant::Direct,
+    Variant::Haproxy,
+    Variant::Pgbouncer,
+    Variant::Nginx,
+];
 
 /// Prints every row: medians, ratios of the same round, CPU time, and the budget's verdict.
 pub(crate) fn print(machine: &Machine, rows: &[Row]) {
-    println!("\nMedians over rounds; each ratio is the median of ratios within one round, in brackets their range.");
+    println!(
+        "\nMedians over rounds; each ratio is the median of ratios within one round, in brackets their range."
+    );
     println!("p50: less is better. /s: more is better. CPU: of the proxy's process, all threads.");
     machine.lines.iter().for_each(|line| println!("{line}"));
     for row in rows {
         println!("\n{}  [{}]", row.title, row.name);
-        println!("  {:<10} {:>12} {:>9} {:>10}   {}", "", headline(row), "p99", cpu_unit(row), "ratio to");
+        println!(
+            "  {:<10} {:>12} {:>9} {:>10}   ratio to",
+            "",
+            headline(row),
+            "p99",
+            cpu_unit(row)
+        );
         for (variant, samples) in &row.samples {
             println!("  {}", line(row, *variant, samples));
         }
         for must in &row.musts {
             println!("  {}", verdict(row, must));
         }
-        row.failures.iter().for_each(|failure| println!("  FAILED: {failure}"));
-        row.proofs.iter().for_each(|proof| println!("  proof: {proof}; every answer compared"));
+        row.failures
+            .iter()
+            .for_each(|failure| println!("  FAILED: {failure}"));
+        row.proofs
+            .iter()
+            .for_each(|proof| println!("  proof: {proof}; every answer compared"));
     }
 }
 
@@ -40,20 +58,49 @@ fn headline(row: &Row) -> &'static str {
 }
 
 fn cpu_unit(row: &Row) -> &'static str {
-    if row.name == "bulk" { "CPU/MB" } else { "CPU/op" }
+    if row.name == "bulk" {
+        "CPU/MB"
+    } else {
+        "CPU/op"
+    }
 }
 
 fn line(row: &Row, variant: Variant, samples: &[Sample]) -> String {
-    let value = median(samples.iter().filter_map(|sample| of(row.measure, sample)).collect());
+    let value = median(
+        samples
+            .iter()
+            .filter_map(|sample| of(row.measure, sample))
+            .collect(),
+    );
     let value = match row.measure {
         Measure::P50 | Measure::Cpu => micros(value),
-        Measure::Rate if row.name == "bulk" => value.map_or_else(dash, |value| format!("{:.0}", value / 1e6)),
+        Measure::Rate if row.name == "bulk" => {
+            value.map_or_else(dash, |value| format!("{:.0}", value / 1e6))
+        }
         Measure::Rate => value.map_or_else(dash, |value| format!("{value:.0}")),
     };
-    let p99 = micros(median(samples.iter().filter_map(|sample| sample.p99_us).collect()));
-    let cpu = micros(median(samples.iter().filter_map(|sample| sample.cpu_us).collect()));
-    let ratios: Vec<_> = RATIOS.iter().filter(|to| **to != variant).filter_map(|to| Some(format!("{} {}", to.as_str(), shown(&ratios(row, row.measure, variant, *to)?)))).collect();
-    format!("{:<10} {value:>12} {p99:>9} {cpu:>10}   {}", variant.as_str(), ratios.join("  "))
+    let p99 = micros(median(
+        samples.iter().filter_map(|sample| sample.p99_us).collect(),
+    ));
+    let cpu = micros(median(
+        samples.iter().filter_map(|sample| sample.cpu_us).collect(),
+    ));
+    let ratios: Vec<_> = RATIOS
+        .iter()
+        .filter(|to| **to != variant)
+        .filter_map(|to| {
+            Some(format!(
+                "{} {}",
+                to.as_str(),
+                shown(&ratios(row, row.measure, variant, *to)?)
+            ))
+        })
+        .collect();
+    format!(
+        "{:<10} {value:>12} {p99:>9} {cpu:>10}   {}",
+        variant.as_str(),
+        ratios.join("  ")
+    )
 }
 
 fn dash() -> String {
@@ -65,8 +112,15 @@ fn micros(value: Option<f64>) -> String {
 }
 
 fn shown(ratios: &[f64]) -> String {
-    let (least, most) = ratios.iter().fold((f64::INFINITY, 0.0f64), |(least, most), ratio| (least.min(*ratio), most.max(*ratio)));
-    format!("{:.2} ({least:.2}–{most:.2})", median(ratios.to_vec()).unwrap_or_default())
+    let (least, most) = ratios
+        .iter()
+        .fold((f64::INFINITY, 0.0f64), |(least, most), ratio| {
+            (least.min(*ratio), most.max(*ratio))
+        });
+    format!(
+        "{:.2} ({least:.2}–{most:.2})",
+        median(ratios.to_vec()).unwrap_or_default()
+    )
 }
 
 fn of(measure: Measure, sample: &Sample) -> Option<f64> {
@@ -79,18 +133,33 @@ fn of(measure: Measure, sample: &Sample) -> Option<f64> {
 
 /// One variant's figure over another's, round by round.
 fn ratios(row: &Row, measure: Measure, variant: Variant, to: Variant) -> Option<Vec<f64>> {
-    let samples = |wanted| row.samples.iter().find(|(variant, _)| *variant == wanted).map(|(_, samples)| samples);
+    let samples = |wanted| {
+        row.samples
+            .iter()
+            .find(|(variant, _)| *variant == wanted)
+            .map(|(_, samples)| samples)
+    };
     let pairs = samples(variant)?.iter().zip(samples(to)?);
-    let ratios: Vec<_> = pairs.filter_map(|(one, other)| Some(of(measure, one)? / of(measure, other)?)).collect();
+    let ratios: Vec<_> = pairs
+        .filter_map(|(one, other)| Some(of(measure, one)? / of(measure, other)?))
+        .collect();
     (!ratios.is_empty()).then_some(ratios)
 }
 
 /// Weir's figure for a line of the budget, and whether it is kept.
 fn judged(row: &Row, must: &Must) -> Option<(f64, bool)> {
-    let weir = row.samples.iter().find(|(variant, _)| *variant == Variant::Weir).map(|(_, samples)| samples)?;
+    let weir = row
+        .samples
+        .iter()
+        .find(|(variant, _)| *variant == Variant::Weir)
+        .map(|(_, samples)| samples)?;
     let value = match must.to {
         Some(to) => median(ratios(row, must.measure, Variant::Weir, to)?)?,
-        None => median(weir.iter().filter_map(|sample| of(must.measure, sample)).collect())?,
+        None => median(
+            weir.iter()
+                .filter_map(|sample| of(must.measure, sample))
+                .collect(),
+        )?,
     };
     let is_kept = match must.measure {
         Measure::P50 | Measure::Cpu => value <= must.bound,
@@ -105,12 +174,21 @@ fn verdict(row: &Row, must: &Must) -> String {
         Measure::Rate => "rate",
         Measure::Cpu => "CPU",
     };
-    let (to, unit) = must.to.map_or((String::new(), " µs"), |to| (format!(" ÷ {}", to.as_str()), ""));
-    let sign = if must.measure == Measure::Rate { '≥' } else { '≤' };
+    let (to, unit) = must.to.map_or((String::new(), " µs"), |to| {
+        (format!(" ÷ {}", to.as_str()), "")
+    });
+    let sign = if must.measure == Measure::Rate {
+        '≥'
+    } else {
+        '≤'
+    };
     match judged(row, must) {
         Some((value, is_kept)) => {
             let word = if is_kept { "met" } else { "NOT MET" };
-            format!("must: {what}{to} {sign} {}{unit}: {value:.2}{unit}, {word}", must.bound)
+            format!(
+                "must: {what}{to} {sign} {}{unit}: {value:.2}{unit}, {word}",
+                must.bound
+            )
         }
         None => format!("must: {what}{to} {sign} {}{unit}: not measured", must.bound),
     }
@@ -132,29 +210,42 @@ pub(crate) fn keep(machine: &Machine, rows: &[Row]) -> Result<()> {
     for row in rows {
         let log = histogram_log(row);
         if !log.is_empty() {
-            fs::write(folder.join(format!("{}.hlog", row.name)), log).context("write a histogram log")?;
+            fs::write(folder.join(format!("{}.hlog", row.name)), log)
+                .context("write a histogram log")?;
         }
     }
     let all: Vec<_> = rows.iter().map(row_json).collect();
     let file = folder.join("bench.json");
     let text = serde_json::to_string_pretty(&json!({ "machine": machine.json, "rows": all }))?;
     fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
-    println!("\nkept in {}: bench.json, and *.hlog for HdrHistogram's tools", folder.display());
+    println!(
+        "\nkept in {}: bench.json, and *.hlog for HdrHistogram's tools",
+        folder.display()
+    );
     Ok(())
 }
 
 /// The intervals of all runs under one head.
 fn histogram_log(row: &Row) -> String {
-    let logs = || row.samples.iter().flat_map(|(_, samples)| samples).map(|sample| sample.hlog.as_str());
+    let logs = || {
+        row.samples
+            .iter()
+            .flat_map(|(_, samples)| samples)
+            .map(|sample| sample.hlog.as_str())
+    };
     let is_interval = |line: &&str| line.starts_with("Tag=");
-    let head = logs().next().unwrap_or_default().lines().filter(|line| !is_interval(line));
-    head.chain(logs().flat_map(str::lines).filter(is_interval)).map(|line| format!("{line}\n")).collect()
+    let head = logs()
+        .next()
+        .unwrap_or_default()
+        .lines()
+        .filter(|line| !is_interval(line));
+    head.chain(logs().flat_map(str::lines).filter(is_interval))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 fn row_json(row: &Row) -> Value {
-    let sample = |sample: &Sample| {
-        json!({ "p50_us": sample.p50_us, "p99_us": sample.p99_us, "rate": sample.rate, "cpu_us": sample.cpu_us, "operations": sample.total })
-    };
+    let sample = |sample: &Sample| json!({ "p50_us": sample.p50_us, "p99_us": sample.p99_us, "rate": sample.rate, "cpu_us": sample.cpu_us, "operations": sample.total });
     let variants: Vec<_> = row
         .samples
         .iter()

@@ -1,0 +1,263 @@
+//! What is measured: rows, variants, and the budget's lines for them.
+
+use super::rows::Sample;
+use super::setting::{MASKED, PLAIN, Setting};
+use crate::stage::Caller;
+
+/// What stands between client and server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// Nothing.
+    Direct,
+    /// haproxy in TCP mode, one thread.
+    Haproxy,
+    /// pgbouncer in session mode.
+    Pgbouncer,
+    /// nginx as a plain reverse proxy, one worker.
+    Nginx,
+    /// Weir: policy, masking, audit.
+    Weir,
+    /// The same, TLS from the client to it.
+    WeirTls,
+}
+
+impl Variant {
+    /// Its name.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Haproxy => "haproxy",
+            Self::Pgbouncer => "pgbouncer",
+            Self::Nginx => "nginx",
+            Self::Weir => "weir",
+            Self::WeirTls => "weir-tls",
+        }
+    }
+
+    /// Whether Weir stands between.
+    pub(crate) const fn is_weir(self) -> bool {
+        match self {
+            Self::Weir | Self::WeirTls => true,
+            Self::Direct | Self::Haproxy | Self::Pgbouncer | Self::Nginx => false,
+        }
+    }
+
+    /// The process that stands between.
+    pub(crate) fn pid(self, setting: &Setting<'_>) -> Option<i32> {
+        match self {
+            Self::Direct => None,
+            Self::Haproxy => Some(setting.haproxy.pid),
+            Self::Pgbouncer => Some(setting.pgbouncer.pid),
+            Self::Nginx => Some(setting.nginx.pid),
+            Self::Weir | Self::WeirTls => Some(setting.weir),
+        }
+    }
+
+    /// Who asks: inside the guarded cgroup, or outside.
+    pub(crate) fn caller<'s>(self, setting: &'s Setting<'_>) -> &'s Caller {
+        if self.is_weir() {
+            &setting.guarded
+        } else {
+            &setting.free
+        }
+    }
+}
+
+/// What a row compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Median latency: less is better.
+    P50,
+    /// Rate: more is better.
+    Rate,
+    /// CPU time of the proxy per operation: less is better.
+    Cpu,
+}
+
+/// A line of DESIGN's budget.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Must {
+    /// What.
+    pub measure: Measure,
+    /// Weir's ratio to whom; to nobody: the figure itself, in microseconds.
+    pub to: Option<Variant>,
+    /// The bound: at most for latency and CPU, at least for rates.
+    pub bound: f64,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ask {
+    /// One statement on so many connections.
+    Small {
+        statement: &'static str,
+        connections: usize,
+    },
+    /// `pgbench -S`.
+    Pgbench { mode: &'static str, clients: usize },
+    /// The large result.
+    Bulk,
+    /// The tool call on so many connections.
+    Mcp { connections: usize },
+}
+
+/// A row with all its samples: one list per variant, one sample per round.
+pub(crate) struct Row {
+    /// Its name.
+    pub name: String,
+    /// What it is, for readers.
+    pub title: String,
+    /// What is compared.
+    pub measure: Measure,
+    /// What the budget demands.
+    pub musts: Vec<Must>,
+    /// The samples.
+    pub samples: Vec<(Variant, Vec<Sample>)>,
+    /// What was proved on the way.
+    pub proofs: Vec<String>,
+    /// Runs that failed, and why.
+    pub failures: Vec<String>,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+const POSTGRES: [Variant; 5] = [
+    Variant::Direct,
+    Variant::Haproxy,
+    Variant::Pgbouncer,
+    Variant::Weir,
+    Variant::WeirTls,
+];
+
+/// Every row, without samples.
+pub(crate) fn plan() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for connections in [1, 16, 128] {
+        let must = |measure, to, bound| Must {
+            measure,
+            to: Some(to),
+            bound,
+        };
+        let musts = match connections {
+            1 => Vec::new(),
+            _ => vec![
+                must(Measure::P50, Variant::Direct, 2.0),
+                must(Measure::Cpu, Variant::Haproxy, 1.0),
+            ],
+        };
+        let title =
+            format!("small statement, scripted server, {connections} connections, all on one core");
+        rows.push(Row::new(
+            &format!("small-{connections}"),
+            title,
+            Measure::P50,
+            musts,
+            &POSTGRES,
+            Ask::Small {
+                statement: PLAIN,
+                connections,
+            },
+        ));
+    }
+    let title = "the same with a masked column, 16 connections".to_owned();
+    rows.push(Row::new(
+        "small-masked-16",
+        title,
+        Measure::P50,
+        Vec::new(),
+        &POSTGRES,
+        Ask::Small {
+            statement: MASKED,
+            connections: 16,
+        },
+    ));
+    for (mode, clients, bound) in [
+        ("simple", 1, None),
+        ("prepared", 1, Some(1.0)),
+        ("simple", 16, Some(0.95)),
+        ("prepared", 16, Some(0.95)),
+    ] {
+        let must = |bound| Must {
+            measure: Measure::Rate,
+            to: Some(Variant::Pgbouncer),
+            bound,
+        };
+        let title = format!("pgbench -S {mode}, {clients} clients, PostgreSQL, scale 10, unpinned");
+        let ask = Ask::Pgbench { mode, clients };
+        rows.push(Row::new(
+            &format!("pgbench-{mode}-{clients}"),
+            title,
+            Measure::Rate,
+            bound.map(must).into_iter().collect(),
+            &POSTGRES,
+            ask,
+        ));
+    }
+    let must = Must {
+        measure: Measure::Rate,
+        to: Some(Variant::Haproxy),
+        bound: 0.8,
+    };
+    let title = "100 MB result, one column of ten masked, PostgreSQL, unpinned".to_owned();
+    rows.push(Row::new(
+        "bulk",
+        title,
+        Measure::Rate,
+        vec![must],
+        &[
+            Variant::Direct,
+            Variant::Haproxy,
+            Variant::Weir,
+            Variant::WeirTls,
+        ],
+        Ask::Bulk,
+    ));
+    let musts = vec![
+        Must {
+            measure: Measure::Rate,
+            to: Some(Variant::Nginx),
+            bound: 1.0,
+        },
+        Must {
+            measure: Measure::Cpu,
+            to: None,
+            bound: 50.0,
+        },
+    ];
+    let title = "MCP tools/call, 16 clients, the official SDK's server, unpinned".to_owned();
+    rows.push(Row::new(
+        "mcp-16",
+        title,
+        Measure::Rate,
+        musts,
+        &[Variant::Direct, Variant::Nginx, Variant::Weir],
+        Ask::Mcp { connections: 16 },
+    ));
+    rows
+}
+
+impl Row {
+    fn new(
+        name: &str,
+        title: String,
+        measure: Measure,
+        musts: Vec<Must>,
+        variants: &[Variant],
+        ask: Ask,
+    ) -> Self {
+        let samples = variants
+            .iter()
+            .map(|variant| (*variant, Vec::new()))
+            .collect();
+        Self {
+            name: name.to_owned(),
+            title,
+            measure,
+            musts,
+            samples,
+            proofs: Vec::new(),
+            failures: Vec::new(),
+            ask,
+        }
+    }
+}
