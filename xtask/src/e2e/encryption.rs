@@ -20,7 +20,7 @@ pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
         &said.all(),
     );
 
-    let shown = stage.site.plane_state().join("ca.crt");
+    let shown = stage.site.plane_state().join("proxy/ca.crt");
     let ca = stage.site.folder().join("ca.crt");
     fs::copy(&shown, &ca).with_context(|| shown.display().to_string())?;
     let verified = alice.clone().with("PGSSLMODE", "verify-full");

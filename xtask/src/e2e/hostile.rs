@@ -21,6 +21,9 @@ const ROUNDS: usize = 10;
 /// How much the proxy may grow over these rounds: buffers and caches that are filled once.
 const GROWTH_KIB_MAX: u64 = 16 << 10;
 
+/// How soon a record is in the log's files.
+const PUBLISHED_MAX: Duration = Duration::from_secs(2);
+
 /// Engineers may try the server that answers nonsense.
 const NONSENSE: [Edit; 1] = [Edit {
     file: "policies.cedar",
@@ -65,13 +68,17 @@ pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
 }
 
 fn clients(stage: &Stage, checks: &mut Checks) -> Result<()> {
+    // What went before must not be taken for what follows.
+    std::thread::sleep(PUBLISHED_MAX);
     for (cases, port) in [(POSTGRES, stage.postgres.port), (MCP, stage.mcp.port)] {
         for case in cases {
             let known = quiet(stage, port)?;
             let taken = throw(stage, case, port)?;
-            let more =
-                || Ok(Some(records(stage, port)?.split_off(known)).filter(|more| !more.is_empty()));
-            let kinds = until("a record", Duration::from_secs(2), more).unwrap_or_default();
+            let more = || {
+                let more = records(stage, port)?.split_off(known);
+                Ok(Some(more).filter(|more| more.iter().any(|kind| kind == case.record())))
+            };
+            let kinds = until("a record", PUBLISHED_MAX, more).unwrap_or_default();
             let is_closed = ["error", "reset", "closed"].contains(&taken.as_str());
             let is_recorded = !kinds.is_empty() || case.asks_nothing();
             checks.see(

@@ -50,6 +50,16 @@ impl Case {
         self.when == When::Slowly
     }
 
+    /// The kind of the record that it must leave: a client that ends its session in the middle
+    /// of a frame was refused nothing, but the session is known.
+    pub(crate) fn record(&self) -> &'static str {
+        if self.when == When::InSessionThenEnd {
+            "session"
+        } else {
+            "refusal"
+        }
+    }
+
     /// The client leaves before it has said who it is or what it wants. Nothing was asked, and
     /// nothing is refused: it leaves no record.
     pub(crate) fn asks_nothing(&self) -> bool {
