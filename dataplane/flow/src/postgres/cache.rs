@@ -1,14 +1,16 @@
 //! Judged texts, kept per worker. A text is found again only within its scope: the same
 //! world, catalogue, principal, database and role.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use weir_facts::{ConnectionName, Principal};
+use weir_facts::{Access, ConnectionName, Principal};
+use weir_policy::Judgement;
 use weir_sql::{Epoch, Sensitive};
 
-use super::plan::Plan;
+use super::plan::{Plan, is_cacheable};
 
 /// Bytes of text that one worker keeps plans for: some ten thousand statements of an ORM.
 const TEXT_BYTES_MAX: usize = 8 << 20;
@@ -18,6 +20,9 @@ const TEXT_BYTES_KEPT: usize = 16 << 10;
 
 /// Scopes that one worker keeps: principals times databases.
 const SCOPES_MAX: usize = 4096;
+
+/// Verdicts that one worker keeps: each is a few hundred bytes.
+const VERDICTS_MAX: usize = 16 << 10;
 
 /// What a judged text hangs on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +55,48 @@ pub struct PlanCache {
     plans: HashMap<ScopeId, HashMap<Arc<str>, Arc<Plan>>>,
     text_bytes: usize,
     next: u64,
+    pub(crate) verdicts: Verdicts,
+}
+
+/// Verdicts by what is asked: texts that differ in their constants ask the same.
+#[derive(Default)]
+pub(crate) struct Verdicts(RefCell<HashMap<Asked, Judgement>>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Asked {
+    scope: ScopeId,
+    has_where: bool,
+    accesses: Box<[Access]>,
+}
+
+impl Verdicts {
+    /// The verdict on these accesses, judged if it is not known. Nothing is kept that hangs on
+    /// more than the scope and what is asked.
+    pub(crate) fn of(
+        &self,
+        scope: ScopeId,
+        has_where: bool,
+        accesses: &[Access],
+        judge: impl FnOnce() -> Judgement,
+    ) -> Judgement {
+        let asked = Asked {
+            scope,
+            has_where,
+            accesses: accesses.into(),
+        };
+        let mut known = self.0.borrow_mut();
+        if let Some(judgement) = known.get(&asked) {
+            return judgement.clone();
+        }
+        let judgement = judge();
+        if is_cacheable(&judgement) {
+            if known.len() >= VERDICTS_MAX {
+                known.clear();
+            }
+            known.insert(asked, judgement.clone());
+        }
+        judgement
+    }
 }
 
 impl PlanCache {
@@ -108,6 +155,7 @@ impl PlanCache {
 
     fn clear(&mut self) {
         self.scopes.clear();
+        self.verdicts.0.borrow_mut().clear();
         self.plans.clear();
         self.text_bytes = 0;
     }

@@ -277,7 +277,7 @@ impl Desk {
             return Ok(plan.clone());
         }
         let question = self.question(env);
-        let made = Plan::make(text, self.scope.id, &question).and_then(|plan| {
+        let made = Plan::make(text, &question).and_then(|plan| {
             let before = plan
                 .steps
                 .split_last()
@@ -290,7 +290,7 @@ impl Desk {
                 uncommitted_ddl: true,
                 ..question
             };
-            Plan::make(text, self.scope.id, &behind)
+            Plan::make(text, &behind)
         });
         match made {
             Ok(plan) => {
@@ -337,6 +337,8 @@ impl Desk {
             role: &self.context.role,
             catalog: &self.scope.catalog,
             sensitive: &self.scope.sensitive,
+            scope: self.scope.id,
+            verdicts: &env.plans.verdicts,
             now: env.now,
             in_transaction: self.session.status() != TransactionStatus::Idle,
             uncommitted_ddl: self.is_ahead(),

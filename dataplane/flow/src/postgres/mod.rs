@@ -273,7 +273,7 @@ impl PostgresFlow {
                 env.out.to_client.push(Piece::Shutdown);
             }
             (State::Dialing | State::Opening(_) | State::Proving { .. }, Side::Client) => {
-                return self.leave(env);
+                return self.left_early(env);
             }
             (State::Entering(_), Side::Client) => return self.leave(env),
             (
@@ -304,7 +304,7 @@ impl PostgresFlow {
                 Ok(())
             }
             (State::Dialing, Event::DialFailed { reason }) => {
-                keep_undialed(self, env, &reason);
+                keep_unopened(self, env, &reason);
                 env.out.to_client.push(Piece::Reset);
                 env.out.effects.push(Effect::Finished);
                 self.state = State::Over;
@@ -392,6 +392,12 @@ impl PostgresFlow {
             }
             State::Over => None,
         }
+    }
+
+    /// The client has left before its session was open; what it began is told.
+    fn left_early(&mut self, env: &mut Env<'_>) {
+        keep_unopened(self, env, "the client left before its session was open");
+        self.leave(env);
     }
 
     /// Ends without a word: the client has left, or asked for nothing more.
@@ -490,7 +496,7 @@ fn keep_session(
     Ok(())
 }
 
-fn keep_undialed(flow: &PostgresFlow, env: &mut Env<'_>, reason: &str) {
+fn keep_unopened(flow: &PostgresFlow, env: &mut Env<'_>, reason: &str) {
     let context = flow.anonymous();
     let record = weir_audit::Record {
         reason,

@@ -14,7 +14,7 @@ use weir_sql::{
     Unlabelled,
 };
 
-use super::cache::ScopeId;
+use super::cache::{ScopeId, Verdicts};
 use crate::world::World;
 
 /// What judging hangs on, beside the text.
@@ -27,6 +27,8 @@ pub(crate) struct Question<'a> {
     pub(crate) role: &'a str,
     pub(crate) catalog: &'a Catalog,
     pub(crate) sensitive: &'a Sensitive,
+    pub(crate) scope: ScopeId,
+    pub(crate) verdicts: &'a Verdicts,
     pub(crate) now: Now,
     pub(crate) in_transaction: bool,
     pub(crate) uncommitted_ddl: bool,
@@ -58,11 +60,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`Refusal`] where the text was not understood; nothing of it may be sent.
-    pub(crate) fn make(
-        text: &str,
-        scope: ScopeId,
-        question: &Question<'_>,
-    ) -> Result<Self, Refusal> {
+    pub(crate) fn make(text: &str, question: &Question<'_>) -> Result<Self, Refusal> {
         let session = SessionFacts {
             uncommitted_ddl: question.uncommitted_ddl,
         };
@@ -86,7 +84,7 @@ impl Plan {
             .collect();
         let judgement = judge(&steps, question, &[]);
         Ok(Self {
-            scope,
+            scope: question.scope,
             text: text.into(),
             masked: masked(&steps, question.catalog),
             steps,
@@ -181,9 +179,22 @@ fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> J
         } else {
             &step.accesses
         };
-        question
-            .world
-            .judge(question.principal, question.connection, accesses, &context)
+        let ask = || {
+            let Question {
+                world,
+                principal,
+                connection,
+                ..
+            } = question;
+            world.judge(principal, connection, accesses, &context)
+        };
+        if approvals.is_empty() {
+            question
+                .verdicts
+                .of(question.scope, step.has_where, accesses, ask)
+        } else {
+            ask()
+        }
     };
     Judgement::all(steps.iter().map(one))
 }
