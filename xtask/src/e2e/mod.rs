@@ -23,7 +23,9 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
     checks.scene("A policy ends what an open session may do", |checks| {
         revoke::play(&stage, checks)
     });
-    checks.scene("TLS, and a token as the password", |checks| encryption::play(&stage, checks));
+    checks.scene("TLS, and a token as the password", |checks| {
+        encryption::play(&stage, checks)
+    });
     checks.scene("Bad input", |checks| hostile::play(&stage, checks));
     checks.scene(
         "kill -9 of proxy, warden and control plane under load",
