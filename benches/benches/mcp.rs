@@ -16,8 +16,13 @@ fn call(filler: usize) -> String {
 }
 
 fn answer(rows: usize) -> String {
-    let rows: Vec<_> = (0..rows).map(|n| format!(r#"{{"id":{n},"name":"customer {n}","ssn":"123-45-6789"}}"#)).collect();
-    format!(r#"{{"jsonrpc":"2.0","id":17,"result":{{"content":[],"structuredContent":{{"rows":[{}]}}}}}}"#, rows.join(","))
+    let rows: Vec<_> = (0..rows)
+        .map(|n| format!(r#"{{"id":{n},"name":"customer {n}","ssn":"123-45-6789"}}"#))
+        .collect();
+    format!(
+        r#"{{"jsonrpc":"2.0","id":17,"result":{{"content":[],"structuredContent":{{"rows":[{}]}}}}}}"#,
+        rows.join(",")
+    )
 }
 
 fn messages(c: &mut Criterion) {
@@ -27,22 +32,36 @@ fn messages(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_with_input(BenchmarkId::new("read", text.len()), &text, |b, text| {
             b.iter(|| {
-                let document = Document::parse(black_box(text.as_bytes())).unwrap();
-                Body::read(&document, Side::Client, Revision::V2025_11_25).unwrap().messages().len()
+                let document = Document::parse(black_box(text.as_bytes())).expect("fixed input");
+                Body::read(&document, Side::Client, Revision::V2025_11_25)
+                    .expect("fixed input")
+                    .messages()
+                    .len()
             });
         });
-        group.bench_with_input(BenchmarkId::new("twin: serde_json", text.len()), &text, |b, text| {
-            b.iter(|| serde_json::from_slice::<serde_json::Value>(black_box(text.as_bytes())).unwrap());
-        });
-        group.bench_with_input(BenchmarkId::new("twin: simd-json", text.len()), &text, |b, text| {
-            let mut buffer = Vec::new();
-            b.iter(|| {
-                // It writes into its input.
-                buffer.clear();
-                buffer.extend_from_slice(black_box(text.as_bytes()));
-                black_box(simd_json::to_borrowed_value(&mut buffer).unwrap());
-            });
-        });
+        group.bench_with_input(
+            BenchmarkId::new("twin: serde_json", text.len()),
+            &text,
+            |b, text| {
+                b.iter(|| {
+                    serde_json::from_slice::<serde_json::Value>(black_box(text.as_bytes()))
+                        .expect("fixed input")
+                });
+            },
+        );
+        group.bench_with_input(
+            BenchmarkId::new("twin: simd-json", text.len()),
+            &text,
+            |b, text| {
+                let mut buffer = Vec::new();
+                b.iter(|| {
+                    // It writes into its input.
+                    buffer.clear();
+                    buffer.extend_from_slice(black_box(text.as_bytes()));
+                    black_box(simd_json::to_borrowed_value(&mut buffer).expect("fixed input"));
+                });
+            },
+        );
     }
     group.finish();
 }
@@ -53,7 +72,7 @@ fn answers(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(text.len() as u64));
     group.bench_function("200 rows, one text of three masked", |b| {
         b.iter(|| {
-            let document = Document::parse(black_box(text.as_bytes())).unwrap();
+            let document = Document::parse(black_box(text.as_bytes())).expect("fixed input");
             let edits = reveal(&document, |offer| match offer.text().as_ref() {
                 "123-45-6789" => Shown::Text("*******6789".to_owned()),
                 _ => Shown::Same,

@@ -9,8 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use weir_facts::{Access, Action, ColumnName, ConnectionName, Group, Identity, Now, Principal, RelationName, Resource, Verdict};
-use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, JudgeContext, Snapshot};
+use weir_facts::{
+    Access, Action, ColumnName, ConnectionName, Group, Identity, Now, Principal, RelationName,
+    Resource, Verdict,
+};
+use weir_policy::{
+    Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, JudgeContext, Snapshot,
+};
 
 /// How many policies of other connections stand beside the demo's.
 const OTHERS: usize = 1000;
@@ -18,35 +23,71 @@ const OTHERS: usize = 1000;
 fn files() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/demo");
     let names = ["masks.toml", "mcp.cedar", "policies.cedar"];
-    names.map(|name| (name.to_owned(), fs::read_to_string(folder.join(name)).unwrap())).into()
+    names
+        .map(|name| {
+            (
+                name.to_owned(),
+                fs::read_to_string(folder.join(name)).expect("fixed input"),
+            )
+        })
+        .into()
 }
 
 fn others() -> String {
     let rule = |n| {
-        format!("@id(\"other-{n}\") permit(principal in Weir::Group::\"g{n}\", action in Weir::Action::\"pg.read\", resource in Weir::Connection::\"other-{n}\");\n")
+        format!(
+            "@id(\"other-{n}\") permit(principal in Weir::Group::\"g{n}\", action in Weir::Action::\"pg.read\", resource in Weir::Connection::\"other-{n}\");\n"
+        )
     };
     (0..OTHERS).map(rule).collect()
 }
 
 fn snapshot(files: &[(String, String)]) -> Snapshot {
-    let bundle = Arc::new(Bundle::parse(files).unwrap());
-    let facts = ConnectionFacts::new(ConnectionName::new("demo-pg"), ConnectionKind::Postgres, "demo", None).unwrap();
+    let bundle = Arc::new(Bundle::parse(files).expect("fixed input"));
+    let facts = ConnectionFacts::new(
+        ConnectionName::new("demo-pg"),
+        ConnectionKind::Postgres,
+        "demo",
+        None,
+    )
+    .expect("fixed input");
     Snapshot::compile(bundle, &[facts], Directory::default())
 }
 
 fn engineer() -> Principal {
     let groups = vec![Group("engineering".into())];
-    let identity = Identity { issuer: "weir".into(), subject: "alice".into(), is_service: false, groups };
-    Principal { workload: None, identity: Some(Arc::new(identity)), agent: None }
+    let identity = Identity {
+        issuer: "weir".into(),
+        subject: "alice".into(),
+        is_service: false,
+        groups,
+    };
+    Principal {
+        workload: None,
+        identity: Some(Arc::new(identity)),
+        agent: None,
+    }
 }
 
 fn verdicts(c: &mut Criterion) {
     let (who, on) = (engineer(), ConnectionName::new("demo-pg"));
-    let relation = RelationName { schema: "public".into(), name: "customers".into() };
-    let column = ColumnName { relation: relation.clone(), column: "ssn".into() };
-    let accesses = [Access { action: Action::PgSelect, resource: Resource::Table(relation) }];
+    let relation = RelationName {
+        schema: "public".into(),
+        name: "customers".into(),
+    };
+    let column = ColumnName {
+        relation: relation.clone(),
+        column: "ssn".into(),
+    };
+    let accesses = [Access {
+        action: Action::PgSelect,
+        resource: Resource::Table(relation),
+    }];
     let cx = JudgeContext {
-        now: Now { mono_ns: 0, unix_us: 1_800_000_000_000_000 },
+        now: Now {
+            mono_ns: 0,
+            unix_us: 1_800_000_000_000_000,
+        },
         clock: ClockTrust::Trusted,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         approvals: &[],
@@ -61,13 +102,22 @@ fn verdicts(c: &mut Criterion) {
     let mut group = c.benchmark_group("policy");
     for (name, files) in [("demo", files()), ("demo and 1,000 more", many)] {
         let snapshot = snapshot(&files);
-        assert_eq!(snapshot.judge(&who, &on, &accesses, &cx).verdict, Verdict::Allow);
-        group.bench_function(format!("judge, {name}"), |b| b.iter(|| snapshot.judge(black_box(&who), &on, &accesses, &cx)));
-        group.bench_function(format!("reveal, {name}"), |b| b.iter(|| snapshot.reveal(black_box(&who), &on, &column, &cx)));
+        assert_eq!(
+            snapshot.judge(&who, &on, &accesses, &cx).verdict,
+            Verdict::Allow
+        );
+        group.bench_function(format!("judge, {name}"), |b| {
+            b.iter(|| snapshot.judge(black_box(&who), &on, &accesses, &cx))
+        });
+        group.bench_function(format!("reveal, {name}"), |b| {
+            b.iter(|| snapshot.reveal(black_box(&who), &on, &column, &cx))
+        });
     }
     let cache = HashMap::from([((who.clone(), on.clone(), accesses.to_vec()), true)]);
     let key = (who, on, accesses.to_vec());
-    group.bench_function("twin: a hash map of verdicts", |b| b.iter(|| cache.get(black_box(&key)).copied()));
+    group.bench_function("twin: a hash map of verdicts", |b| {
+        b.iter(|| cache.get(black_box(&key)).copied())
+    });
     group.finish();
 }
 

@@ -13,13 +13,30 @@ use weir_postgres::rows::{Edit, edit};
 const BUFFER_BYTES: usize = 64 * 1024;
 
 fn row() -> Vec<u8> {
-    let values = ["4711", "customer number 4711", "123-45-6789", "city 17", "3", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbb", "c", "d41d8cd98f00", "80087"];
+    let values = [
+        "4711",
+        "customer number 4711",
+        "123-45-6789",
+        "city 17",
+        "3",
+        "aaaaaaaaaaaaaaaa",
+        "bbbbbbbbbbbb",
+        "c",
+        "d41d8cd98f00",
+        "80087",
+    ];
     let mut body = 10u16.to_be_bytes().to_vec();
     for value in values {
-        body.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
+        body.extend_from_slice(
+            &u32::try_from(value.len())
+                .expect("fixed input")
+                .to_be_bytes(),
+        );
         body.extend_from_slice(value.as_bytes());
     }
-    let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+    let length = u32::try_from(body.len() + 4)
+        .expect("fixed input")
+        .to_be_bytes();
     [b"D".as_slice(), &length, &body].concat()
 }
 
@@ -30,8 +47,13 @@ fn chunk() -> Vec<u8> {
 
 fn walk(chunk: &mut [u8], mut each: impl FnMut(&mut [u8])) -> usize {
     let (mut reader, mut at, mut count) = (ServerReader::new(), 0, 0);
-    while let Some(step) = reader.next(chunk, &mut at, Streamed::NONE).unwrap() {
-        let Step::Frame(mut frame) = step else { continue };
+    while let Some(step) = reader
+        .next(chunk, &mut at, Streamed::NONE)
+        .expect("fixed input")
+    {
+        let Step::Frame(mut frame) = step else {
+            continue;
+        };
         assert_eq!(frame.tag, ServerTag::DataRow);
         each(frame.body_mut());
         count += 1;
@@ -52,7 +74,7 @@ fn rows(c: &mut Criterion) {
                     value.iter_mut().take(7).for_each(|byte| *byte = b'*');
                     Edit::InPlace
                 };
-                edit(body, 10, [2], change, &mut out).unwrap();
+                edit(body, 10, [2], change, &mut out).expect("fixed input");
             })
         });
     });
@@ -61,7 +83,14 @@ fn rows(c: &mut Criterion) {
         b.iter(|| {
             out.clear();
             walk(black_box(&mut chunk), |body| {
-                edit(body, 10, [2], |_, _| Edit::Replace(b"gone".to_vec()), &mut out).unwrap();
+                edit(
+                    body,
+                    10,
+                    [2],
+                    |_, _| Edit::Replace(b"gone".to_vec()),
+                    &mut out,
+                )
+                .expect("fixed input");
             })
         });
     });
@@ -71,14 +100,18 @@ fn rows(c: &mut Criterion) {
         context.awaiting_frontend_startup = false;
         b.iter(|| {
             let (mut buffer, mut count) = (bytes::BytesMut::from(chunk.as_slice()), 0);
-            while let Some(message) = PgWireBackendMessage::decode(&mut buffer, &context).unwrap() {
+            while let Some(message) =
+                PgWireBackendMessage::decode(&mut buffer, &context).expect("fixed input")
+            {
                 black_box(message);
                 count += 1;
             }
             count
         });
     });
-    group.bench_function("twin: copy", |b| b.iter(|| black_box(chunk.as_slice()).to_vec()));
+    group.bench_function("twin: copy", |b| {
+        b.iter(|| black_box(chunk.as_slice()).to_vec())
+    });
     group.finish();
 }
 
