@@ -3,8 +3,8 @@
 mod bench;
 mod checks;
 mod demo;
-mod ebpf;
 mod e2e;
+mod ebpf;
 mod install;
 mod stage;
 mod step;
