@@ -16,6 +16,13 @@ pub const SEGMENT_BYTES_MAX: u32 = 1 << 30;
 /// for a disk that is slow to give another.
 pub const SEGMENTS_AHEAD: usize = 2;
 
+/// How long a worker that has outrun the disk waits for its next segment before it refuses: several
+/// times what zeroing and syncing one takes on a busy disk.
+pub(crate) const SEGMENT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it looks.
+pub(crate) const SEGMENT_POLL: Duration = Duration::from_micros(200);
+
 /// Of a worker's last segment, this share (one in …) is kept for finishing what was begun.
 pub(crate) const CLOSING_SHARE: usize = 8;
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -50,7 +51,9 @@ pub(crate) async fn run(layout: Layout, config: Config, shared: Arc<Shared>, lan
             if !wanted || shared.phase() != Phase::Running {
                 continue;
             }
-            match one(&layout, &config, &shared, &lanes, worker).await {
+            let made = one(&layout, &config, &shared, &lanes, worker).await;
+            shared.no_space.store(made.is_err(), Ordering::Release);
+            match made {
                 Ok(()) => pause = Duration::ZERO,
                 Err(error) => {
                     tracing::warn!(%error, worker, "no new segment; records are refused when the ones at hand are full");

@@ -1,11 +1,15 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
 
 use crossbeam::queue::ArrayQueue;
 use tokio::sync::Notify;
 use weir_audit::{RecordSeq, Room, Store, StoreFull, WorkerId, frame};
 
-use crate::limits::{CHECKPOINTS_MAX, CLOSING_SHARE, REQUESTS_MAX, SEGMENTS_AHEAD};
+use crate::limits::{
+    CHECKPOINTS_MAX, CLOSING_SHARE, REQUESTS_MAX, SEGMENT_PATIENCE, SEGMENT_POLL, SEGMENTS_AHEAD,
+};
 use crate::segment::Writer;
 use crate::{SignedCheckpoint, SyncError, Synced};
 
@@ -47,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) sequence: Notify,
     /// Wakes whoever prepares segments.
     pub(crate) prepare: Notify,
+    /// The last try for a segment failed: waiting for one is of no use.
+    pub(crate) no_space: AtomicBool,
     pub(crate) workers: Vec<Lane>,
 }
 
@@ -72,6 +78,7 @@ impl Shared {
             commit: Notify::new(),
             sequence: Notify::new(),
             prepare: Notify::new(),
+            no_space: AtomicBool::new(false),
             workers: (0..workers).map(lane).collect(),
         }
     }
@@ -206,6 +213,23 @@ impl WorkerStore {
             .is_some_and(|lane| !lane.ready.is_empty())
     }
 
+    /// Waits for the segment that the ledger's thread is preparing: a worker that is faster than
+    /// the disk is slowed down, not refused. Where there is no space for one, it does not wait.
+    fn wait_for_next(&self) -> Result<(), StoreFull> {
+        let since = Instant::now();
+        while !self.has_next() {
+            if self.shared.phase() != Phase::Running {
+                return Err(StoreFull::Stopped);
+            }
+            if self.shared.no_space.load(Ordering::Acquire) || since.elapsed() > SEGMENT_PATIENCE {
+                return Err(StoreFull::NoRoom);
+            }
+            self.shared.prepare.notify_one();
+            thread::sleep(SEGMENT_POLL);
+        }
+        Ok(())
+    }
+
     /// Whether the current segment may take `bytes` for this purpose.
     fn admits(&self, writer: &Writer, bytes: usize, room: Room) -> bool {
         let Some(left) = writer.room().checked_sub(bytes) else {
@@ -230,16 +254,12 @@ impl Store for WorkerStore {
             .is_some_and(|writer| writer.room() >= bytes);
         if !fits {
             // The old segment stays current until there is a next one: a shorter closing record may still fit.
-            if !self.has_next() {
-                self.shared.prepare.notify_one();
-                return Err(StoreFull::NoRoom);
-            }
+            self.wait_for_next()?;
             self.advance()?;
         }
         let writer = self.writer.as_ref().ok_or(StoreFull::NoRoom)?;
         if !self.admits(writer, bytes, room) {
-            self.shared.prepare.notify_one();
-            return Err(StoreFull::NoRoom);
+            self.wait_for_next()?;
         }
         let kept = self
             .writer
