@@ -250,6 +250,38 @@ fn a_new_world_changes_what_is_shown() {
 }
 
 #[test]
+fn arguments_of_execute_tell_nothing() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    cluster.sql(
+        "postgres",
+        "CREATE FUNCTION tell() RETURNS text LANGUAGE plpgsql AS $$
+         BEGIN RAISE NOTICE '%', (SELECT ssn FROM customers LIMIT 1); RETURN 'told'; END $$",
+    );
+    let guard = guard(&cluster, &["engineering"]);
+    let mut lenient = world(&cluster);
+    lenient.version = 2;
+    lenient.snapshot = Arc::new(snapshot("policies.cedar", |text| {
+        text.replace(r#"Weir::Action::"pg.call", "#, "")
+            + r#"@id("all-functions") permit(principal, action == Weir::Action::"pg.call", resource);"#
+    }));
+    *guard.world.write().expect("unpoisoned") = Arc::new(lenient);
+    let mut client = Raw::open(guard.port, "app");
+    let mut ask = |text: &str| {
+        client.send(&Raw::frame(b'Q', format!("{text}\0").as_bytes()));
+        let answer = client.until(b'Z');
+        let bytes: Vec<u8> = answer.into_iter().flat_map(|(_, body)| body).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    ask("PREPARE say(text) AS SELECT $1");
+    assert!(ask("EXECUTE say('plain')").contains("plain"));
+    for text in ["SELECT tell()", "EXECUTE say(tell())"] {
+        let answer = ask(text);
+        assert!(!answer.contains("123-45"), "{text}: {answer}");
+    }
+}
+
+#[test]
 fn a_lock_shuts_out_who_was_let_in() {
     let cluster = Cluster::start();
     let guard = guard(&cluster, &["engineering"]);

@@ -218,6 +218,15 @@ fn shape(step: &Statement) -> Option<Denial> {
             policies: Vec::new(),
         });
     }
+    // Its errors and notices are judged by what was prepared, which knows nothing of these.
+    if step.sensitive && matches!(step.kind, StatementKind::Execute { .. }) {
+        return Some(Denial {
+            outside: "EXECUTE with arguments that call unknown functions is refused; pass values"
+                .into(),
+            inside: "EXECUTE whose arguments may read sensitive columns".into(),
+            policies: Vec::new(),
+        });
+    }
     let copies = matches!(
         step.kind,
         StatementKind::Copy {
