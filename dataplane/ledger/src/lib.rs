@@ -1,7 +1,8 @@
 //! Durable append of records, recovery, and the log's files.
 //!
 //! A worker keeps a record by copying its frame into a shared mapping of a preallocated
-//! segment ([`WorkerStore`]): that survives `kill -9` and costs no system call. One thread,
+//! segment ([`WorkerStore`]): that survives `kill -9` and costs no system call. A worker that
+//! outruns the disk waits for its next segment; only a full disk refuses. One thread,
 //! on tokio-uring, syncs the segments, sequences the frames of all workers into the Merkle
 //! tree, and writes tiles, entry bundles and signed checkpoints.
 //!

@@ -1,4 +1,4 @@
-//! Segments made ahead, so that no worker waits for a disk.
+//! Segments made ahead, so that a worker waits for a disk only where it outruns it.
 
 use std::cell::Cell;
 use std::fs::{self, OpenOptions};
