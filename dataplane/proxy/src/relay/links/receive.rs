@@ -26,14 +26,19 @@ impl Links {
         let Some(link) = self.link_mut(key) else {
             return Ok(());
         };
-        link.is_wanted = false;
-        match link.receive {
-            Receive::Armed => {
-                link.receive = Receive::Cancelling;
-                self.counters.pauses.add(1);
-                self.cancel(Token::Receive(key.slot))
-            }
-            Receive::Idle | Receive::Cancelling | Receive::Starved | Receive::Over => Ok(()),
+        // However it stands with the receive: one that is out of buffers is paused as well.
+        let was_wanted = std::mem::take(&mut link.is_wanted);
+        let is_armed = link.receive == Receive::Armed;
+        if is_armed {
+            link.receive = Receive::Cancelling;
+        }
+        if was_wanted {
+            self.counters.pauses.add(1);
+        }
+        if is_armed {
+            self.cancel(Token::Receive(key.slot))
+        } else {
+            Ok(())
         }
     }
 
