@@ -177,7 +177,9 @@ fn phone_abroad(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// Two letters, two check digits, then letters and digits, in one or in groups parted by one space.
 fn iban(text: &[u8], at: usize) -> Option<Range<usize>> {
-    if is_alphanumeric(before(text, at)) {
+    let head = text.get(at..)?.first_chunk::<4>()?;
+    let shaped = matches!(head, [b'A'..=b'Z', b'A'..=b'Z', b'0'..=b'9', b'0'..=b'9']);
+    if !shaped || is_alphanumeric(before(text, at)) {
         return None;
     }
     let (mut number, mut best) = ([0; 34], None);
@@ -266,7 +268,7 @@ fn of_token(byte: u8) -> bool {
 /// Three parts in base64url, of which the first two start as a JSON object does (RFC 7515, section
 /// 7.1); an unsecured token's third part is empty.
 fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
-    if before(text, at).is_some_and(of_token) {
+    if before(text, at).is_some_and(of_token) || !text.get(at..)?.starts_with(b"eyJ") {
         return None;
     }
     let header = run(text, at, VALUE_BYTES_MAX, of_token);
