@@ -92,7 +92,14 @@ pub fn detach(pins: &Path) -> Result<(), Error> {
     let pins = Pins::new(pins);
     // What redirects goes first, so that no connect is sent to an accept without an origin.
     for hook in Hook::ALL.iter().rev() {
-        unpin(&pins.link(*hook))?;
+        let path = pins.link(*hook);
+        if path.exists() {
+            let link = sys::obj_get(&path, Access::ReadWrite)
+                .map_err(Error::system("bpf(BPF_OBJ_GET)", path.display()))?;
+            sys::link_detach(link.as_fd())
+                .map_err(Error::system("bpf(BPF_LINK_DETACH)", path.display()))?;
+        }
+        unpin(&path)?;
     }
     for shape in MAPS {
         unpin(&pins.map(shape))?;

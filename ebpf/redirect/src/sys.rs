@@ -25,6 +25,7 @@ enum Command {
     ObjInfo = 15,
     LinkCreate = 28,
     LinkUpdate = 29,
+    LinkDetach = 34,
 }
 
 /// `union bpf_attr`: larger than any command used here needs, the rest zero.
@@ -104,6 +105,14 @@ pub(crate) fn obj_pin(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let attr = Attr::new().with_u64(0, path.as_ptr() as u64).with_fd(8, fd);
     // SAFETY: the path is a NUL-terminated string that lives until the call returns.
     unsafe { bpf(Command::ObjPin, &attr) }.map(|_| ())
+}
+
+/// Detaches a link at once, whoever else still holds it. A pin's removal alone is not enough: the
+/// kernel drops what was pinned some time after.
+pub(crate) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    let attr = Attr::new().with_fd(0, link);
+    // SAFETY: the command reads a descriptor and follows no pointer.
+    unsafe { bpf(Command::LinkDetach, &attr) }.map(|_| ())
 }
 
 pub(crate) fn obj_get(path: &Path, access: Access) -> io::Result<OwnedFd> {

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::plan::{Ask, Variant};
+use super::plan::{Ask, Bulk, Script, Variant};
 use super::rows::{Extent, Sample};
 use super::setting::{MASKED, Setting};
 use super::{load, pgbench};
+use crate::stage::Caller;
 
 /// The tool call of the MCP row.
 const TOOL: [&str; 2] = ["lookup_customer", r#"{"id":1}"#];
@@ -24,8 +25,12 @@ impl Ask {
                 statement,
                 connections,
             } => small(setting, extent, variant, row, statement, connections),
-            Self::Pgbench { mode, clients } => tps(setting, extent, variant, mode, clients),
-            Self::Bulk => bulk(setting, extent, variant, row),
+            Self::Pgbench {
+                script,
+                mode,
+                clients,
+            } => tps(setting, extent, variant, script, (mode, clients)),
+            Self::Bulk(table) => bulk(setting, extent, variant, row, table),
             Self::Mcp { connections } => mcp(setting, extent, variant, row, connections),
         }
     }
@@ -121,8 +126,8 @@ fn tps(
     setting: &Setting<'_>,
     extent: &Extent,
     variant: Variant,
-    mode: &str,
-    clients: usize,
+    script: Script,
+    (mode, clients): (&str, usize),
 ) -> Result<Sample> {
     let ports = &setting.ports;
     let (port, database) = match variant {
@@ -147,8 +152,12 @@ fn tps(
     } else {
         caller.with("PGPASSWORD", &setting.stage.postgres.password)
     };
+    if script == Script::People {
+        is_masked_as_it_must(setting, caller, variant, port, database)?;
+    }
     let pid = variant.pid(setting);
     pgbench::Run {
+        script: setting.script(script),
         program: &setting.pgbench,
         caller,
         port,
@@ -161,7 +170,43 @@ fn tps(
     .measure()
 }
 
-fn bulk(setting: &Setting<'_>, extent: &Extent, variant: Variant, row: &str) -> Result<Sample> {
+/// What the row claims: behind Weir the column is masked, and nowhere else.
+fn is_masked_as_it_must(
+    setting: &Setting<'_>,
+    caller: &Caller,
+    variant: Variant,
+    port: u16,
+    database: &str,
+) -> Result<()> {
+    let at = format!("host=127.0.0.1 port={port} user=app dbname={database}");
+    let said = caller.run(
+        &setting.psql,
+        &[
+            "-XAt",
+            "-d",
+            &at,
+            "-c",
+            "SELECT ssn FROM people WHERE id = 1",
+        ],
+        "",
+    )?;
+    ensure!(
+        said.ok && !said.out.is_empty() && said.out.contains('*') == variant.is_weir(),
+        "{}: a person's ssn is {}",
+        variant.as_str(),
+        said.all()
+    );
+    Ok(())
+}
+
+fn bulk(
+    setting: &Setting<'_>,
+    extent: &Extent,
+    variant: Variant,
+    row: &str,
+    table: Bulk,
+) -> Result<Sample> {
+    let is_masked = variant.is_weir() && table == Bulk::Masked;
     let port = if variant == Variant::Haproxy {
         setting.ports.haproxy[1]
     } else {
@@ -173,7 +218,7 @@ fn bulk(setting: &Setting<'_>, extent: &Extent, variant: Variant, row: &str) -> 
         "--address",
         &address,
         "--statement",
-        "SELECT * FROM bulk",
+        &format!("SELECT * FROM {}", table.table()),
         "--times",
         &times,
         "--field",
@@ -181,8 +226,10 @@ fn bulk(setting: &Setting<'_>, extent: &Extent, variant: Variant, row: &str) -> 
     ]);
     arguments.extend(measured(setting, extent, variant, row));
     let caller = variant.caller(setting).clone();
-    let caller = if variant.is_weir() {
+    if is_masked {
         arguments.extend(words(&["--prefix", "*******"]));
+    }
+    let caller = if variant.is_weir() {
         caller
     } else {
         caller.with("PGPASSWORD", &setting.stage.postgres.password)
@@ -190,7 +237,7 @@ fn bulk(setting: &Setting<'_>, extent: &Extent, variant: Variant, row: &str) -> 
     let told = load::run(&caller, &setting.load, &arguments)?;
     let first = told["first"].as_str().unwrap_or_default().to_owned();
     ensure!(
-        first.contains('*') == variant.is_weir(),
+        !first.is_empty() && first.contains('*') == is_masked,
         "{}: a row's ssn is {first:?}",
         variant.as_str()
     );

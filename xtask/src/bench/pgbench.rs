@@ -8,6 +8,8 @@ use crate::stage::Caller;
 
 /// One run.
 pub(crate) struct Run<'a> {
+    /// The script's file; none for `-S`.
+    pub script: Option<&'a str>,
     /// pgbench.
     pub program: &'a str,
     /// Who asks.
@@ -36,11 +38,14 @@ impl Run<'_> {
             self.clients.to_string(),
             self.seconds.to_string(),
         );
+        let what = match self.script {
+            Some(file) => ["-f", file],
+            None => ["-S", "-s10"],
+        };
         let arguments = [
-            "-S",
+            what[0],
+            what[1],
             "-n",
-            "-s",
-            "10",
             "-M",
             self.mode,
             "-c",

@@ -93,12 +93,59 @@ pub(crate) enum Ask {
         statement: &'static str,
         connections: usize,
     },
-    /// `pgbench -S`.
-    Pgbench { mode: &'static str, clients: usize },
+    /// pgbench with one of its scripts.
+    Pgbench {
+        script: Script,
+        mode: &'static str,
+        clients: usize,
+    },
     /// The large result.
-    Bulk,
+    Bulk(Bulk),
     /// The tool call on so many connections.
     Mcp { connections: usize },
+}
+
+/// What pgbench asks in a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// `pgbench -S`: an account by a random key. In simple mode nearly every text is new.
+    Accounts,
+    /// The same text each time: it is parsed once.
+    OneText,
+    /// A person by a random key, of whom one column is masked.
+    People,
+}
+
+impl Script {
+    /// The script's text; none for pgbench's own.
+    pub(crate) const fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Accounts => None,
+            Self::OneText => Some("SELECT abalance FROM pgbench_accounts WHERE aid = 7;\n"),
+            Self::People => Some(
+                "\\set id random(1, 400000)\nSELECT name, ssn, city FROM people WHERE id = :id;\n",
+            ),
+        }
+    }
+}
+
+/// Which of the two tables of 100 MB is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bulk {
+    /// One column of ten is masked.
+    Masked,
+    /// Nothing in it is.
+    Clear,
+}
+
+impl Bulk {
+    /// The table.
+    pub(crate) const fn table(self) -> &'static str {
+        match self {
+            Self::Masked => "bulk",
+            Self::Clear => "bulk_clear",
+        }
+    }
 }
 
 /// A row with all its samples: one list per variant, one sample per round.
@@ -171,21 +218,34 @@ pub(crate) fn plan() -> Vec<Row> {
             connections: 16,
         },
     ));
-    for (mode, clients, bound) in [
-        ("simple", 1, None),
-        ("prepared", 1, Some(1.0)),
-        ("simple", 16, Some(0.95)),
-        ("prepared", 16, Some(0.95)),
+    for (name, script, mode, clients, bound) in [
+        ("simple-1", Script::Accounts, "simple", 1, None),
+        ("prepared-1", Script::Accounts, "prepared", 1, Some(1.0)),
+        ("simple-16", Script::Accounts, "simple", 16, Some(0.95)),
+        ("prepared-16", Script::Accounts, "prepared", 16, Some(0.95)),
+        ("one-text-16", Script::OneText, "simple", 16, None),
+        ("masked-simple-16", Script::People, "simple", 16, None),
+        ("masked-prepared-16", Script::People, "prepared", 16, None),
     ] {
         let must = |bound| Must {
             measure: Measure::Rate,
             to: Some(Variant::Pgbouncer),
             bound,
         };
-        let title = format!("pgbench -S {mode}, {clients} clients, PostgreSQL, scale 10, unpinned");
-        let ask = Ask::Pgbench { mode, clients };
+        let what = match script {
+            Script::Accounts if mode == "simple" => "-S, nearly every text new to the cache,",
+            Script::Accounts => "-S,",
+            Script::OneText => "one text, always in the cache,",
+            Script::People => "by key, one of three columns masked,",
+        };
+        let title = format!("pgbench {what} {mode}, {clients} clients, PostgreSQL, unpinned");
+        let ask = Ask::Pgbench {
+            script,
+            mode,
+            clients,
+        };
         rows.push(Row::new(
-            &format!("pgbench-{mode}-{clients}"),
+            &format!("pgbench-{name}"),
             title,
             Measure::Rate,
             bound.map(must).into_iter().collect(),
@@ -198,20 +258,24 @@ pub(crate) fn plan() -> Vec<Row> {
         to: Some(Variant::Haproxy),
         bound: 0.8,
     };
-    let title = "100 MB result, one column of ten masked, PostgreSQL, unpinned".to_owned();
-    rows.push(Row::new(
-        "bulk",
-        title,
-        Measure::Rate,
-        vec![must],
-        &[
-            Variant::Direct,
-            Variant::Haproxy,
-            Variant::Weir,
-            Variant::WeirTls,
-        ],
-        Ask::Bulk,
-    ));
+    for (name, what, table) in [
+        ("bulk", "one column of ten masked", Bulk::Masked),
+        ("bulk-clear", "nothing masked", Bulk::Clear),
+    ] {
+        rows.push(Row::new(
+            name,
+            format!("100 MB result, {what}, PostgreSQL, unpinned"),
+            Measure::Rate,
+            vec![must],
+            &[
+                Variant::Direct,
+                Variant::Haproxy,
+                Variant::Weir,
+                Variant::WeirTls,
+            ],
+            Ask::Bulk(table),
+        ));
+    }
     let musts = vec![
         Must {
             measure: Measure::Rate,

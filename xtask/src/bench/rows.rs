@@ -93,7 +93,7 @@ fn measure(setting: &Setting<'_>, extent: &Extent, row: &mut Row) -> Result<()> 
             setting.pgbouncer.pid,
             setting.scripted,
         ])?),
-        Ask::Pgbench { .. } | Ask::Bulk | Ask::Mcp { .. } => None,
+        Ask::Pgbench { .. } | Ask::Bulk(_) | Ask::Mcp { .. } => None,
     };
     let count = row.samples.len();
     let (mut operations, mut leaves) = (0, 0);

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::host;
 use super::peers::{self, Behind, Peer};
+use super::plan::Script;
 use super::tools::Tools;
 use crate::stage::process::{Daemon, Stop};
 use crate::stage::{Caller, Stage, listens, place, policies, psql};
@@ -23,7 +24,10 @@ CREATE TABLE bulk AS SELECT i AS id, 'customer number ' || i AS name,
   'city ' || i % 977 AS city, i % 7 AS tier, repeat('a', 40) AS street, repeat('b', 40) AS note, repeat('c', 40) AS comment,
   md5(i::text) AS digest, i * 17::bigint AS balance
 FROM generate_series(1, 400000) i;
-ALTER TABLE bulk OWNER TO app;";
+CREATE TABLE bulk_clear AS SELECT * FROM bulk;
+CREATE TABLE people AS SELECT id, name, ssn, city FROM bulk;
+ALTER TABLE people ADD PRIMARY KEY (id);
+ALTER TABLE bulk OWNER TO app; ALTER TABLE bulk_clear OWNER TO app; ALTER TABLE people OWNER TO app;";
 
 /// A statement per transaction in the server's log would be what is measured.
 const QUIET: &str = "ALTER ROLE app SET log_statement = 'none'; ALTER ROLE weir_catalog SET log_statement = 'none';";
@@ -49,6 +53,9 @@ pub(crate) struct Setting<'a> {
     pub load: PathBuf,
     /// pgbench.
     pub pgbench: String,
+    /// psql.
+    pub psql: String,
+    scripts: Vec<(Script, String)>,
     /// Where everything listens, on 127.0.0.1.
     pub ports: Ports,
     /// haproxy.
@@ -81,7 +88,8 @@ impl<'a> Setting<'a> {
     pub(crate) fn up(stage: &'a Stage, tools: &Tools, load: &Path) -> Result<Self> {
         let kept = stage.site.programs().join("weir-load");
         place(load, &kept)?;
-        let pgbench = Path::new(&psql()?)
+        let psql = psql()?;
+        let pgbench = Path::new(&psql)
             .with_file_name("pgbench")
             .display()
             .to_string();
@@ -113,8 +121,10 @@ impl<'a> Setting<'a> {
             weir: stage.dataplane.proxy()?,
             scripted: server.pid(),
             load: kept,
+            scripts: scripts(stage)?,
             stage,
             pgbench,
+            psql,
             ports,
             haproxy,
             pgbouncer,
@@ -145,6 +155,14 @@ impl<'a> Setting<'a> {
             Command::new("chrt").args(["-f", "-p", "1", &own.to_string()]),
         )?;
         Ok("SCHED_FIFO 1 for clients, proxies and servers".to_owned())
+    }
+
+    /// The file of a script of ours.
+    pub(crate) fn script(&self, script: Script) -> Option<&str> {
+        let mut files = self.scripts.iter();
+        files
+            .find(|(known, _)| *known == script)
+            .map(|(_, file)| file.as_str())
     }
 
     /// Number of leaves in the audit log.
@@ -200,6 +218,20 @@ fn fill(stage: &Stage, pgbench: &str) -> Result<()> {
         init.env("PGPASSWORD", &stage.postgres.password),
     )?;
     stage.postgres.sql("shop", "VACUUM ANALYZE").map(|_| ())
+}
+
+/// Our scripts for pgbench, where everybody may read them.
+fn scripts(stage: &Stage) -> Result<Vec<(Script, String)>> {
+    let all = [Script::Accounts, Script::OneText, Script::People];
+    let ours = all
+        .into_iter()
+        .filter_map(|script| script.text().map(|text| (script, text)));
+    ours.map(|(script, text)| {
+        let file = stage.site.programs().join(format!("{script:?}.pgbench"));
+        std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        Ok((script, file.display().to_string()))
+    })
+    .collect()
 }
 
 fn serve(stage: &Stage, load: &Path, behind: &Behind) -> Result<Daemon> {
@@ -291,7 +323,7 @@ fn register(stage: &Stage, port: u16) -> Result<()> {
         policies::Edit {
             file: "masks.toml",
             from: "[connection.demo-pg.columns]\n",
-            to: "[connection.demo-pg.columns]\n\"public.bulk.ssn\" = [\"ssn\"]\n",
+            to: "[connection.demo-pg.columns]\n\"public.bulk.ssn\" = [\"ssn\"]\n\"public.people.ssn\" = [\"ssn\"]\n",
         },
     ];
     policies::push(stage.site, &admin, "bench", &edits).map(|_| ())

@@ -51,14 +51,14 @@ pub(crate) fn print(machine: &Machine, rows: &[Row]) {
 fn headline(row: &Row) -> &'static str {
     match row.measure {
         Measure::P50 => "p50",
-        Measure::Rate if row.name == "bulk" => "MB/s",
+        Measure::Rate if row.name.starts_with("bulk") => "MB/s",
         Measure::Rate => "/s",
         Measure::Cpu => "CPU",
     }
 }
 
 fn cpu_unit(row: &Row) -> &'static str {
-    if row.name == "bulk" {
+    if row.name.starts_with("bulk") {
         "CPU/MB"
     } else {
         "CPU/op"
@@ -74,7 +74,7 @@ fn line(row: &Row, variant: Variant, samples: &[Sample]) -> String {
     );
     let value = match row.measure {
         Measure::P50 | Measure::Cpu => micros(value),
-        Measure::Rate if row.name == "bulk" => {
+        Measure::Rate if row.name.starts_with("bulk") => {
             value.map_or_else(dash, |value| format!("{:.0}", value / 1e6))
         }
         Measure::Rate => value.map_or_else(dash, |value| format!("{value:.0}")),

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 
 use anyhow::{Context as _, Result, ensure};
+use aya::programs::links::PinnedLink;
 use weir_redirect::{
     Counter, Error, Glass, GuardAll, Redirect, SelectorKind, Standing, cgroup_root,
 };
@@ -293,8 +294,12 @@ fn detaching_opens_and_leaves_nothing() -> Result<()> {
             .concat()
             .starts_with("weir ")
     );
+    // Whoever still holds a link, or the kernel that drops it later, keeps nothing attached.
+    let connect4 = bed.ground.place.pins.join("link_connect4");
+    let held = PinnedLink::from_pin(&connect4)?;
     weir_redirect::detach(&bed.ground.place.pins)?;
     ensure!(bed.client("clients", &["connect", &target])? == ["direct"]);
+    drop(held);
     ensure!(!bed.ground.place.pins.exists());
     ensure!(matches!(
         Redirect::open(&bed.ground.place.pins),
