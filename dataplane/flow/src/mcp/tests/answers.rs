@@ -1,0 +1,203 @@
+//! What servers answer, and what of it clients see.
+
+use weir_audit::Kind;
+use weir_facts::Side;
+
+use super::bench::{ADA, Bench, json, post, sse};
+use super::{CALL, text_result};
+
+#[test]
+fn an_allowed_call_is_recorded_goes_on_with_the_servers_credential_and_comes_back_masked() {
+    let mut bench = Bench::new();
+    let sent = bench.client(&post(ADA, "", CALL)).server;
+    assert!(sent.starts_with("POST /mcp HTTP/1.1\r\n"), "{sent}");
+    assert!(
+        sent.contains("\r\nAuthorization: Bearer stored-at-weir\r\n"),
+        "{sent}"
+    );
+    assert!(!sent.contains(ADA), "{sent}");
+    assert!(sent.ends_with(&format!("\r\n\r\n{CALL}")), "{sent}");
+    assert_eq!(bench.kinds(), [Kind::Session, Kind::Intent]);
+    let shown = bench
+        .server(&json(&text_result("SSN 123-45-6789, ok")))
+        .client;
+    assert!(
+        shown.contains("6789, ok") && !shown.contains("123-45-6789"),
+        "{shown}"
+    );
+    assert_eq!(bench.kinds(), [Kind::Session, Kind::Intent, Kind::Outcome]);
+    let outcome = bench.last();
+    assert_eq!(
+        (outcome.verdict.as_str(), outcome.outcome.as_str()),
+        ("mask", "result")
+    );
+    assert_eq!(
+        outcome.masked,
+        [(
+            "/result/content/0/text".to_owned(),
+            "keep_last:4".to_owned()
+        )]
+    );
+}
+
+#[test]
+fn what_needs_no_edit_is_passed_byte_for_byte() {
+    let mut bench = Bench::new();
+    bench.client(&post(ADA, "", CALL));
+    let body = r#" {"jsonrpc" : "2.0","id":1,"result":{"content":[],"n":1.50,"t":"\u0041"}} "#;
+    let shown = bench.server(&json(body)).client;
+    assert!(shown.ends_with(&format!("\r\n\r\n{body}")), "{shown}");
+}
+
+#[test]
+fn a_value_is_masked_wherever_it_stands() {
+    for place in [
+        r#""result":{"content":[],"structuredContent":{"rows":[{"ssn":"123-45-6789"}]}}"#,
+        r#""result":{"content":[{"type":"resource","resource":{"uri":"x","text":"123-45-6789"}}]}"#,
+        r#""result":{"content":[],"structuredContent":{"123-45-6789":1}}"#,
+        r#""result":{"content":[{"type":"text","text":"{\"ssn\":\"123-45-6789\"}"}]}"#,
+        r#""result":{"content":[{"type":"text","text":"\u0031\u00323-45-6789"}]}"#,
+        r#""error":{"code":-32000,"message":"no 123-45-6789","data":{"row":"123-45-6789"}}"#,
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&post(ADA, "", CALL));
+        let shown = bench
+            .server(&json(&format!(r#"{{"jsonrpc":"2.0","id":1,{place}}}"#)))
+            .client;
+        assert!(shown.starts_with("HTTP/1.1 200"), "{shown}");
+        assert!(
+            !shown.contains("123-45") && shown.contains("6789"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn every_event_of_a_stream_is_masked_and_the_outcome_is_recorded_before_the_answer_leaves() {
+    let mut bench = Bench::new();
+    bench.client(&post(ADA, "", CALL));
+    let progress = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"123-45-6789"}}"#;
+    let first = bench
+        .server(&format!(
+            "{}{}",
+            sse(),
+            super::bench::chunk(&format!("data: {progress}\n\n"))
+        ))
+        .client;
+    assert!(
+        first.contains("Transfer-Encoding: chunked") && first.contains("6789"),
+        "{first}"
+    );
+    assert!(!first.contains("123-45"), "{first}");
+    assert_eq!(bench.last().kind, Kind::Intent);
+    let answer = super::bench::chunk(&format!(
+        "event: message\ndata: {}\n\n",
+        text_result("123-45-6789")
+    ));
+    let second = bench.server(&answer).client;
+    assert!(
+        !second.contains("123-45") && second.contains("6789"),
+        "{second}"
+    );
+    assert_eq!(bench.last().kind, Kind::Outcome);
+    let end = bench.server("0\r\n\r\n").client;
+    assert_eq!(end, "0\r\n\r\n");
+    let sent = bench.client(&post(ADA, "", CALL)).server;
+    assert!(
+        sent.starts_with("POST"),
+        "the connection serves another request: {sent}"
+    );
+}
+
+#[test]
+fn an_answer_to_nothing_never_reaches_the_client() {
+    for stray in [
+        r#"{"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"STRAY"}]}}"#,
+        r#"{"jsonrpc":"2.0","id":"1","result":{"content":[{"type":"text","text":"STRAY"}]}}"#,
+        r#"{"jsonrpc":"2.0","id":2,"error":{"code":1,"message":"STRAY"}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/STRAY","params":{}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":9,"progress":1,"message":"STRAY"}}"#,
+        r#"{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{"messages":["STRAY"]}}"#,
+        r#"{"jsonrpc":"2.0","id":5,"method":"STRAY"}"#,
+        r#"{"STRAY":1}"#,
+        "STRAY",
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&post(ADA, "", CALL));
+        let events = format!(
+            "data: {stray}\n\nevent: endpoint\ndata: STRAY\n\n: STRAY\n\ndata: {}\n\n",
+            text_result("fine")
+        );
+        let shown = bench
+            .server(&format!(
+                "{}{}0\r\n\r\n",
+                sse(),
+                super::bench::chunk(&events)
+            ))
+            .client;
+        assert!(
+            shown.contains("fine") && !shown.contains("STRAY"),
+            "{stray}: {shown}"
+        );
+        let mut bench = Bench::new();
+        bench.client(&post(ADA, "", CALL));
+        let shown = bench.server(&json(stray)).client;
+        assert!(
+            !shown.contains("STRAY") && shown.starts_with("HTTP/1.1 502"),
+            "{stray}: {shown}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_answers_nonsense_is_not_passed_on() {
+    for nonsense in [
+        "garbage\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nLEAKS",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nLEAKS",
+        "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/LEAKS\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer resource_metadata=\"LEAKS\"\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 500 Oops\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n\"LEAKS\"",
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\nLEAKS",
+        "HTTP/1.1 101 Switching\r\n\r\nLEAKS",
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&post(ADA, "", CALL));
+        let shown = bench.server(nonsense).client;
+        assert!(
+            shown.starts_with("HTTP/1.1 502") && !shown.contains("LEAKS"),
+            "{nonsense:?}: {shown}"
+        );
+        assert!(bench.kinds().contains(&Kind::Outcome), "{nonsense:?}");
+    }
+    let mut bench = Bench::new();
+    bench.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert!(
+        matches!(bench.client(&post(ADA, "", CALL)).server.as_str(), ""),
+        "an answer before any question ends the flow"
+    );
+}
+
+#[test]
+fn an_answer_without_end_is_not_held_without_bound() {
+    let mut bench = Bench::new();
+    bench.client(&post(ADA, "", CALL));
+    bench.server(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
+    let chunk = super::bench::chunk(&" ".repeat(1 << 20));
+    let ended = (0..32)
+        .map(|_| bench.server(&chunk))
+        .find(|reply| !reply.client.is_empty());
+    assert!(ended.expect("it ends").client.starts_with("HTTP/1.1 502"));
+}
+
+#[test]
+fn a_body_that_the_server_cuts_short_is_not_shown() {
+    let mut bench = Bench::new();
+    bench.client(&post(ADA, "", CALL));
+    bench.server("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"jsonrpc\":\"2.0\",");
+    let reply = bench.eof(Side::Server);
+    assert!(reply.client.starts_with("HTTP/1.1 502"), "{}", reply.client);
+}
