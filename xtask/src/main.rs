@@ -32,6 +32,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Measure Weir beside direct, haproxy, pgbouncer and nginx, interleaved, and print the ratios.
     Bench(bench::Arguments),
+    /// Run PostgreSQL's own regression tests direct and through Weir, and compare their outputs.
+    Regress(Regress),
     /// Rebuild the committed eBPF object, or prove that it comes from the committed source.
     Ebpf(ebpf::Arguments),
     /// Throw malformed bytes at a server; the end-to-end tests start it inside the guarded cgroup.
@@ -39,6 +41,14 @@ enum Command {
     Throw(e2e::throw::Arguments),
     /// Check the import law, the cores' purity and the repository's manners.
     Tidy,
+}
+
+/// `cargo xtask regress`
+#[derive(clap::Args)]
+struct Regress {
+    /// Use the programs in this folder instead of building them.
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<std::path::PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -56,6 +66,9 @@ fn run(command: Command) -> Result<()> {
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Regress(Regress { programs }) => e2e::regression::run(
+            &programs.map_or(stage::Selection::Programs, stage::Selection::Ready),
+        ),
         Command::Ebpf(arguments) => ebpf::run(&arguments),
         Command::Throw(arguments) => e2e::throw::run(&arguments),
         Command::Tidy => tidy::run(),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use support::cluster::{Cluster, psql};
-use support::{Guard, Kept};
+use support::{Guard, Kept, Raw};
 use weir_audit::Kind;
 use weir_facts::{ConnectionName, Group, Workload};
 use weir_flow::{
@@ -342,48 +342,6 @@ fn a_session_is_usable_after_a_refusal() {
         errors.contains("current transaction is aborted"),
         "{errors}"
     );
-}
-
-/// A client that says what no driver says.
-struct Raw(std::net::TcpStream);
-
-impl Raw {
-    fn open(port: u16, user: &str) -> Self {
-        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connects");
-        let patience = Some(std::time::Duration::from_secs(10));
-        stream.set_read_timeout(patience).expect("a timeout");
-        let mut raw = Self(stream);
-        let body = format!("\0\x03\0\0user\0{user}\0database\0postgres\0\0");
-        let length = u32::try_from(body.len() + 4).expect("short");
-        raw.send(&[&length.to_be_bytes(), body.as_bytes()].concat());
-        raw.until(b'Z');
-        raw
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        std::io::Write::write_all(&mut self.0, bytes).expect("sent");
-    }
-
-    fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(body.len() + 4).expect("short");
-        [&[tag][..], &length.to_be_bytes(), body].concat()
-    }
-
-    /// Reads up to a frame of this type; returns the types and bodies before it.
-    fn until(&mut self, last: u8) -> Vec<(u8, Vec<u8>)> {
-        let mut frames = Vec::new();
-        loop {
-            let mut header = [0; 5];
-            std::io::Read::read_exact(&mut self.0, &mut header).expect("a frame");
-            let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
-            let mut body = vec![0; length - 4];
-            std::io::Read::read_exact(&mut self.0, &mut body).expect("a body");
-            frames.push((header[0], body));
-            if header[0] == last {
-                return frames;
-            }
-        }
-    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use weir_facts::{Access, ColumnId, RelationOid, Reveal};
+use weir_facts::{Access, Action, ColumnId, RelationOid, Resource, Reveal};
+
+use crate::Limits;
+use crate::normalise::normalise;
 
 /// What the caller knows of the session that the text arrives in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,33 @@ pub struct Statement {
     /// A SELECT, VALUES, TABLE or SHOW that writes nothing, locks nothing and calls
     /// nothing unknown.
     pub is_plain_read: bool,
+}
+
+impl Statement {
+    /// A text that was not read, as one statement. It may do anything, so that it is only for
+    /// where nothing is hidden; `also` is what is known of it nevertheless.
+    #[must_use]
+    pub fn unread(text: &str, also: impl IntoIterator<Item = Access>, limits: &Limits) -> Self {
+        let unknown = Access {
+            action: Action::PgUnknown,
+            resource: Resource::Connection,
+        };
+        let mut accesses: Vec<Access> = also.into_iter().chain([unknown]).collect();
+        accesses.sort();
+        accesses.dedup();
+        Self {
+            span: 0..text.len(),
+            kind: StatementKind::Unread,
+            accesses,
+            normalised: normalise(text, limits.normalised_bytes_max),
+            has_where: false,
+            sensitive: false,
+            columns: None,
+            changes_catalog: true,
+            transaction: TransactionEffect::None,
+            is_plain_read: false,
+        }
+    }
 }
 
 /// A predicted field of the row description.
@@ -192,6 +222,9 @@ pub enum StatementKind {
     CreateTableAs,
     /// A statement that is not in the allow-list. Always with a `pg.unknown`.
     Unknown(&'static str),
+    /// A text that could not be read, with all the statements that it may have. Always with a
+    /// `pg.unknown`; made by [`Statement::unread`] only.
+    Unread,
 }
 
 /// Which way COPY moves rows.

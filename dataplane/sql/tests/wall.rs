@@ -641,3 +641,67 @@ fn unlabelled_columns_are_hidden_where_that_is_the_default() {
     assert_eq!(columns[0].reveal, Reveal::Clear);
     assert_ne!(columns[1].reveal, Reveal::Clear);
 }
+
+#[test]
+fn what_is_not_there_yet_is_asked_as_it_is_written() {
+    let world = World::new();
+    let session = SessionFacts {
+        uncommitted_ddl: true,
+    };
+    for (text, action) in [
+        ("SELECT x FROM not_yet", Action::PgSelect),
+        ("INSERT INTO not_yet VALUES (1)", Action::PgInsert),
+        ("UPDATE not_yet SET x = 1", Action::PgUpdate),
+        ("DELETE FROM not_yet", Action::PgDelete),
+        ("TRUNCATE not_yet", Action::PgTruncate),
+        ("DROP TABLE not_yet", Action::PgDropTable),
+        ("ALTER TABLE not_yet ADD y int", Action::PgAlterTable),
+        ("CREATE INDEX ON not_yet (x)", Action::PgCreateIndex),
+        ("COPY not_yet FROM STDIN", Action::PgCopyFrom),
+        ("COPY not_yet TO STDOUT", Action::PgCopyTo),
+        ("LOCK not_yet", Action::PgLock),
+        ("VACUUM not_yet", Action::PgMaintain),
+        ("GRANT SELECT ON not_yet TO app", Action::PgGrant),
+        (
+            "MERGE INTO not_yet USING orders o ON true WHEN MATCHED THEN DELETE",
+            Action::PgDelete,
+        ),
+    ] {
+        let limits = Limits::STANDARD;
+        let statements = analyse(text, &world.catalog, &world.sensitive, &session, &limits);
+        let statements = statements.expect(text);
+        let [statement] = statements.as_slice() else {
+            panic!("{text}: {statements:?}")
+        };
+        for action in [action, Action::PgUnknown] {
+            let asked = Access {
+                action,
+                resource: support::table("", "not_yet"),
+            };
+            assert!(
+                statement.accesses.contains(&asked),
+                "{text}: {action} is not in {:?}",
+                statement.accesses
+            );
+        }
+    }
+}
+
+#[test]
+fn a_text_that_is_not_read_is_unknown_whatever_else_is_known_of_it() {
+    let known = Access {
+        action: Action::PgCall,
+        resource: Resource::Connection,
+    };
+    let statement = Statement::unread("SELEC 'x' 1", [known.clone()], &Limits::STANDARD);
+    assert!(asks(&statement, Action::PgUnknown));
+    assert!(statement.accesses.contains(&known));
+    assert!(statement.changes_catalog && !statement.is_plain_read);
+    assert!(
+        !statement.normalised.contains('x'),
+        "{}",
+        statement.normalised
+    );
+    let explained = World::new().one("EXPLAIN EXECUTE s");
+    assert!(asks(&explained, Action::PgUnknown));
+}

@@ -5,6 +5,7 @@ mod crash;
 mod doctor;
 mod encryption;
 mod hostile;
+pub(crate) mod regression;
 mod revoke;
 pub(crate) mod throw;
 
@@ -26,6 +27,7 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
     checks.scene("TLS, and a token as the password", |checks| {
         encryption::play(&stage, checks)
     });
+    checks.scene(regression::TITLE, |checks| regression::play(&stage, checks));
     checks.scene("Bad input", |checks| hostile::play(&stage, checks));
     checks.scene(
         "kill -9 of proxy, warden and control plane under load",

@@ -34,11 +34,11 @@ pub(crate) use dataplane::{Dataplane, await_settled, detach, put_in_force};
 pub(crate) use interrupt::stay;
 pub(crate) use mcp::Mcp;
 pub(crate) use people::People;
-pub(crate) use postgres::{Postgres, SETUP, psql};
+pub(crate) use postgres::{Bare, Postgres, SETUP, bin, psql};
 pub(crate) use record::Record;
 pub(crate) use session::Session;
 pub(crate) use site::{DEMO, E2E, Site, cgroup_root};
-pub(crate) use user::find as find_user;
+pub(crate) use user::{User, find as find_user};
 
 use crate::{install, step};
 use record::Change;

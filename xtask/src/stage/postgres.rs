@@ -22,6 +22,48 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// By what name the stage's own sessions are known in the server's log.
 pub(crate) const SETUP: &str = "stage-setup";
 
+/// A running server with nothing in it.
+pub(crate) struct Bare {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    /// The password of its superuser, `postgres`.
+    pub password: String,
+    log: PathBuf,
+    daemon: Daemon,
+}
+
+impl Bare {
+    /// Makes a cluster in a folder of the stage's and starts it with these settings.
+    pub(crate) fn start(
+        record: &Record,
+        site: Site,
+        name: &str,
+        settings: &[&str],
+    ) -> Result<Self> {
+        let user = user::find("postgres")?;
+        let folder = site.folder().join(format!("server-{name}"));
+        make_folder(&folder, &user)?;
+        let password = secret()?;
+        init(&folder, &user, &password)?;
+        let port = free_port(0)?;
+        let log = site.logs().join(format!("{name}.log"));
+        let mut daemon = Daemon::start(
+            record,
+            name,
+            &log,
+            &mut server(&folder, &user, port, settings),
+            Stop::Interrupt,
+        )?;
+        daemon.await_ready(Duration::from_secs(30), || ready(port))?;
+        Ok(Self {
+            port,
+            password,
+            log,
+            daemon,
+        })
+    }
+}
+
 /// A running server.
 pub(crate) struct Postgres {
     /// Where it listens, on 127.0.0.1.
@@ -39,22 +81,18 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Makes a cluster in the stage's folder, starts it and fills it.
     pub(crate) fn start(record: &Record, site: Site) -> Result<Self> {
-        let user = user::find("postgres")?;
-        let folder = site.folder().join("postgres");
-        make_folder(&folder, &user)?;
-        let superuser_password = secret()?;
-        init(&folder, &user, &superuser_password)?;
-        let port = free_port(0)?;
-        let log = site.logs().join("postgres.log");
-        let mut daemon = Daemon::start(
-            record,
-            "postgres",
-            &log,
-            &mut server(&folder, &user, port),
-            Stop::Interrupt,
-        )?;
-        let is_ready = || ready(port);
-        daemon.await_ready(Duration::from_secs(30), is_ready)?;
+        let settings = [
+            "log_statement=all",
+            "log_connections=on",
+            "log_timezone=UTC",
+            super::statements::PREFIX,
+        ];
+        let Bare {
+            port,
+            password: superuser_password,
+            log,
+            daemon,
+        } = Bare::start(record, site, "postgres", &settings)?;
         let (password, catalog_password) = (secret()?, secret()?);
         let postgres = Self {
             port,
@@ -196,7 +234,7 @@ fn init(folder: &Path, user: &User, password: &str) -> Result<()> {
     fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))
 }
 
-fn server(folder: &Path, user: &User, port: u16) -> Command {
+fn server(folder: &Path, user: &User, port: u16, more: &[&str]) -> Command {
     let mut command = Command::new(bin().unwrap_or_default().join("postgres"));
     command
         .arg("-D")
@@ -210,12 +248,8 @@ fn server(folder: &Path, user: &User, port: u16) -> Command {
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "fsync=off",
-        "log_statement=all",
-        "log_connections=on",
-        "log_timezone=UTC",
-        super::statements::PREFIX,
     ];
-    settings.iter().for_each(|setting| {
+    settings.iter().chain(more).for_each(|setting| {
         command.args(["-c", setting]);
     });
     command

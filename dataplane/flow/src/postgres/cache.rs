@@ -10,6 +10,7 @@ use weir_facts::{Access, ConnectionName, Principal};
 use weir_policy::Judgement;
 use weir_sql::{Epoch, Sensitive};
 
+use super::guards::Guards;
 use super::plan::{Plan, is_cacheable};
 
 /// Bytes of text that one worker keeps plans for: some ten thousand statements of an ORM.
@@ -46,6 +47,7 @@ pub(crate) struct ScopeId(u64);
 struct Scope {
     id: ScopeId,
     sensitive: Arc<Sensitive>,
+    guards: Guards,
 }
 
 /// A worker's judged texts.
@@ -110,25 +112,27 @@ impl PlanCache {
     pub(crate) fn scope(
         &mut self,
         key: ScopeKey,
-        sensitive: impl FnOnce() -> Sensitive,
-    ) -> (ScopeId, Arc<Sensitive>) {
+        make: impl FnOnce() -> (Sensitive, Guards),
+    ) -> (ScopeId, Arc<Sensitive>, Guards) {
         if let Some(scope) = self.scopes.get(&key) {
-            return (scope.id, scope.sensitive.clone());
+            return (scope.id, scope.sensitive.clone(), scope.guards);
         }
         if self.scopes.len() >= SCOPES_MAX {
             self.clear();
         }
         let id = ScopeId(self.next);
         self.next += 1;
-        let sensitive = Arc::new(sensitive());
+        let (sensitive, guards) = make();
+        let sensitive = Arc::new(sensitive);
         self.scopes.insert(
             key,
             Scope {
                 id,
                 sensitive: sensitive.clone(),
+                guards,
             },
         );
-        (id, sensitive)
+        (id, sensitive, guards)
     }
 
     /// The plan of a text in a scope.

@@ -18,7 +18,7 @@ use super::stop::{Stop, indirect, unknown};
 use crate::io::{Effect, Env, Piece};
 use crate::release::Released;
 use crate::world::Durability;
-use weir_postgres::refuse::{Severity, SqlState};
+use weir_postgres::refuse::Severity;
 
 /// What becomes of a client's frame.
 #[derive(Debug)]
@@ -64,7 +64,11 @@ impl Desk {
             .get(weir_postgres::frame::HEADER_BYTES..)
             .unwrap_or_default();
         match tag {
-            C::Query => self.on_query(env, message::Query::parse(body)?.text, frame),
+            C::Query => match message::Query::parse(body) {
+                Ok(query) => self.on_query(env, query.text, frame),
+                Err(message::MessageError::NotUtf8) => self.on_garbled_query(env, frame),
+                Err(error) => Err(error.into()),
+            },
             C::Parse => self.on_parse(env, &message::Parse::parse(body)?, frame),
             C::Bind => self.on_bind(env, &message::Bind::parse(body)?, frame),
             C::Describe => self.on_describe(env, &message::Describe::parse(body)?),
@@ -89,12 +93,9 @@ impl Desk {
                 self.session.terminate();
                 Ok(Act::Forward)
             }
-            C::FunctionCall => Err(Refusal::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                "weir: calling functions by message is refused",
-            )
-            .hint("call the function in a SELECT")
-            .into()),
+            C::FunctionCall => {
+                self.on_function_call(env, message::FunctionCall::parse(body)?, frame)
+            }
             C::Authentication => Err(Stop::End(End::client(
                 "an authentication message after authentication",
             ))),
@@ -124,8 +125,8 @@ impl Desk {
     }
 
     pub(crate) fn message_done(&mut self) {
-        if self.freshness == super::desk::Freshness::Reread {
-            self.freshness = super::desk::Freshness::Fresh;
+        if self.freshness == super::freshness::Freshness::Reread {
+            self.freshness = super::freshness::Freshness::Fresh;
         }
     }
 
@@ -172,7 +173,7 @@ impl Desk {
         frame: &[u8],
     ) -> Result<Act, Stop> {
         let plan = self.plan(env, text)?;
-        let statements = self.statements(&plan)?;
+        let (plan, statements) = self.viewed(env, plan)?;
         let allowance = Self::allowed(&plan)?;
         self.check_behind(env, &statements)?;
         let deferred = || Deferred::Query {
@@ -300,6 +301,9 @@ impl Desk {
             let facts = statement.plan.statement(&plan);
             facts.is_none_or(|facts| facts.changes_catalog)
         };
+        self.ran_unread |= statements
+            .iter()
+            .any(|statement| statement.plan.plan().blinds);
         self.running.push_back(Running::new(
             ticket,
             released.operation(),

@@ -10,17 +10,20 @@ use weir_facts::{Action, ApprovalId, Digest, Group, OperationRef, Verdict};
 use weir_policy::{Permit, Reads};
 use weir_postgres::frame::ClientTag;
 use weir_postgres::message::TransactionStatus;
-use weir_postgres::session::{self, Admission, Session, Ticket};
+use weir_postgres::session::{self, Admission, Pins, Session, Ticket};
 use weir_sql::{Catalog, Epoch, Sensitive, Statement, StatementKind};
 
 use super::cache::{ScopeId, ScopeKey};
 use super::context::Context;
 use super::end::End;
+use super::freshness::Freshness;
+use super::guards::Guards;
 use super::layout::Layout;
 use super::opening;
 use super::plan::{self, Plan, Question};
 use super::refusal::Refusal;
-use crate::io::{CatalogCell, Effect, Env};
+use super::unread;
+use crate::io::{CatalogCell, Env};
 use crate::world::{Stale, source_ip};
 
 /// A statement's plan within a session. It is replaced when the world has changed.
@@ -73,17 +76,7 @@ pub(crate) struct Scope {
     minute: Option<u64>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) sensitive: Arc<Sensitive>,
-}
-
-/// Where the catalogue stands with respect to what this session did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Freshness {
-    /// As far as we know, what is at hand is what is there.
-    Fresh,
-    /// This session changed it and has committed: read it before judging again.
-    Stale,
-    /// It was read again for the message at hand.
-    Reread,
+    pub(crate) guards: Guards,
 }
 
 /// An operation that runs, until its outcome is recorded.
@@ -176,8 +169,12 @@ pub(crate) struct Desk {
     pub(crate) cell: Arc<CatalogCell>,
     pub(crate) scope: Scope,
     pub(crate) freshness: Freshness,
+    /// Readings of the catalogue that were asked for and have not come.
+    pub(crate) readings: u32,
     /// The open transaction changed the catalogue in ways that only it can see.
     pub(crate) uncommitted_ddl: bool,
+    /// What was not read has run in this session, or what changes how texts are read.
+    pub(crate) ran_unread: bool,
     pub(crate) waiting: Option<Waiting>,
     pub(crate) running: VecDeque<Running>,
     /// Digest of the Bind behind each portal that is not yet executed.
@@ -195,6 +192,8 @@ pub(crate) enum Trouble {
     Wait,
     /// It is refused.
     Refused(Box<Refusal>),
+    /// The flow ends.
+    End(Box<End>),
 }
 
 impl From<Refusal> for Trouble {
@@ -207,13 +206,20 @@ impl Desk {
     /// A session whose server is about to say ReadyForQuery.
     pub(crate) fn new(context: Context, cell: Arc<CatalogCell>, env: &mut Env<'_>) -> Self {
         let scope = enter(&context, cell.load(), env);
+        let mut session = Session::new();
+        session.pin(match scope.guards {
+            Guards::Values => Pins::Held,
+            Guards::Actions => Pins::Loose,
+        });
         Self {
             context,
-            session: Session::new(),
+            session,
             cell,
             scope,
             freshness: Freshness::Fresh,
+            readings: 0,
             uncommitted_ddl: false,
+            ran_unread: false,
             waiting: None,
             running: VecDeque::new(),
             binds: HashMap::new(),
@@ -225,7 +231,14 @@ impl Desk {
 
     /// Judges by the world and the catalogue of this moment.
     pub(crate) fn refresh(&mut self, env: &mut Env<'_>) -> Result<(), Trouble> {
-        if self.freshness == Freshness::Stale {
+        super::check_fresh(env.world, env, Stale::DenyAll)?;
+        self.renew_scope(env)
+            .map_err(|end| Trouble::End(Box::new(end)))?;
+        if self.guards_actions() {
+            self.reread_quietly(env);
+            return Ok(());
+        }
+        if self.is_overtaken() {
             self.request_catalog(env);
             return Err(Trouble::Wait);
         }
@@ -234,44 +247,31 @@ impl Desk {
         if self.is_changing() && !self.session.is_segment_open() {
             return Err(Trouble::Wait);
         }
-        super::check_fresh(env.world, env, Stale::DenyAll)?;
+        Ok(())
+    }
+
+    /// Takes up the world and the catalogue of this moment.
+    ///
+    /// # Errors
+    /// The session cannot go on under them.
+    pub(crate) fn renew_scope(&mut self, env: &mut Env<'_>) -> Result<(), End> {
         let minute = self.scope.minute.and_then(|_| minute(&self.context, env));
         let same = self.scope.world == env.world.version
             && self.scope.epoch == self.cell.epoch()
             && self.scope.minute == minute;
         if !same {
             self.scope = enter(&self.context, self.cell.load(), env);
+            self.hold_to_scope()?;
         }
         Ok(())
-    }
-
-    /// An operation that changes the catalogue runs.
-    fn is_changing(&self) -> bool {
-        self.running.iter().any(|running| running.changes_catalog)
-    }
-
-    /// What is at hand may not be what a statement sent now will meet.
-    fn is_ahead(&self) -> bool {
-        self.uncommitted_ddl || self.is_changing()
-    }
-
-    /// Asks for a newer catalogue; nothing is taken from the client until it is there.
-    pub(crate) fn request_catalog(&mut self, env: &mut Env<'_>) {
-        let connection = self.context.connection.name.clone();
-        let database = self.context.database.clone();
-        env.out.effects.push(Effect::Catalog {
-            connection,
-            database,
-            stale: Some(self.cell.epoch()),
-        });
-        // What commits from now on may be missing in it.
-        self.freshness = Freshness::Fresh;
-        self.waiting = Some(Waiting::Catalog);
     }
 
     /// The plan of a text, judged now or found.
     pub(crate) fn plan(&mut self, env: &mut Env<'_>, text: &str) -> Result<Arc<Plan>, Trouble> {
         self.refresh(env)?;
+        if self.may_be_misread(text) {
+            return self.unread(env, text, &[], unread::denied);
+        }
         let is_ahead = self.is_ahead();
         if !is_ahead && let Some(plan) = env.plans.find(self.scope.id, text) {
             return Ok(plan.clone());
@@ -293,6 +293,11 @@ impl Desk {
             Plan::make(text, &behind)
         });
         match made {
+            // It may be denied for what the catalogue at hand does not show.
+            Ok(plan) if self.is_overtaken() && plan.judgement.verdict != Verdict::Allow => {
+                self.request_catalog(env);
+                Err(Trouble::Wait)
+            }
             Ok(plan) => {
                 let plan = Arc::new(plan);
                 if !is_ahead && plan::is_cacheable(&plan.judgement) {
@@ -301,10 +306,16 @@ impl Desk {
                 Ok(plan)
             }
             Err(weir_sql::Refusal::UnknownRelation(_))
-                if self.freshness == Freshness::Fresh && !is_ahead =>
+                if self.freshness == Freshness::Fresh && !is_ahead && !self.guards_actions() =>
             {
                 self.request_catalog(env);
                 Err(Trouble::Wait)
+            }
+            Err(weir_sql::Refusal::UnknownRelation(_)) if self.guards_actions() && !is_ahead => {
+                self.plan_of_unknown(env, text)
+            }
+            Err(refusal) if self.guards_actions() => {
+                self.unread(env, text, &[], |_| Refusal::from(refusal))
             }
             Err(refusal) => Err(Refusal::from(refusal).into()),
         }
@@ -380,14 +391,6 @@ impl Desk {
     pub(crate) fn check_connect(&self, env: &Env<'_>) -> Result<(), End> {
         opening::judge_connect(&self.context, env, env.world).map_err(End::from)
     }
-
-    /// A transaction ended or goes on, as ReadyForQuery says.
-    pub(crate) fn settle_transaction(&mut self, status: TransactionStatus) {
-        if status == TransactionStatus::Idle && self.uncommitted_ddl {
-            self.uncommitted_ddl = false;
-            self.freshness = Freshness::Stale;
-        }
-    }
 }
 
 /// What an allowed plan still needs.
@@ -415,16 +418,13 @@ fn enter(context: &Context, catalog: Arc<Catalog>, env: &mut Env<'_>) -> Scope {
     };
     let minute = key.minute;
     let judging = context.judging(env, &world);
-    let sensitive = || {
-        plan::sensitive(
-            &world,
-            &context.connection.name,
-            &context.principal,
-            &judging,
-            &catalog,
-        )
+    let (connection, principal) = (&context.connection.name, &context.principal);
+    let make = || {
+        let sensitive = plan::sensitive(&world, connection, principal, &judging, &catalog);
+        let guards = Guards::of(&world, connection, principal, &judging);
+        (sensitive, guards)
     };
-    let (id, sensitive) = env.plans.scope(key, sensitive);
+    let (id, sensitive, guards) = env.plans.scope(key, make);
     Scope {
         id,
         world: world.version,
@@ -432,6 +432,7 @@ fn enter(context: &Context, catalog: Arc<Catalog>, env: &mut Env<'_>) -> Scope {
         minute,
         catalog,
         sensitive,
+        guards,
     }
 }
 

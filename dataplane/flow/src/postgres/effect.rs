@@ -83,6 +83,7 @@ fn effect(
         },
         K::CloseCursor { name: None } => SessionEffect::CloseAllCursors,
         K::Discard { all: true } => SessionEffect::DiscardAll,
+        K::Unread => SessionEffect::Unread,
         K::Copy {
             direction: CopyDirection::FromClient,
         } => SessionEffect::CopyIn,

@@ -25,7 +25,7 @@ impl Desk {
     ) -> Result<Act, Stop> {
         let name = Name::new(parse.name)?;
         let plan = self.plan(env, parse.text)?;
-        let statements = self.statements(&plan)?;
+        let (plan, statements) = self.viewed(env, plan)?;
         let allowance = Self::allowed(&plan)?;
         if allowance == Allowance::Ask && statements.len() == 1 && self.stash_for_approval(frame) {
             return Ok(Act::Done);
@@ -57,6 +57,10 @@ impl Desk {
         frame: &[u8],
     ) -> Result<Act, Stop> {
         let (portal, name) = (Name::new(bind.portal)?, Name::new(bind.statement)?);
+        if self.guards_actions() && matches!(self.session.statement(name.as_str()), Lookup::Unknown)
+        {
+            self.assume_statement(env, &name)?;
+        }
         let statement = match self.session.statement(name.as_str()) {
             Lookup::Found(statement) => statement.clone(),
             Lookup::Wait => return Err(Stop::Wait),
@@ -96,10 +100,13 @@ impl Desk {
 
     pub(crate) fn on_describe(
         &mut self,
-        _env: &mut Env<'_>,
+        env: &mut Env<'_>,
         describe: &message::Describe<'_>,
     ) -> Result<Act, Stop> {
         let name = Name::new(describe.name)?;
+        if self.guards_actions() {
+            self.assume_described(env, describe.target, &name)?;
+        }
         match describe.target {
             message::Target::Statement => self.session.describe_statement(Origin::Client, &name)?,
             message::Target::Portal => self.session.describe_portal(Origin::Client, &name)?,
@@ -126,6 +133,9 @@ impl Desk {
         frame: &[u8],
     ) -> Result<Act, Stop> {
         let portal = Name::new(portal)?;
+        if self.guards_actions() {
+            self.assume_described(env, message::Target::Portal, &portal)?;
+        }
         let (written, runs) = self.portal_runs(&portal)?;
         let plan = self.current(env, &runs.plan)?;
         let allowance =
@@ -224,6 +234,7 @@ impl Desk {
             env.out.to_server.push(Piece::Bytes(describe.into()));
         }
         let ticket = self.session.execute(portal)?;
+        self.ran_unread |= plan.blinds || matches!(runs.effect, SessionEffect::Unread);
         self.running.push_back(Running::new(
             ticket,
             released.operation(),

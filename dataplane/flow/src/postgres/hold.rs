@@ -216,7 +216,7 @@ impl Desk {
             Ok(fresh) => fresh,
             Err(Trouble::Refused(refusal)) => return Err(*refusal),
             // What was approved may mean something else now.
-            Err(Trouble::Wait) => return Err(unsettled()),
+            Err(Trouble::Wait | Trouble::End(_)) => return Err(unsettled()),
         };
         if let Deferred::Query { statements, .. } = act {
             match self.check_behind(env, statements) {

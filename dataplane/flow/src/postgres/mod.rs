@@ -15,6 +15,8 @@ mod desk;
 mod effect;
 mod end;
 mod extended;
+mod freshness;
+mod guards;
 mod hold;
 mod layout;
 mod login;
@@ -26,6 +28,7 @@ mod refusal;
 mod server;
 mod stash;
 mod stop;
+mod unread;
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ use weir_facts::{
     Verdict,
 };
 use weir_policy::{JudgeContext, Judgement, Reads};
+use weir_postgres::startup::PINNED;
 use weir_sql::{
     Catalog, CopyDirection, Limits, Refusal, Sensitive, SessionFacts, Statement, StatementKind,
     Unlabelled,
@@ -53,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) masked: Vec<(String, String)>,
     /// The text with constants replaced, for records.
     pub(crate) summary: String,
+    /// What it leaves behind in the session is not known, or changes how texts are read.
+    pub(crate) blinds: bool,
 }
 
 impl Plan {
@@ -71,6 +74,16 @@ impl Plan {
             &session,
             &Limits::STANDARD,
         )?;
+        Ok(Self::of(text, steps, question))
+    }
+
+    /// Judges a text that was not read, as `pg.unknown` and whatever is known of it beside.
+    pub(crate) fn unread(text: &str, also: &[Access], question: &Question<'_>) -> Self {
+        let step = Statement::unread(text, also.iter().cloned(), &Limits::STANDARD);
+        Self::of(text, vec![step], question)
+    }
+
+    fn of(text: &str, steps: Vec<Statement>, question: &Question<'_>) -> Self {
         let summary = summary(steps.iter().map(|statement| statement.normalised.as_str()));
         let mut accesses: Vec<_> = steps
             .iter()
@@ -83,7 +96,9 @@ impl Plan {
             .map(|access| (access.action, access.resource_id(question.connection)))
             .collect();
         let judgement = judge(&steps, question, &[]);
-        Ok(Self {
+        let blinds = steps.iter().any(|step| step.kind == StatementKind::Unread)
+            || accesses.iter().any(unpins);
+        Self {
             scope: question.scope,
             text: text.into(),
             masked: masked(&steps, question.catalog),
@@ -92,7 +107,8 @@ impl Plan {
             accesses,
             access_ids,
             summary,
-        })
+            blinds,
+        }
     }
 
     /// Judges it again, with approvals that people have given.
@@ -155,7 +171,7 @@ pub(crate) fn sensitive(
 
 fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> Judgement {
     let one = |step: &Statement| {
-        if let Some(denial) = shape(step) {
+        if let Some(denial) = shape(step, question.sensitive) {
             return Judgement::refused(denial);
         }
         let context = JudgeContext {
@@ -200,7 +216,7 @@ fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> J
 }
 
 /// What Weir refuses whatever policy says, because it could not keep its promise for it.
-fn shape(step: &Statement) -> Option<Denial> {
+fn shape(step: &Statement, sensitive: &Sensitive) -> Option<Denial> {
     let columns = step.columns.iter().flatten();
     if let Some(denial) = columns.into_iter().find_map(|column| match &column.reveal {
         Reveal::Deny(denial) => Some(denial.clone()),
@@ -210,6 +226,7 @@ fn shape(step: &Statement) -> Option<Denial> {
     }
     // What EXECUTE names is looked up when it runs; inside EXPLAIN nobody would look.
     if let StatementKind::Explain { inner, .. } = &step.kind
+        && !sensitive.is_empty()
         && matches!(inner.kind, StatementKind::Execute { .. })
     {
         return Some(Denial {
@@ -239,6 +256,16 @@ fn shape(step: &Statement) -> Option<Denial> {
         inside: "COPY TO of a relation with sensitive columns".into(),
         policies: Vec::new(),
     })
+}
+
+/// Whether it can change a parameter that decides how texts and results are read.
+fn unpins(access: &Access) -> bool {
+    match (access.action, &access.resource) {
+        (Action::PgSet, Resource::Parameter(name)) => PINNED
+            .iter()
+            .any(|(pinned, _)| name.eq_ignore_ascii_case(pinned)),
+        _ => false,
+    }
 }
 
 fn summary<'a>(texts: impl Iterator<Item = &'a str>) -> String {

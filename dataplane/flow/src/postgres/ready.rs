@@ -170,6 +170,7 @@ impl Ready {
                 self.desk.on_catalog(cell);
                 Ok(())
             }
+            Event::Catalog(Err(_)) if self.desk.do_without_catalog(env) => Ok(()),
             Event::Catalog(Err(reason)) => Err(Refusal::new(
                 SqlState::CONNECTION_FAILURE,
                 "weir: the catalogue cannot be read, so nothing can be judged",
@@ -188,7 +189,14 @@ impl Ready {
                 self.desk.on_cancel(env);
                 Ok(())
             }
-            Event::WorldChanged => self.desk.check_connect(env),
+            Event::WorldChanged => {
+                self.desk.check_connect(env)?;
+                // Others take it up with their next message.
+                if self.desk.is_blind() {
+                    self.desk.renew_scope(env)?;
+                }
+                Ok(())
+            }
             Event::Locked { reason } => {
                 let message = format!("weir: this session was ended by an operator: {reason}");
                 Err(Refusal::new(SqlState::ADMIN_SHUTDOWN, &message).into())

@@ -1,8 +1,6 @@
 //! A running session's answers from the server: matched to what was asked, checked against
 //! what was predicted, edited, recorded.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use weir_postgres::frame::{Place, ServerTag};
 use weir_postgres::message::{BackendKeyData, RowDescription, TransactionStatus};
@@ -12,7 +10,7 @@ use weir_postgres::session::{Described, Disposal, Origin, Ticket, What};
 use weir_postgres::startup::encode_cancel;
 
 use super::context::Ending;
-use super::desk::{Desk, Freshness, JudgedStatement, Running, Waiting};
+use super::desk::{Desk, JudgedStatement, Running};
 use super::end::End;
 use super::layout::Layout;
 use super::opening::cancel_key;
@@ -392,7 +390,7 @@ impl Desk {
             }
             self.close_front(env)?;
         }
-        self.settle_transaction(status);
+        self.settle_transaction(status, env.now.mono_ns);
         Ok(())
     }
 
@@ -412,18 +410,6 @@ impl Desk {
             if self.close_front(env).is_err() {
                 return;
             }
-        }
-    }
-
-    /// The catalogue that was asked for is there.
-    pub(crate) fn on_catalog(&mut self, cell: Arc<crate::io::CatalogCell>) {
-        self.cell = cell;
-        // A transaction of this session that ended while it was read needs another reading.
-        if self.freshness == Freshness::Fresh {
-            self.freshness = Freshness::Reread;
-        }
-        if matches!(self.waiting, Some(Waiting::Catalog)) {
-            self.waiting = None;
         }
     }
 }

@@ -24,6 +24,7 @@ impl From<Trouble> for Stop {
         match trouble {
             Trouble::Wait => Self::Wait,
             Trouble::Refused(refusal) => Self::Refused(refusal),
+            Trouble::End(end) => Self::End(*end),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! A small relay over real sockets: what the proxy does with rings, done with threads, so
 //! that a flow can be tested against a real server and real clients.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 pub(crate) mod cluster;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
@@ -36,12 +39,15 @@ pub(crate) struct Guard {
     pub(crate) port: u16,
     pub(crate) world: Arc<RwLock<Arc<World>>>,
     pub(crate) kept: Arc<Mutex<Vec<Kept>>>,
+    /// How often the catalogue was read.
+    pub(crate) readings: Arc<AtomicU32>,
 }
 
 /// What every flow of a guard shares.
 struct Shared {
     world: Arc<RwLock<Arc<World>>>,
     kept: Arc<Mutex<Vec<Kept>>>,
+    readings: Arc<AtomicU32>,
     people: Box<People>,
     server: SocketAddr,
     connection: ConnectionName,
@@ -61,9 +67,11 @@ impl Guard {
         let port = listener.local_addr().expect("bound").port();
         let world = Arc::new(RwLock::new(Arc::new(world)));
         let kept = Arc::new(Mutex::new(Vec::new()));
+        let readings = Arc::new(AtomicU32::new(0));
         let shared = Arc::new(Shared {
             world: world.clone(),
             kept: kept.clone(),
+            readings: readings.clone(),
             people,
             server,
             connection: ConnectionName::new(connection),
@@ -75,7 +83,70 @@ impl Guard {
                 thread::spawn(move || Relay::new(&shared, client, id as u64 + 1).run());
             }
         });
-        Self { port, world, kept }
+        Self {
+            port,
+            world,
+            kept,
+            readings,
+        }
+    }
+}
+
+/// A client that says what no driver says.
+pub(crate) struct Raw(TcpStream);
+
+impl Raw {
+    pub(crate) fn open(port: u16, user: &str) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("connects");
+        let patience = Some(std::time::Duration::from_secs(10));
+        stream.set_read_timeout(patience).expect("a timeout");
+        let mut raw = Self(stream);
+        let body = format!("\0\x03\0\0user\0{user}\0database\0postgres\0\0");
+        let length = u32::try_from(body.len() + 4).expect("short");
+        raw.send(&[&length.to_be_bytes(), body.as_bytes()].concat());
+        raw.until(b'Z');
+        raw
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("sent");
+    }
+
+    pub(crate) fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).expect("short");
+        [&[tag][..], &length.to_be_bytes(), body].concat()
+    }
+
+    /// Reads up to a frame of this type; returns the types and bodies before it.
+    pub(crate) fn until(&mut self, last: u8) -> Vec<(u8, Vec<u8>)> {
+        let mut frames = Vec::new();
+        loop {
+            let mut header = [0; 5];
+            self.0.read_exact(&mut header).expect("a frame");
+            let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
+            let mut body = vec![0; length - 4];
+            self.0.read_exact(&mut body).expect("a body");
+            frames.push((header[0], body));
+            if header[0] == last {
+                return frames;
+            }
+        }
+    }
+
+    /// Everything up to the end of the connection.
+    pub(crate) fn to_the_end(&mut self) -> Vec<(u8, Vec<u8>)> {
+        let mut bytes = Vec::new();
+        // A reset is an end as well.
+        let _ = self.0.read_to_end(&mut bytes);
+        let mut frames = Vec::new();
+        let mut rest = &bytes[..];
+        while let [tag, a, b, c, d, tail @ ..] = rest {
+            let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize - 4;
+            let (body, next) = tail.split_at(length.min(tail.len()));
+            frames.push((*tag, body.to_vec()));
+            rest = next;
+        }
+        frames
     }
 }
 
@@ -259,6 +330,7 @@ impl<'a> Relay<'a> {
                 database,
                 ..
             } => {
+                self.shared.readings.fetch_add(1, Ordering::Relaxed);
                 let connection = world.connections.named(&connection).expect("registered");
                 let catalog = cluster::catalog(connection, &database);
                 self.tell(Event::Catalog(

@@ -103,7 +103,9 @@ impl<P, L> Session<P, L> {
                 | Effect::CloseAllCursors
                 | Effect::DiscardAll
                 | Effect::CopyIn
-                | Effect::CopyOut => return Lookup::Found(found),
+                | Effect::CopyOut
+                | Effect::Call
+                | Effect::Unread => return Lookup::Found(found),
             };
             match next {
                 Lookup::Found(next) => found = next,
@@ -125,7 +127,9 @@ impl<P, L> Session<P, L> {
                     return Lookup::Found(Arc::clone(statement));
                 }
                 Effect::Deallocate { name } if name == wanted => return Lookup::Unknown,
-                Effect::DeallocateAll | Effect::DiscardAll => return Lookup::Unknown,
+                Effect::DeallocateAll | Effect::DiscardAll | Effect::Call | Effect::Unread => {
+                    return Lookup::Unknown;
+                }
                 Effect::None
                 | Effect::Prepare { .. }
                 | Effect::Execute { .. }
@@ -158,7 +162,9 @@ impl<P, L> Session<P, L> {
                     return Lookup::Found(Arc::clone(statement));
                 }
                 Effect::CloseCursor { name } if name == wanted => return Lookup::Unknown,
-                Effect::CloseAllCursors | Effect::DiscardAll => return Lookup::Unknown,
+                Effect::CloseAllCursors | Effect::DiscardAll | Effect::Call | Effect::Unread => {
+                    return Lookup::Unknown;
+                }
                 Effect::None
                 | Effect::Prepare { .. }
                 | Effect::Execute { .. }
@@ -369,9 +375,7 @@ impl<P, L> Session<P, L> {
         for run in &runs {
             self.announce(run, Reach::Query);
         }
-        let copies_in = runs
-            .iter()
-            .any(|run| matches!(run.effect(), Effect::CopyIn));
+        let copies_in = runs.iter().any(Run::may_copy_in);
         let query = Query {
             runs,
             step: 0,
@@ -467,12 +471,10 @@ impl<P, L> Session<P, L> {
                 if query.phase == Phase::CopyIn {
                     return Copying::Open;
                 }
-                let from = query.step + usize::from(query.phase == Phase::CopyOver);
+                let is_last_copy = query.phase == Phase::CopyOver && !query.is_unread();
+                let from = query.step + usize::from(is_last_copy);
                 let left = query.runs.get(from..).unwrap_or_default();
-                if left
-                    .iter()
-                    .any(|run| matches!(run.effect(), Effect::CopyIn))
-                {
+                if left.iter().any(Run::may_copy_in) {
                     Copying::Expected
                 } else {
                     Copying::No
@@ -532,7 +534,7 @@ impl<P, L> Session<P, L> {
             Effect::Declare { name, .. } => self.portals.touch(name, ticket, reach, run.declared()),
             Effect::CloseCursor { name } => self.portals.touch(name, ticket, reach, None),
             Effect::CloseAllCursors => self.portals.touch_all(ticket, reach),
-            Effect::DiscardAll => {
+            Effect::DiscardAll | Effect::Call | Effect::Unread => {
                 self.statements.touch_all(ticket, reach);
                 self.portals.touch_all(ticket, reach);
             }
@@ -558,7 +560,7 @@ impl<P, L> Session<P, L> {
         ticket
     }
 
-    fn id(&mut self) -> u64 {
+    pub(super) fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }
@@ -568,6 +570,11 @@ impl<P> Run<P> {
     /// What running it does: EXECUTE of a prepared PREPARE does what that does.
     pub(super) fn effect(&self) -> &Effect<P> {
         &self.runs.effect
+    }
+
+    /// Whether the client may be asked for CopyData, in a Query.
+    fn may_copy_in(&self) -> bool {
+        matches!(self.effect(), Effect::CopyIn | Effect::Unread)
     }
 
     pub(super) fn prepared(&self) -> Option<Arc<StatementFacts<P>>> {

@@ -23,6 +23,7 @@ mod name;
 mod names;
 mod request;
 mod server;
+mod unread;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -35,6 +36,7 @@ use crate::message::{MessageError, TransactionStatus};
 use crate::rows::Formats;
 use names::Names;
 use request::{Entry, Request};
+pub use unread::Pins;
 
 /// A statement as it was judged: the caller's plan, and what running it does to the session.
 #[derive(Debug)]
@@ -96,6 +98,11 @@ pub enum Effect<P> {
     CopyIn,
     /// `COPY … TO STDOUT`.
     CopyOut,
+    /// A FunctionCall. What the function does to names is not seen: none is believed behind it.
+    Call,
+    /// A text that nobody has read: any number of statements, with any answers. No name is believed
+    /// behind it. Only where nothing of an answer needs to be known.
+    Unread,
 }
 
 /// How long a portal lives.
@@ -373,6 +380,9 @@ pub struct Session<P, L> {
     ended: bool,
     /// Terminate went.
     terminated: bool,
+    pins: Pins,
+    /// A pinned parameter has, or has had, another value.
+    slipped: bool,
 }
 
 impl<P, L> Default for Session<P, L> {
@@ -406,6 +416,8 @@ impl<P, L> Session<P, L> {
             skipping: false,
             ended: false,
             terminated: false,
+            pins: Pins::Held,
+            slipped: false,
         }
     }
 

@@ -128,6 +128,15 @@ impl<V, L> Names<V, L> {
         }
     }
 
+    /// Whether a request under way makes or removes the name.
+    pub(super) fn is_touched(&self, name: &str) -> bool {
+        if name.is_empty() {
+            self.touched_unnamed.is_some()
+        } else {
+            self.touched.contains_key(name) || self.touched_all.is_some()
+        }
+    }
+
     pub(super) fn settle_all(&mut self, ticket: Ticket) {
         if self.touched_all.is_some_and(|(by, _)| by == ticket) {
             self.touched_all = None;

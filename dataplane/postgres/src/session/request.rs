@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Name, Origin, PortalFacts, Statement, StatementFacts, Ticket};
+use super::{Effect, Name, Origin, PortalFacts, Statement, StatementFacts, Ticket};
 
 /// One statement that runs: as written, and what it stands for.
 #[derive(Debug)]
@@ -107,6 +107,12 @@ pub(super) enum Ended {
 }
 
 impl<P, L> Query<P, L> {
+    /// Whether the statement at hand stands for any number of them.
+    pub(super) fn is_unread(&self) -> bool {
+        self.run()
+            .is_some_and(|run| matches!(run.effect(), Effect::Unread))
+    }
+
     pub(super) fn run(&self) -> Option<&Run<P>> {
         if self.ended == Ended::No {
             self.runs.get(self.step)

@@ -104,7 +104,7 @@ impl<'a> Walk<'a> {
             self.unknown(Resource::Connection);
             return Ok(defines("CREATE INDEX", true));
         };
-        let candidates = self.candidates(range)?;
+        let candidates = self.candidates(range, Action::PgCreateIndex)?;
         for relation in &candidates {
             self.define(relation, Action::PgCreateIndex);
         }
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
             self.unknown(Resource::Connection);
             return Ok(defines(word, true));
         };
-        for relation in self.candidates(range)? {
+        for relation in self.candidates(range, Action::PgDefineCode)? {
             self.define(relation, Action::PgDefineCode);
         }
         if let Some((schema, name)) = function.and_then(strings).as_deref().and_then(qualified) {
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
     }
 
     fn drop_relation(&mut self, schema: Option<&str>, name: &str, action: Action) {
-        match self.candidates_named(schema, name) {
+        match self.candidates_named(schema, name, action) {
             Ok(candidates) if !candidates.is_empty() => {
                 candidates
                     .into_iter()
@@ -213,7 +213,7 @@ impl<'a> Walk<'a> {
         self.ask(Action::PgGrant, Resource::Connection);
         if grant.objtype == ObjectType::OBJECT_TABLE && grant.targtype == 0 {
             for range in grant.objects() {
-                let candidates = self.candidates(range).unwrap_or_default();
+                let candidates = self.candidates(range, Action::PgGrant).unwrap_or_default();
                 for relation in candidates {
                     self.ask(Action::PgGrant, Resource::Table(relation.name.clone()));
                 }
@@ -226,7 +226,7 @@ impl<'a> Walk<'a> {
         let mut named = false;
         for range in ranges {
             named = true;
-            for relation in self.candidates(range)? {
+            for relation in self.candidates(range, Action::PgMaintain)? {
                 self.define(relation, Action::PgMaintain);
                 self.read_through(relation.oid);
             }

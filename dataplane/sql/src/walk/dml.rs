@@ -30,7 +30,7 @@ impl<'a> Walk<'a> {
                 },
             ));
         };
-        let candidates = self.candidates(range)?;
+        let candidates = self.candidates(range, action)?;
         self.writes = true;
         for relation in &candidates {
             self.write(relation, action);
@@ -238,8 +238,13 @@ impl<'a> Walk<'a> {
             self.unknown(Resource::Connection);
             return Ok(Vec::new());
         };
-        let relations = self.candidates(range)?;
+        let relations = self.candidates(range, Action::PgSelect)?;
         self.writes = true;
+        if relations.is_empty() {
+            for action in [Action::PgInsert, Action::PgUpdate, Action::PgDelete] {
+                self.ask(action, Resource::Table(Self::written_name(range)));
+            }
+        }
         self.read_all(&relations);
         let rte = self.rte(range, &relations)?;
         let source = self.item_of_from(merge.source_relation(), outer, &From::default())?;

@@ -7,7 +7,7 @@ use pg_raw_parse::nodes::{
     RangeTableSample, RangeVar,
 };
 use pg_raw_parse::{Node, list};
-use weir_facts::Resource;
+use weir_facts::{Action, Resource};
 
 use super::scope::{Col, From, Rte, Scope};
 use super::{Walk, Walked, name, qualified, strings};
@@ -58,7 +58,7 @@ impl Walk<'_> {
         {
             return Ok(From::one(rte));
         }
-        let candidates = self.candidates(range)?;
+        let candidates = self.candidates(range, Action::PgSelect)?;
         for relation in &candidates {
             self.read(relation);
         }

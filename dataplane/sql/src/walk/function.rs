@@ -103,7 +103,7 @@ impl Walk<'_> {
         let Some((schema, name)) = parse_name(&text) else {
             return false;
         };
-        let Ok(candidates) = self.candidates_named(schema.as_deref(), &name) else {
+        let Ok(candidates) = self.candidates_named(schema.as_deref(), &name, action) else {
             return false;
         };
         for sequence in candidates {

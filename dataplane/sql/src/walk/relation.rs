@@ -14,15 +14,22 @@ use crate::trust::{carries_values, is_harmless_function};
 
 impl<'a> Walk<'a> {
     /// Every relation that the name can mean, independent of `search_path`. Empty only
-    /// where the session has made relations that we cannot see.
-    pub(super) fn candidates(&mut self, range: &RangeVar) -> Walked<Vec<&'a Relation>> {
-        self.candidates_named(range.schemaname(), range.relname().unwrap_or_default())
+    /// where the session has made relations that we cannot see; the action is asked for the
+    /// name as it is written then.
+    pub(super) fn candidates(
+        &mut self,
+        range: &RangeVar,
+        action: Action,
+    ) -> Walked<Vec<&'a Relation>> {
+        let name = range.relname().unwrap_or_default();
+        self.candidates_named(range.schemaname(), name, action)
     }
 
     pub(super) fn candidates_named(
         &mut self,
         schema: Option<&str>,
         name: &str,
+        action: Action,
     ) -> Walked<Vec<&'a Relation>> {
         let all: Vec<&'a Relation> = self.catalog.by_name(name).collect();
         let fits = |relation: &&&Relation| match schema {
@@ -50,6 +57,7 @@ impl<'a> Walk<'a> {
                 schema: schema.unwrap_or_default().into(),
                 name: name.into(),
             };
+            self.ask(action, Resource::Table(name.clone()));
             self.unknown(Resource::Table(name));
         }
         Ok(found)

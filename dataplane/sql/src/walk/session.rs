@@ -165,6 +165,10 @@ impl Walk<'_> {
             option.defname() == Some("analyze") && !off().is_some_and(|value| is_off(&value))
         });
         let inner = self.inner(statement.query())?;
+        if matches!(inner.kind, StatementKind::Execute { .. }) {
+            // What it names is looked up when it runs, and nobody would look here.
+            self.unknown(Resource::Connection);
+        }
         if analyze {
             // Row counts of every node of the plan answer for the columns that were read.
             let columns = inner

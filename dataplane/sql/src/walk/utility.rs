@@ -168,7 +168,7 @@ impl<'a> Walk<'a> {
                 self.unknown(Resource::Connection);
                 continue;
             };
-            for relation in self.candidates(range)? {
+            for relation in self.candidates(range, action)? {
                 match action {
                     Action::PgLock => self.define(relation, action),
                     _ => self.write(relation, action),
@@ -228,7 +228,7 @@ impl<'a> Walk<'a> {
             self.unknown(Resource::Connection);
             return Ok(());
         };
-        let candidates = self.candidates(range)?;
+        let candidates = self.candidates(range, Action::PgCopyFrom)?;
         for relation in &candidates {
             self.write(relation, Action::PgCopyFrom);
         }
@@ -259,7 +259,7 @@ impl<'a> Walk<'a> {
                 .for_each(|table| self.ask(Action::PgCopyTo, table));
             return Ok(());
         };
-        let candidates = self.candidates(range)?;
+        let candidates = self.candidates(range, Action::PgCopyTo)?;
         for relation in &candidates {
             self.read(relation);
             self.ask(Action::PgCopyTo, Resource::Table(relation.name.clone()));

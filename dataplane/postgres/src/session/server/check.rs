@@ -85,7 +85,9 @@ impl<P, L> Session<P, L> {
                 | Effect::CloseAllCursors
                 | Effect::DiscardAll
                 | Effect::CopyIn
-                | Effect::CopyOut => None,
+                | Effect::CopyOut
+                | Effect::Call
+                | Effect::Unread => None,
             };
             found = next.ok_or(Violation::Disbelief)?;
         }

@@ -58,6 +58,7 @@ impl<P, L> Session<P, L> {
             tally,
             skipped,
         };
+        let is_unread = entry.is_unread();
         let (what, fate, replace) = match &mut entry.request {
             Request::Startup => return Err(unexpected),
             Request::Sync { failed: true }
@@ -122,6 +123,11 @@ impl<P, L> Session<P, L> {
             | Request::ClosePortal { .. }
             | Request::Execute { .. } => (failed(self.skip_to_sync()), Fate::Done, None),
         };
+        if is_unread {
+            // What ran before the error may have made names, and PREPARE is not undone.
+            self.statements.remove_named();
+            self.portals.remove_named();
+        }
         Ok(self.event(Reading {
             what,
             fate,

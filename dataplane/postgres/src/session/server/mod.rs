@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::request::{Ended, Entry, Phase, Query, RefusalKind, Request, Run};
 use super::{
-    Described, Disposal, Effect, Event, Lifetime, Origin, Session, Tally, Violation, What,
+    Described, Disposal, Effect, Event, Lifetime, Origin, Pins, Session, Tally, Violation, What,
 };
 use crate::frame::{HEADER_BYTES, ServerTag};
 use crate::message::{self, TransactionStatus};
@@ -62,6 +62,7 @@ impl<P, L> Session<P, L> {
         body: &'b [u8],
     ) -> Result<Event<'s, 'b, P, L>, Violation> {
         if let Some(what) = asynchronous(tag, body)? {
+            self.watch(&what)?;
             return Ok(self.between(what));
         }
         if self.ended && tag != ServerTag::ErrorResponse {
@@ -99,6 +100,27 @@ impl<P, L> Session<P, L> {
         }
         entry.count(tag, frames, bytes);
         Ok(())
+    }
+
+    /// Sees to it that pinned parameters stay, or notes that one did not.
+    fn watch(&mut self, what: &What<'_>) -> Result<(), Violation> {
+        let What::Parameter { name, value } = what else {
+            return Ok(());
+        };
+        let slipped = PINNED
+            .into_iter()
+            .find(|(pinned, wanted)| name == pinned && value != wanted);
+        match (slipped, self.pins) {
+            (None, Pins::Held | Pins::Loose) => Ok(()),
+            (Some(_), Pins::Loose) => {
+                self.slipped = true;
+                Ok(())
+            }
+            (Some((name, _)), Pins::Held) => Err(Violation::Pinned {
+                name,
+                value: (*value).to_owned(),
+            }),
+        }
     }
 
     fn between<'s, 'b>(&'s self, what: What<'b>) -> Event<'s, 'b, P, L> {
@@ -295,7 +317,8 @@ impl<P, L> Session<P, L> {
                 self.apply(made);
                 Ok(Reading::done(What::Completed { tag, tally }))
             }
-            _ => copy_step(tag, body, run, phase).map(Reading::stays),
+            // CopyInResponse to an unread Execute would come too late: its Sync is sent by then.
+            _ => copy_step(tag, body, run, phase, false).map(Reading::stays),
         }
     }
 
@@ -313,7 +336,9 @@ impl<P, L> Session<P, L> {
         };
         let step = query.step;
         if tag == S::ReadyForQuery {
-            let is_over = query.ended != Ended::No || (step == query.runs.len() && step > 0);
+            let is_over = query.ended != Ended::No
+                || (step == query.runs.len() && step > 0)
+                || (query.is_unread() && query.phase == Phase::Start);
             let reading = if is_over {
                 self.ready(body)?
             } else {
@@ -327,6 +352,7 @@ impl<P, L> Session<P, L> {
             query.ended = Ended::Empty;
             return Ok(Reading::stays(What::Empty));
         }
+        let unread = query.is_unread();
         let Query {
             runs,
             phase,
@@ -347,10 +373,21 @@ impl<P, L> Session<P, L> {
                 columns(tag, body, Described::Query)?
             }
             (S::DataRow, Phase::Rows) => What::Row,
+            (S::EmptyQueryResponse, Phase::Start) if unread => {
+                message::parse_empty(body)?;
+                What::Empty
+            }
+            (S::FunctionCallResponse, Phase::Start) if matches!(run.effect(), Effect::Call) => {
+                message::FunctionCall::parse_response(body)?;
+                let made = Made::of(run);
+                query.step += 1;
+                self.apply(made);
+                What::Completed { tag: CALLED, tally }
+            }
             (S::CommandComplete, Phase::Start | Phase::Rows | Phase::CopyOver) => {
                 let tag = message::CommandComplete::parse(body)?.tag;
                 let made = Made::of(run);
-                query.step += 1;
+                query.step += usize::from(!unread);
                 query.phase = Phase::Start;
                 query.layout = None;
                 entry.rows = 0;
@@ -358,7 +395,7 @@ impl<P, L> Session<P, L> {
                 self.apply(made);
                 What::Completed { tag, tally }
             }
-            _ => copy_step(tag, body, run, phase)?,
+            _ => copy_step(tag, body, run, phase, unread)?,
         };
         Ok(Reading {
             what,
@@ -369,7 +406,20 @@ impl<P, L> Session<P, L> {
     }
 }
 
+/// How the end of a FunctionCall is told; it has no command tag.
+const CALLED: &str = "FUNCTION CALL";
+
 impl<P, L> Entry<P, L> {
+    /// Whether it runs what nobody has read.
+    fn is_unread(&self) -> bool {
+        let is = |run: &Run<P>| matches!(run.effect(), Effect::Call | Effect::Unread);
+        match &self.request {
+            Request::Query(query) => query.runs.iter().any(is),
+            Request::Execute { run, .. } => is(run),
+            _ => false,
+        }
+    }
+
     fn step(&self) -> usize {
         match &self.request {
             Request::Query(query) => query.step,
@@ -436,11 +486,17 @@ fn copy_step<'b, P>(
     body: &'b [u8],
     run: &Run<P>,
     phase: &mut Phase,
+    may_ask: bool,
 ) -> Result<What<'b>, Violation> {
     use ServerTag as S;
     let (next, what) = match (tag, *phase, run.effect()) {
         (S::CopyInResponse, Phase::Start, Effect::CopyIn) => (Phase::CopyIn, What::CopyIn),
-        (S::CopyOutResponse, Phase::Start, Effect::CopyOut) => (Phase::CopyOut, What::CopyOut),
+        (S::CopyInResponse, Phase::Start, Effect::Unread) if may_ask => {
+            (Phase::CopyIn, What::CopyIn)
+        }
+        (S::CopyOutResponse, Phase::Start, Effect::CopyOut | Effect::Unread) => {
+            (Phase::CopyOut, What::CopyOut)
+        }
         (S::CopyData, Phase::CopyOut, _) => (Phase::CopyOut, What::CopyData),
         (S::CopyDone, Phase::CopyOut, _) => (Phase::CopyOver, What::CopyDone),
         _ => return Err(Violation::Unexpected(tag)),
@@ -468,14 +524,6 @@ fn asynchronous(tag: ServerTag, body: &[u8]) -> Result<Option<What<'_>>, Violati
         }
         ServerTag::ParameterStatus => {
             let message::ParameterStatus { name, value } = message::ParameterStatus::parse(body)?;
-            for (pinned, wanted) in PINNED {
-                if name == pinned && value != wanted {
-                    return Err(Violation::Pinned {
-                        name: pinned,
-                        value: value.to_owned(),
-                    });
-                }
-            }
             Ok(Some(What::Parameter { name, value }))
         }
         _ => Ok(None),

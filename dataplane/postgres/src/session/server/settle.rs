@@ -53,7 +53,7 @@ impl<P, L> Session<P, L> {
             }
             Effect::DeallocateAll => self.statements.settle_all(ticket),
             Effect::CloseAllCursors => self.portals.settle_all(ticket),
-            Effect::DiscardAll => {
+            Effect::DiscardAll | Effect::Call | Effect::Unread => {
                 self.statements.settle_all(ticket);
                 self.portals.settle_all(ticket);
             }
@@ -89,7 +89,7 @@ impl<P, L> Session<P, L> {
             Effect::DeallocateAll => self.statements.remove_named(),
             Effect::CloseCursor { name } => self.portals.remove(name.as_str()),
             Effect::CloseAllCursors => self.portals.remove_named(),
-            Effect::DiscardAll => {
+            Effect::DiscardAll | Effect::Call | Effect::Unread => {
                 self.statements.remove_named();
                 self.portals.remove_named();
             }

@@ -378,6 +378,8 @@ impl Server {
             }
             // COPY FROM STDIN behind EXECUTE: PREPARE takes no COPY.
             Effect::CopyIn => return Err(Failure),
+            // Stories tell of these.
+            Effect::Call | Effect::Unread => return Err(Failure),
             Effect::Execute { .. } | Effect::Fetch { .. } => unreachable!("resolved"),
         }
         self.answer(ServerTag::CommandComplete, b"DONE\0", truth);

@@ -6,7 +6,8 @@ use crate::frame::{ClientTag, ServerTag};
 use crate::limits;
 use crate::rows::Formats;
 use crate::session::{
-    Admission, Disposal, Effect, Lookup, Name, NameError, Origin, RequestError, Violation, What,
+    Admission, Disposal, Effect, Lookup, Name, NameError, Origin, Pins, RequestError, Violation,
+    What,
 };
 
 fn feed(session: &mut Tested, tag: ServerTag, body: &[u8]) -> Result<(), Violation> {
@@ -239,4 +240,129 @@ fn weir_asks_only_between_requests() {
     );
     session.sync();
     assert!(session.query(Origin::Weir, &[select(2)]).is_ok());
+}
+
+fn unread(session: &mut Tested) {
+    session
+        .query(Origin::Client, &[plan(9, Effect::Unread)])
+        .unwrap();
+}
+
+#[test]
+fn an_unread_query_is_answered_by_any_number_of_statements() {
+    let mut session = started();
+    unread(&mut session);
+    for (tag, body) in [
+        (ServerTag::CommandComplete, b"SET\0".as_slice()),
+        (ServerTag::RowDescription, &[0, 0]),
+        (ServerTag::DataRow, &[0, 0]),
+        (ServerTag::CommandComplete, b"SELECT 1\0"),
+        (ServerTag::CopyOutResponse, &[0, 0, 0]),
+        (ServerTag::CopyData, b"x\n"),
+        (ServerTag::CopyDone, b""),
+        (ServerTag::CommandComplete, b"COPY 1\0"),
+        (ServerTag::CopyInResponse, &[0, 0, 0]),
+    ] {
+        assert_eq!(session.admit(ClientTag::Query), Ok(Admission::Wait));
+        feed(&mut session, tag, body).unwrap();
+    }
+    assert_eq!(session.admit(ClientTag::CopyData), Ok(Admission::Proceed));
+    session.end_copy_in().unwrap();
+    feed(&mut session, ServerTag::CommandComplete, b"COPY 1\0").unwrap();
+    feed(&mut session, ServerTag::ReadyForQuery, b"I").unwrap();
+    assert!(session.is_quiet());
+    assert_eq!(session.admit(ClientTag::Query), Ok(Admission::Proceed));
+}
+
+#[test]
+fn an_unread_query_does_not_end_amid_a_copy_or_with_rows_nobody_described() {
+    let mut session = started();
+    unread(&mut session);
+    assert!(feed(&mut session, ServerTag::DataRow, &[0, 0]).is_err());
+    let mut session = started();
+    unread(&mut session);
+    feed(&mut session, ServerTag::CopyOutResponse, &[0, 0, 0]).unwrap();
+    assert!(feed(&mut session, ServerTag::ReadyForQuery, b"I").is_err());
+}
+
+#[test]
+fn no_name_is_believed_behind_what_was_not_read() {
+    let ends: [&[(ServerTag, &[u8])]; 2] = [
+        &[(ServerTag::CommandComplete, b"SET\0")],
+        &[(ServerTag::ErrorResponse, b"SERROR\0VERROR\0C22012\0Mno\0\0")],
+    ];
+    for end in ends {
+        let mut session = started();
+        session.parse(name("s"), select(1)).unwrap();
+        session.sync();
+        feed(&mut session, ServerTag::ParseComplete, b"").unwrap();
+        feed(&mut session, ServerTag::ReadyForQuery, b"I").unwrap();
+        assert!(matches!(session.statement("s"), Lookup::Found(_)));
+        unread(&mut session);
+        assert!(matches!(session.statement("s"), Lookup::Wait));
+        for (tag, body) in end {
+            feed(&mut session, *tag, body).unwrap();
+        }
+        feed(&mut session, ServerTag::ReadyForQuery, b"I").unwrap();
+        assert!(matches!(session.statement("s"), Lookup::Unknown));
+        session
+            .assume_statement(&name("s"), plan(2, Effect::Unread))
+            .unwrap();
+        let assumed = session.statement("s");
+        assert!(matches!(assumed, Lookup::Found(found) if found.plan == 2));
+        // What is believed is not replaced by what is assumed.
+        assert!(
+            session
+                .assume_statement(&name("s"), plan(3, Effect::Unread))
+                .is_err()
+        );
+    }
+}
+
+#[test]
+fn a_copy_that_an_unread_execute_asks_for_ends_the_flow() {
+    let mut session = started();
+    session
+        .assume_portal(&name("p"), plan(1, Effect::Unread))
+        .unwrap();
+    session.execute(&name("p")).unwrap();
+    session.sync();
+    assert_eq!(
+        feed(&mut session, ServerTag::CopyInResponse, &[0, 0, 0]),
+        Err(Violation::Unexpected(ServerTag::CopyInResponse))
+    );
+}
+
+#[test]
+fn a_function_call_is_answered_once() {
+    let mut session = started();
+    let value = [0, 0, 0, 1, 7];
+    session
+        .query(Origin::Client, &[plan(1, Effect::Call)])
+        .unwrap();
+    assert!(feed(&mut session, ServerTag::FunctionCallResponse, &value[..4]).is_err());
+    feed(&mut session, ServerTag::FunctionCallResponse, &value).unwrap();
+    assert!(feed(&mut session, ServerTag::FunctionCallResponse, &value).is_err());
+    feed(&mut session, ServerTag::ReadyForQuery, b"I").unwrap();
+    assert!(session.is_quiet());
+    let mut session = started();
+    session.query(Origin::Client, &[select(1)]).unwrap();
+    assert!(feed(&mut session, ServerTag::FunctionCallResponse, &value).is_err());
+}
+
+#[test]
+fn a_pinned_parameter_that_may_slip_is_noted_for_good() {
+    let status = |session: &mut Tested, value: &str| {
+        let body = format!("standard_conforming_strings\0{value}\0");
+        feed(session, ServerTag::ParameterStatus, body.as_bytes())
+    };
+    let mut session = started();
+    session.pin(Pins::Loose);
+    status(&mut session, "on").unwrap();
+    assert!(!session.has_slipped());
+    status(&mut session, "off").unwrap();
+    status(&mut session, "on").unwrap();
+    assert!(session.has_slipped());
+    session.pin(Pins::Held);
+    assert!(status(&mut session, "off").is_err());
 }

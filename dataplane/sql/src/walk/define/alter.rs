@@ -40,7 +40,7 @@ impl<'a> Walk<'a> {
 
     /// The relations that are changed; as written where there are none.
     fn altered(&mut self, range: &RangeVar, may_miss: bool) -> Walked<Vec<&'a Relation>> {
-        let candidates = match self.candidates(range) {
+        let candidates = match self.candidates(range, Action::PgAlterTable) {
             Err(Refusal::UnknownRelation(_)) if may_miss => Vec::new(),
             found => found?,
         };
@@ -87,17 +87,16 @@ impl<'a> Walk<'a> {
             Node::ColumnDef(column) => self.column_def(column, scope),
             Node::Constraint(constraint) => self.constraint(constraint, scope),
             Node::RangeVar(range) => {
-                let candidates = self.candidates(range)?;
+                let candidates = self.candidates(range, Action::PgAlterTable)?;
                 candidates
                     .into_iter()
                     .for_each(|relation| self.define(relation, Action::PgAlterTable));
                 Ok(())
             }
             Node::PartitionCmd(partition) => {
-                for relation in partition
-                    .name()
-                    .map_or(Ok(Vec::new()), |range| self.candidates(range))?
-                {
+                for relation in partition.name().map_or(Ok(Vec::new()), |range| {
+                    self.candidates(range, Action::PgAlterTable)
+                })? {
                     self.define(relation, Action::PgAlterTable);
                     if command.subtype != AlterTableType::AT_AttachPartition {
                         self.infer_relation(relation);

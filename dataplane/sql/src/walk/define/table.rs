@@ -22,7 +22,7 @@ impl<'a> Walk<'a> {
         for parent in create.inh_relations() {
             match parent {
                 Node::RangeVar(range) => {
-                    for relation in self.candidates(range)? {
+                    for relation in self.candidates(range, Action::PgAlterTable)? {
                         self.define(relation, Action::PgAlterTable);
                     }
                 }
@@ -50,7 +50,7 @@ impl<'a> Walk<'a> {
                 let Some(range) = like.relation() else {
                     return Ok(());
                 };
-                for relation in self.candidates(range)? {
+                for relation in self.candidates(range, Action::PgSelect)? {
                     self.read(relation);
                 }
                 Ok(())
@@ -98,7 +98,7 @@ impl<'a> Walk<'a> {
         {
             return Ok(());
         }
-        let candidates = self.candidates(range)?;
+        let candidates = self.candidates(range, Action::PgSelect)?;
         for relation in &candidates {
             self.read(relation);
         }
