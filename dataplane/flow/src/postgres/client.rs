@@ -296,20 +296,19 @@ impl Desk {
         statements: &[JudgedStatement],
     ) -> Result<(), Stop> {
         let ticket = self.session.query(Origin::Client, statements)?;
-        let changes_catalog = |statement: &JudgedStatement| {
+        let mut changes_catalog = false;
+        for statement in statements {
             let plan = statement.plan.plan();
             let facts = statement.plan.statement(&plan);
-            facts.is_none_or(|facts| facts.changes_catalog)
-        };
-        self.ran_unread |= statements
-            .iter()
-            .any(|statement| statement.plan.plan().blinds);
+            changes_catalog |= facts.is_none_or(|facts| facts.changes_catalog);
+            self.ran_unread |= plan.blinds;
+        }
         self.running.push_back(Running::new(
             ticket,
             released.operation(),
             env.now.mono_ns,
             true,
-            statements.iter().any(changes_catalog),
+            changes_catalog,
         ));
         Ok(())
     }

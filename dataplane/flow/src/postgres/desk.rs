@@ -420,8 +420,9 @@ fn enter(context: &Context, catalog: Arc<Catalog>, env: &mut Env<'_>) -> Scope {
     let judging = context.judging(env, &world);
     let (connection, principal) = (&context.connection.name, &context.principal);
     let make = || {
-        let sensitive = plan::sensitive(&world, connection, principal, &judging, &catalog);
-        let guards = Guards::of(&world, connection, principal, &judging);
+        let labelled = plan::labelled(&world, connection, principal, &judging);
+        let guards = Guards::of(&world, connection, principal, &judging, &labelled);
+        let sensitive = plan::sensitive(&world, connection, labelled, &catalog);
         (sensitive, guards)
     };
     let (id, sensitive, guards) = env.plans.scope(key, make);

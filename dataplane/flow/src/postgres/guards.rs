@@ -1,6 +1,8 @@
 //! What of a session is guarded: values and actions, or actions only.
 
-use weir_facts::{Access, Action, ConnectionName, Principal, Resource, Reveal, Verdict};
+use weir_facts::{
+    Access, Action, ColumnName, ConnectionName, Principal, Resource, Reveal, Verdict,
+};
 use weir_policy::{JudgeContext, Unlabelled};
 
 use super::plan;
@@ -17,21 +19,19 @@ pub(crate) enum Guards {
 }
 
 impl Guards {
-    /// By the policy of this moment.
+    /// By the policy of this moment; `labelled` is what of each labelled column it shows.
     pub(crate) fn of(
         world: &World,
         connection: &ConnectionName,
         principal: &Principal,
         context: &JudgeContext<'_>,
+        labelled: &[(ColumnName, Reveal)],
     ) -> Self {
         let snapshot = &world.snapshot;
-        let shown = |column| {
-            let reveal = snapshot.reveal(principal, connection, column, context);
-            matches!(reveal, Reveal::Clear)
-        };
+        let is_shown = |(_, reveal): &(ColumnName, Reveal)| matches!(reveal, Reveal::Clear);
         let hides_nothing = snapshot.detectors(connection).is_empty()
             && snapshot.unlabelled(connection) == Unlabelled::Clear
-            && snapshot.labels(connection).all(|(column, _)| shown(column));
+            && labelled.iter().all(is_shown);
         if !hides_nothing {
             return Self::Values;
         }

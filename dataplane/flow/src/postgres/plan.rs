@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_facts::{
-    Access, Action, ConnectionName, Denial, Group, HoldTerms, Now, Principal, Resource, Reveal,
-    Verdict,
+    Access, Action, ColumnName, ConnectionName, Denial, Group, HoldTerms, Now, Principal, Resource,
+    Reveal, Verdict,
 };
 use weir_policy::{JudgeContext, Judgement, Reads};
 use weir_postgres::startup::PINNED;
@@ -146,20 +146,29 @@ impl Plan {
     }
 }
 
-/// The columns that are not clear to a principal, closed over the catalogue.
-pub(crate) fn sensitive(
+/// The labelled columns, with what of each a principal may see.
+pub(crate) fn labelled(
     world: &World,
     connection: &ConnectionName,
     principal: &Principal,
     context: &JudgeContext<'_>,
+) -> Vec<(ColumnName, Reveal)> {
+    let snapshot = &world.snapshot;
+    let reveal = |column| snapshot.reveal(principal, connection, column, context);
+    snapshot
+        .labels(connection)
+        .map(|(column, _)| (column.clone(), reveal(column)))
+        .collect()
+}
+
+/// The columns that are not clear to a principal, closed over the catalogue.
+pub(crate) fn sensitive(
+    world: &World,
+    connection: &ConnectionName,
+    labelled: Vec<(ColumnName, Reveal)>,
     catalog: &Catalog,
 ) -> Sensitive {
-    let snapshot = &world.snapshot;
-    let labelled = snapshot.labels(connection).map(|(column, _)| {
-        let reveal = snapshot.reveal(principal, connection, column, context);
-        (column.clone(), reveal)
-    });
-    let unlabelled = match snapshot.unlabelled(connection) {
+    let unlabelled = match world.snapshot.unlabelled(connection) {
         weir_policy::Unlabelled::Clear => Unlabelled::Clear,
         weir_policy::Unlabelled::Mask(rule) => Unlabelled::Hidden(Reveal::Mask(
             rule,

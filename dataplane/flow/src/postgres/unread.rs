@@ -26,6 +26,9 @@ const UNSEEN: &str = "(a statement that was prepared unseen)";
 /// The same for a FunctionCall.
 const CALL: &str = "(a function call by message)";
 
+/// What records say of a text whose constants cannot be told from the rest.
+const MISREAD: &str = "(a text that was not read)";
+
 impl Desk {
     /// Whether only actions are guarded here.
     pub(crate) fn guards_actions(&self) -> bool {
@@ -74,7 +77,10 @@ impl Desk {
         also: &[Access],
         otherwise: impl FnOnce(&Plan) -> Refusal,
     ) -> Result<Arc<Plan>, Trouble> {
-        let plan = Plan::unread(text, also, &self.question(env));
+        let mut plan = Plan::unread(text, also, &self.question(env));
+        if self.may_be_misread(text) || text.contains(char::REPLACEMENT_CHARACTER) {
+            plan.summary = MISREAD.to_owned();
+        }
         if self.guards_actions() && plan.judgement.verdict == Verdict::Allow {
             Ok(Arc::new(plan))
         } else {

@@ -31,6 +31,7 @@ pub(crate) struct Kept {
     pub(crate) kind: weir_audit::Kind,
     pub(crate) verdict: String,
     pub(crate) outcome: String,
+    pub(crate) summary: String,
     pub(crate) masked: Vec<(String, String)>,
 }
 
@@ -134,7 +135,7 @@ impl Raw {
     }
 
     /// Everything up to the end of the connection.
-    pub(crate) fn to_the_end(&mut self) -> Vec<(u8, Vec<u8>)> {
+    pub(crate) fn rest(&mut self) -> Vec<(u8, Vec<u8>)> {
         let mut bytes = Vec::new();
         // A reset is an end as well.
         let _ = self.0.read_to_end(&mut bytes);
@@ -185,6 +186,7 @@ impl Append for Recorder<'_> {
             kind: record.kind,
             verdict: record.verdict.to_owned(),
             outcome: record.outcome.to_owned(),
+            summary: record.summary.to_owned(),
             masked: record
                 .masked
                 .iter()

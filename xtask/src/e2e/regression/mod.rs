@@ -14,6 +14,7 @@ use crate::checks::Checks;
 use crate::stage::policies::{self, Edit};
 use crate::stage::{Bare, Caller, E2E, Selection, Stage, cgroup_root, find_user};
 use output::Output;
+use sources::Part;
 
 /// The connection's name, and the group of whoever runs the tests.
 const NAME: &str = "regress";
@@ -67,39 +68,68 @@ pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
     let admin = stage.control.admin();
     let before = policies::active(&admin)?;
     register(stage, &server, &suite)?;
-    let direct = suite.run("direct", &suite.direct(&server), server.port)?;
-    let guarded = suite.run("through Weir", &suite.guarded()?, server.port)?;
-    policies::roll_back(stage.site, &admin, before)?;
-    compare(&suite, &direct, &guarded, checks)
+    let callers = [suite.direct(&server), suite.guarded()];
+    for part in &sources::PARTS {
+        compare(&suite, part, &callers, server.port, checks)?;
+    }
+    policies::roll_back(stage.site, &admin, before).map(|_| ())
 }
 
-/// Every test that passes direct has the same output through Weir.
-fn compare(suite: &Suite, direct: &Output, guarded: &Output, checks: &mut Checks) -> Result<()> {
-    let passed = direct.passed();
+/// Every test of a part that passes direct has the same output through Weir.
+fn compare(
+    suite: &Suite,
+    part: &Part,
+    [direct, guarded]: &[Caller; 2],
+    port: u16,
+    checks: &mut Checks,
+) -> Result<()> {
+    let direct = suite.run(part, "direct", direct, port)?;
     ensure!(
-        !passed.is_empty(),
+        !direct.passed().is_empty(),
         "no test passes direct:\n{}",
         direct.told
     );
-    let mut differing = Vec::new();
-    for name in passed {
-        if let Some(difference) = output::difference(direct, guarded, name)? {
-            differing.push(format!("{name}: {difference}"));
-        }
-    }
-    let same = passed.len() - differing.len();
-    let seen = format!("{same} of {} that pass direct are identical", passed.len());
-    println!("  {seen}");
+    let mut differing = differences(&direct, &suite.run(part, "weir", guarded, port)?)?;
     if !differing.is_empty() {
-        let kept = suite.keep()?;
-        println!("  outputs are kept in {}", kept.display());
+        // Some tests hang on the moment: planner statistics, autovacuum, the server's own random
+        // numbers. What differs for Weir's sake differs again.
+        println!("  differing once, and run again:{}", listed(&differing));
+        let again = suite.run(part, "weir-again", guarded, port)?;
+        let twice = differences(&direct, &again)?;
+        differing.retain(|(name, _)| twice.iter().any(|(other, _)| name == other));
     }
+    if !differing.is_empty() {
+        println!("  outputs are kept in {}", suite.keep(part)?.display());
+    }
+    let tests = direct.passed().len();
+    let same = tests - differing.len();
     checks.see(
-        "every test that passes direct has the same output",
+        &format!("{}: what passes direct has the same output", part.name),
         differing.is_empty(),
-        &format!("{seen}\n{}", differing.join("\n")),
+        &format!(
+            "{same} of {tests} that pass direct are identical{}",
+            listed(&differing)
+        ),
     );
     Ok(())
+}
+
+/// The tests that pass direct and have another output through Weir, each with the difference.
+fn differences(direct: &Output, guarded: &Output) -> Result<Vec<(String, String)>> {
+    let mut differing = Vec::new();
+    for name in direct.passed() {
+        if let Some(difference) = output::difference(direct, guarded, name)? {
+            differing.push((name.clone(), difference));
+        }
+    }
+    Ok(differing)
+}
+
+fn listed(differing: &[(String, String)]) -> String {
+    let lines = differing
+        .iter()
+        .map(|(name, difference)| format!("\n  {name}: {difference}"));
+    lines.collect()
 }
 
 /// Tells Weir of the server, of who runs the tests, and that they may.
@@ -166,17 +196,18 @@ impl Suite {
     }
 
     /// Who runs them in the guarded cgroup, without any password.
-    fn guarded(&self) -> Result<Caller> {
-        Ok(Caller::inside(self.user.clone(), self.cgroup.clone()))
+    fn guarded(&self) -> Caller {
+        Caller::inside(self.user.clone(), self.cgroup.clone())
     }
 
-    /// Runs the whole schedule. Paths show in outputs, so that every run has the same ones.
-    fn run(&self, how: &str, caller: &Caller, port: u16) -> Result<Output> {
-        let out = self.folder.join("out");
+    /// Runs a part's whole schedule. Paths show in outputs, so that every run has the same ones.
+    fn run(&self, part: &Part, how: &str, caller: &Caller, port: u16) -> Result<Output> {
+        let tests = self.folder.join(part.name);
+        let out = tests.join("out");
         fs::create_dir(&out).with_context(|| format!("mkdir {}", out.display()))?;
         self.own(&out)?;
         let begun = std::time::Instant::now();
-        let folder = self.folder.display();
+        let folder = tests.display();
         let arguments = [
             format!("--inputdir={folder}"),
             format!("--outputdir={}", out.display()),
@@ -185,32 +216,34 @@ impl Suite {
             "--host=127.0.0.1".to_owned(),
             format!("--port={port}"),
             "--user=postgres".to_owned(),
-            "--dbname=regression".to_owned(),
+            format!("--dbname={}", part.database),
             "--max-concurrent-tests=20".to_owned(),
-            format!("--schedule={folder}/parallel_schedule"),
+            format!("--schedule={folder}/{}", part.schedule),
         ];
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let said = caller.run(&sources::runner()?.display().to_string(), &arguments, "")?;
-        let kept = self.folder.join(format!("out-{}", how.replace(' ', "-")));
+        let runner = part.runner()?.display().to_string();
+        let said = caller.run(&runner, &arguments, "")?;
+        let kept = tests.join(format!("out-{how}"));
         fs::rename(&out, &kept).with_context(|| format!("rename {}", out.display()))?;
         let output = Output::new(kept, said.all());
         println!(
-            "  {how}: {} tests pass in {} s",
+            "  {}, {how}: {} tests pass in {} s",
+            part.name,
             output.passed().len(),
             begun.elapsed().as_secs()
         );
         Ok(output)
     }
 
-    /// Copies both runs' outputs to target/, since the stage's folder will be gone.
-    fn keep(&self) -> Result<PathBuf> {
-        let kept = crate::step::root().join("target/regress-outputs");
+    /// Copies a part's outputs to target/, since the stage's folder will be gone.
+    fn keep(&self, part: &Part) -> Result<PathBuf> {
+        let kept = crate::step::root().join(format!("target/{}-outputs", part.name));
         let _ = fs::remove_dir_all(&kept);
         fs::create_dir(&kept).with_context(|| format!("mkdir {}", kept.display()))?;
-        for run in ["out-direct", "out-through-Weir"] {
+        for how in ["direct", "weir", "weir-again"] {
             let mut copy = std::process::Command::new("cp");
-            copy.arg("-r").arg(self.folder.join(run)).arg(&kept);
-            crate::step::output("cp", &mut copy)?;
+            let run = self.folder.join(part.name).join(format!("out-{how}"));
+            crate::step::output("cp", copy.arg("-r").arg(run).arg(&kept))?;
         }
         Ok(kept)
     }

@@ -15,16 +15,48 @@ const WHOLE: &str = "whole";
 /// Modules of the server's that some tests load beside their own.
 const MODULES: [&str; 2] = ["autoinc.so", "refint.so"];
 
-/// `pg_regress`, as Debian packs it beside the server.
-pub(super) fn runner() -> Result<PathBuf> {
-    let runner = server()?.join("lib/pgxs/src/test/regress/pg_regress");
-    if !runner.exists() {
-        bail!(
-            "{} is missing: it comes with Debian's package of the server",
-            runner.display()
-        );
+/// A suite of tests with a runner of its own.
+pub(super) struct Part {
+    /// Its folder in the source tree, and below [`fetch`].
+    pub name: &'static str,
+    runner: &'static str,
+    /// The order in which its tests run, a file in its folder.
+    pub schedule: &'static str,
+    /// The database that its runner makes, as the tests expect it.
+    pub database: &'static str,
+}
+
+/// What runs in one session each, and what runs in several that meet.
+pub(super) const PARTS: [Part; 2] = [
+    Part {
+        name: "regress",
+        runner: "pg_regress",
+        schedule: "parallel_schedule",
+        database: "regression",
+    },
+    Part {
+        name: "isolation",
+        runner: "pg_isolation_regress",
+        schedule: "isolation_schedule",
+        database: "isolation_regression",
+    },
+];
+
+impl Part {
+    /// Its runner, as Debian packs it beside the server.
+    pub(super) fn runner(&self) -> Result<PathBuf> {
+        let runner = server()?
+            .join("lib/pgxs/src/test")
+            .join(self.name)
+            .join(self.runner);
+        if !runner.exists() {
+            bail!(
+                "{} is missing: it comes with Debian's package of the server",
+                runner.display()
+            );
+        }
+        Ok(runner)
     }
-    Ok(runner)
 }
 
 /// The folder of the tests, with their module built; fetched unless it is there.
@@ -36,7 +68,7 @@ pub(super) fn fetch() -> Result<PathBuf> {
     let place = step::root()
         .join("target")
         .join(format!("regress-{}", package.upstream()));
-    let tests = place.join("tests");
+    let tests = place.join("suites");
     if tests.join(WHOLE).exists() {
         return Ok(tests);
     }
@@ -64,9 +96,13 @@ pub(super) fn fetch() -> Result<PathBuf> {
         .arg(&tree);
     step::output("tar", &mut untar)?;
     build(&tree)?;
-    let built = tree.join("src/test/regress");
-    fs::write(built.join(WHOLE), "").context("mark the tests as whole")?;
-    fs::rename(&built, &tests).with_context(|| format!("move {}", built.display()))?;
+    fs::create_dir(&tests).with_context(|| format!("mkdir {}", tests.display()))?;
+    for part in &PARTS {
+        let built = tree.join("src/test").join(part.name);
+        fs::rename(&built, tests.join(part.name))
+            .with_context(|| format!("move {}", built.display()))?;
+    }
+    fs::write(tests.join(WHOLE), "").context("mark the tests as whole")?;
     fs::remove_dir_all(&tree).with_context(|| format!("remove {}", tree.display()))?;
     Ok(tests)
 }
