@@ -63,6 +63,41 @@ pub(crate) const SETPRIV: Need = Need {
     package: "util-linux",
 };
 
+/// Python with its installer, for the drivers' stories.
+pub(crate) const PYTHON: Need = Need {
+    what: "Python 3 with venv and pip",
+    paths: &["/usr/share/python-wheels/pip-*"],
+    package: "python3-venv",
+};
+
+/// Java, compiler and machine.
+pub(crate) const JDK: Need = Need {
+    what: "a Java development kit",
+    paths: &["/usr/lib/jvm/*/bin/javac"],
+    package: "default-jdk-headless",
+};
+
+/// Java's Postgres driver.
+pub(crate) const JDBC: Need = Need {
+    what: "pgjdbc",
+    paths: &["/usr/share/java/postgresql.jar"],
+    package: "libpostgresql-jdbc-java",
+};
+
+/// Go's compiler.
+pub(crate) const GO: Need = Need {
+    what: "Go",
+    paths: &["/usr/bin/go"],
+    package: "golang-go",
+};
+
+/// Go's Postgres driver.
+pub(crate) const PGX: Need = Need {
+    what: "pgx",
+    paths: &["/usr/share/gocode/src/github.com/jackc/pgx/v4"],
+    package: "golang-github-jackc-pgx-v4-dev",
+};
+
 /// Makes sure that everything in `needs` is there.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     let missing: Vec<_> = needs

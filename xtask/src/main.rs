@@ -3,6 +3,7 @@
 mod bench;
 mod checks;
 mod demo;
+mod drivers;
 mod e2e;
 mod ebpf;
 mod install;
@@ -30,6 +31,8 @@ enum Command {
     Test(test::Arguments),
     /// Guard two users of this host for real: masked rows, a held DROP, refusals, and the proof of it all.
     Demo(demo::Arguments),
+    /// Let every real client tell its stories at the server and through Weir, and compare.
+    Drivers(drivers::Arguments),
     /// Measure Weir beside direct, haproxy, pgbouncer and nginx, interleaved, and print the ratios.
     Bench(bench::Arguments),
     /// Run PostgreSQL's own regression tests direct and through Weir, and compare their outputs.
@@ -65,6 +68,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Drivers(arguments) => drivers::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Regress(Regress { programs }) => e2e::regression::run(
             &programs.map_or(stage::Selection::Programs, stage::Selection::Ready),

@@ -66,6 +66,19 @@ pub(crate) fn programs(selection: &Selection, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The path of another program of the workspace, built with the same selection.
+pub(crate) fn built(selection: &Selection, name: &str) -> Result<PathBuf> {
+    let built = match selection {
+        Selection::Programs => build(&["-p", name])?,
+        Selection::WithTests => build(WITH_TESTS)?,
+        Selection::Ready(ready) if ready.join(name).exists() => return Ok(ready.join(name)),
+        Selection::Ready(_) => build(&["-p", name])?,
+    };
+    let path = built.into_iter().find(|(known, _)| known == name);
+    path.map(|(_, path)| path)
+        .with_context(|| format!("cargo built no {name}"))
+}
+
 /// Copies a program so that everybody may start it.
 pub(crate) fn place(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| format!("copy {} to {}", from.display(), to.display()))?;

@@ -27,13 +27,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use build::{Selection, place};
+pub(crate) use build::{Selection, built, place};
 pub(crate) use caller::{Caller, Running, Said, until};
 pub(crate) use control::{Control, Hand};
 pub(crate) use dataplane::{Dataplane, await_settled, detach, put_in_force};
 pub(crate) use interrupt::stay;
 pub(crate) use mcp::Mcp;
-pub(crate) use people::People;
+pub(crate) use people::{People, Person};
 pub(crate) use postgres::{Bare, Postgres, SETUP, bin, psql};
 pub(crate) use record::Record;
 pub(crate) use session::Session;
