@@ -171,6 +171,20 @@ fn an_unmodified_psql_is_masked_held_and_refused() {
         "{errors}"
     );
 
+    // Programs tell a missing table by its code.
+    let (_, errors) = ask("SELECT * FROM nowhere");
+    assert!(
+        errors.contains("42P01: relation \"nowhere\" does not exist"),
+        "{errors}"
+    );
+
+    // A plan may be seen by the statement's name, as sqlx asks for it; what runs may not.
+    let prepared = "PREPARE p AS SELECT ssn FROM customers WHERE id = 1;";
+    let (plan, errors) = ask(&format!("{prepared} EXPLAIN (COSTS OFF) EXECUTE p"));
+    assert!(plan.contains("customers"), "{errors}");
+    let (plan, errors) = ask(&format!("{prepared} EXPLAIN (ANALYZE) EXECUTE p"));
+    assert!(plan.is_empty() && errors.contains("42501"), "{errors}");
+
     let (_, errors) = ask("DROP TABLE scratch");
     assert!(errors.contains("held for approval"), "{errors}");
     assert_eq!(

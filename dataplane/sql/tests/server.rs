@@ -160,6 +160,7 @@ fn a_real_server_agrees_with_every_prediction() {
         closure_is_complete(&catalog, &sensitive);
         predictions_hold(&client, &catalog, &sensitive).await;
         psql_may_describe(&catalog, &sensitive);
+        drivers_may_ask(&catalog, &sensitive);
         epochs_move(&client, &reader).await;
     });
 }
@@ -293,6 +294,25 @@ fn psql_may_describe(catalog: &Catalog, sensitive: &Sensitive) {
                 );
             }
             assert!(!statement.sensitive, "{text}");
+        }
+    }
+}
+
+/// Drivers need no right but to read, and nothing of what they ask for themselves is masked.
+fn drivers_may_ask(catalog: &Catalog, sensitive: &Sensitive) {
+    for text in support::drivers() {
+        let statements = analyse(text, catalog, sensitive, &SESSION, &Limits::STANDARD)
+            .unwrap_or_else(|refusal| panic!("{refusal}\n{text}"));
+        for statement in statements {
+            for access in &statement.accesses {
+                // pg_dump counts subscriptions, whose relation holds passwords.
+                let counts = access.resource == support::table("pg_catalog", "pg_subscription")
+                    && access.action == Action::PgReadStatistics;
+                assert!(
+                    access.action == Action::PgSelect || counts,
+                    "{access:?}\n{text}"
+                );
+            }
         }
     }
 }

@@ -63,6 +63,16 @@ fn asks(statement: &Statement, action: Action) -> bool {
 #[rustfmt::skip]
 const ASKING: &[(&str, Action)] = &[
     // Expressions.
+    // Settings: by a row of pg_settings only in the one shape whose name is known.
+    ("SELECT set_config(name, 'x', false) FROM pg_settings", Action::PgCall),
+    ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name <> 'work_mem'", Action::PgCall),
+    ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE 'a' = 'a'", Action::PgCall),
+    ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'work_mem' OR true", Action::PgCall),
+    ("SELECT set_config(name, 'x', false) FROM pg_settings, pg_class WHERE name = 'work_mem'", Action::PgCall),
+    ("SELECT set_config(name, 'x', false) FROM pg_settings s(a, name) WHERE name = 'work_mem'", Action::PgCall),
+    ("SELECT set_config(setting, 'x', false) FROM pg_settings WHERE name = 'work_mem'", Action::PgCall),
+    ("SELECT (SELECT set_config(name, 'x', false) FROM (SELECT 'role' AS name) r) FROM pg_settings WHERE name = 'work_mem'", Action::PgCall),
+    ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'role'", Action::PgSet),
     ("SELECT ssn || '' AS x FROM customers", Action::PgInfer),
     ("SELECT ssn::text FROM customers", Action::PgInfer),
     ("SELECT ssn::int FROM customers", Action::PgInfer),

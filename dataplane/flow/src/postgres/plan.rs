@@ -233,14 +233,19 @@ fn shape(step: &Statement, sensitive: &Sensitive) -> Option<Denial> {
     }) {
         return Some(denial);
     }
-    // What EXECUTE names is looked up when it runs; inside EXPLAIN nobody would look.
-    if let StatementKind::Explain { inner, .. } = &step.kind
+    // What EXECUTE names is looked up when it runs; inside EXPLAIN nobody would look. Without
+    // ANALYZE nothing of it runs.
+    if let StatementKind::Explain {
+        analyze: true,
+        inner,
+    } = &step.kind
         && !sensitive.is_empty()
         && matches!(inner.kind, StatementKind::Execute { .. })
     {
         return Some(Denial {
-            outside: "EXPLAIN EXECUTE is refused; EXPLAIN the statement itself".into(),
-            inside: "EXPLAIN EXECUTE".into(),
+            outside: "EXPLAIN ANALYZE EXECUTE is refused; EXPLAIN ANALYZE the statement itself"
+                .into(),
+            inside: "EXPLAIN ANALYZE EXECUTE".into(),
             policies: Vec::new(),
         });
     }

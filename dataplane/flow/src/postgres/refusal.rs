@@ -101,11 +101,12 @@ impl From<weir_sql::Refusal> for Refusal {
             R::TooLong { .. } | R::TooDeep { .. } | R::TooMany { .. } => {
                 Self::new(SqlState::LIMIT_EXCEEDED, &format!("weir: {inside}"))
             }
+            // In the server's words: programs look for this code to know that a table is missing.
             R::UnknownRelation(name) => Self::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                &format!("weir: relation \"{name}\" is not in the catalogue"),
+                SqlState::UNDEFINED_TABLE,
+                &format!("relation \"{name}\" does not exist"),
             )
-            .hint("it does not exist, or was made by another session a moment ago: try again")
+            .hint("weir: if another session made it a moment ago, try again")
             .inside(inside),
             _ => Self::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,

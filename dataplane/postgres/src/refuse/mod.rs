@@ -46,6 +46,8 @@ impl SqlState {
     pub const UNKNOWN_STATEMENT: Self = Self("26000");
     /// `34000` invalid_cursor_name.
     pub const UNKNOWN_PORTAL: Self = Self("34000");
+    /// `42P01` undefined_table: the catalogue has no such relation, nor has the server.
+    pub const UNDEFINED_TABLE: Self = Self("42P01");
     /// `42601` syntax_error: not parsed, therefore not judged.
     pub const SYNTAX_ERROR: Self = Self("42601");
     /// `22021` character_not_in_repertoire: not UTF-8.

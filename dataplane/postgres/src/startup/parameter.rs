@@ -8,6 +8,8 @@ use crate::message::{Cursor, MessageError};
 pub enum Setting {
     /// `application_name`.
     ApplicationName,
+    /// `bytea_output`.
+    ByteaOutput,
     /// `client_min_messages`.
     ClientMinMessages,
     /// `DateStyle`.
@@ -20,26 +22,39 @@ pub enum Setting {
     DefaultTransactionReadOnly,
     /// `extra_float_digits`.
     ExtraFloatDigits,
+    /// `geqo`.
+    Geqo,
     /// `idle_in_transaction_session_timeout`.
     IdleInTransactionSessionTimeout,
     /// `idle_session_timeout`.
     IdleSessionTimeout,
     /// `IntervalStyle`.
     IntervalStyle,
+    /// `jit`.
+    Jit,
     /// `lock_timeout`.
     LockTimeout,
+    /// `maintenance_work_mem`.
+    MaintenanceWorkMem,
+    /// `plan_cache_mode`.
+    PlanCacheMode,
     /// `search_path`: decides what an unqualified name means.
     SearchPath,
     /// `statement_timeout`.
     StatementTimeout,
+    /// `synchronous_commit`.
+    SynchronousCommit,
     /// `TimeZone`.
     TimeZone,
     /// `transaction_timeout`.
     TransactionTimeout,
+    /// `work_mem`.
+    WorkMem,
 }
 
-const SETTINGS: [(&str, Setting); 15] = [
+const SETTINGS: [(&str, Setting); 22] = [
     ("application_name", Setting::ApplicationName),
+    ("bytea_output", Setting::ByteaOutput),
     ("client_min_messages", Setting::ClientMinMessages),
     ("DateStyle", Setting::DateStyle),
     (
@@ -55,17 +70,23 @@ const SETTINGS: [(&str, Setting); 15] = [
         Setting::DefaultTransactionReadOnly,
     ),
     ("extra_float_digits", Setting::ExtraFloatDigits),
+    ("geqo", Setting::Geqo),
     (
         "idle_in_transaction_session_timeout",
         Setting::IdleInTransactionSessionTimeout,
     ),
     ("idle_session_timeout", Setting::IdleSessionTimeout),
     ("IntervalStyle", Setting::IntervalStyle),
+    ("jit", Setting::Jit),
     ("lock_timeout", Setting::LockTimeout),
+    ("maintenance_work_mem", Setting::MaintenanceWorkMem),
+    ("plan_cache_mode", Setting::PlanCacheMode),
     ("search_path", Setting::SearchPath),
     ("statement_timeout", Setting::StatementTimeout),
+    ("synchronous_commit", Setting::SynchronousCommit),
     ("TimeZone", Setting::TimeZone),
     ("transaction_timeout", Setting::TransactionTimeout),
+    ("work_mem", Setting::WorkMem),
 ];
 
 impl Setting {

@@ -9,6 +9,25 @@ pub(crate) fn is_harmless_function(name: &str) -> bool {
     harmless::HARMLESS.binary_search(&name).is_ok()
 }
 
+/// A function of information_schema that only computes from its arguments: its views are made of
+/// these, and pgjdbc calls `_pg_expandarray` for the keys of a table. Sorted.
+pub(crate) fn is_harmless_in_information_schema(name: &str) -> bool {
+    const HARMLESS: [&str; 11] = [
+        "_pg_char_max_length",
+        "_pg_char_octet_length",
+        "_pg_datetime_precision",
+        "_pg_expandarray",
+        "_pg_index_position",
+        "_pg_interval_type",
+        "_pg_numeric_precision",
+        "_pg_numeric_precision_radix",
+        "_pg_numeric_scale",
+        "_pg_truetypid",
+        "_pg_truetypmod",
+    ];
+    HARMLESS.binary_search(&name).is_ok()
+}
+
 /// Output columns of functions that return rows, where they are not one column named as the
 /// function.
 pub(crate) fn function_columns(name: &str) -> Option<&'static [&'static str]> {
@@ -44,6 +63,7 @@ pub(crate) fn function_columns(name: &str) -> Option<&'static [&'static str]> {
             "dictionary",
             "lexemes",
         ],
+        "_pg_expandarray" => &["x", "n"],
         "ts_parse" => &["tokid", "token"],
         "ts_token_type" => &["tokid", "alias", "description"],
         _ => return None,
@@ -116,7 +136,8 @@ fn system_carries_values(name: &str) -> bool {
         // The relation of extended statistics tells which exist; their contents are in _data.
         return !(counts || NUMBERS.contains(&name) || name == "pg_statistic_ext");
     }
-    name.starts_with("pg_largeobject")
+    // Owners and rights of large objects are in _metadata; what they hold is not.
+    name == "pg_largeobject"
         || name.starts_with("pg_user_mapping")
         || matches!(
             name,
@@ -217,6 +238,8 @@ const HARMLESS_SETTINGS: &[&str] = &[
     "plan_cache_mode",
     "quote_all_identifiers",
     "random_page_cost",
+    // Takes kinds of relations away from queries; its default is to take none.
+    "restrict_nonsystem_relation_kind",
     "row_security",
     "search_path",
     "seq_page_cost",
@@ -323,7 +346,6 @@ mod tests {
             "pg_user_mapping",
             "pg_user_mappings",
             "pg_largeobject",
-            "pg_largeobject_metadata",
             "pg_cursors",
             "pg_subscription",
             "pg_stat_ssl",
@@ -335,6 +357,7 @@ mod tests {
             "pg_class",
             "pg_attribute",
             "pg_type",
+            "pg_largeobject_metadata",
             "pg_stat_user_tables",
             "pg_statio_all_tables",
             "pg_roles",

@@ -1,12 +1,14 @@
 //! Function calls: which are known, which act on something else, which are asked about.
 
-use pg_raw_parse::nodes::FuncCall;
+use pg_raw_parse::nodes::{FuncCall, SelectStmt};
+use pg_raw_parse::raw::A_Expr_Kind;
 use pg_raw_parse::{ConstValue, Node};
 use weir_facts::{Action, RelationName, Resource};
 
 use super::scope::Scope;
 use super::{Walk, Walked, qualified, strings};
-use crate::trust::{is_harmless_function, is_harmless_setting};
+use crate::Relation;
+use crate::trust::{is_harmless_function, is_harmless_in_information_schema, is_harmless_setting};
 
 impl Walk<'_> {
     pub(super) fn function(&mut self, call: &FuncCall, scope: &Scope<'_>) -> Walked<()> {
@@ -38,6 +40,9 @@ impl Walk<'_> {
     /// Asks about a function by name, unless it is a known one that nothing shadows.
     pub(super) fn function_name(&mut self, schema: Option<&str>, name: &str) {
         if self.means_built_in(schema, name) && is_harmless_function(name) {
+            return;
+        }
+        if schema == Some("information_schema") && is_harmless_in_information_schema(name) {
             return;
         }
         let catalog = self.catalog;
@@ -116,14 +121,47 @@ impl Walk<'_> {
     /// `set_config('name', value, …)`: as SET, but a value that is computed can carry anything
     /// to where every session can read it.
     fn set_config(&mut self, setting: Node<'_>, value: Node<'_>) -> bool {
-        let Some(setting) = text_of(setting).map(|name| name.to_ascii_lowercase()) else {
+        let by_row = || self.setting.clone().filter(|_| is_named(setting, "name"));
+        let Some(setting) = text_of(setting).or_else(by_row) else {
             return false;
         };
+        let setting = setting.to_ascii_lowercase();
         let fixed = text_of(value);
         if fixed.is_none() || !is_harmless_setting(&setting, fixed.as_deref()) {
             self.ask(Action::PgSet, Resource::Parameter(setting.into()));
         }
         true
+    }
+
+    /// The parameter that a query is about, of the shape in which pg_dump sets one only where the
+    /// server has it: `SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'y'`.
+    pub(super) fn one_setting(&self, select: &SelectStmt) -> Option<String> {
+        let from = select.from_clause();
+        let (Some(Node::RangeVar(range)), 1) = (from.first(), from.len()) else {
+            return None;
+        };
+        if range.relname() != Some("pg_settings") || range.alias().is_some() {
+            return None;
+        }
+        // Somebody's own relation of that name may say anything.
+        let is_system = |relation: &Relation| &*relation.name.schema == "pg_catalog";
+        if !self.catalog.by_name("pg_settings").all(is_system)
+            || range
+                .schemaname()
+                .is_some_and(|schema| schema != "pg_catalog")
+        {
+            return None;
+        }
+        let Node::A_Expr(equals) = select.where_clause() else {
+            return None;
+        };
+        let is_equality = equals.kind == A_Expr_Kind::AEXPR_OP
+            && strings(equals.name()).as_deref() == Some(&["="])
+            && is_named(equals.lexpr(), "name");
+        let Node::A_Const(_) = equals.rexpr() else {
+            return None;
+        };
+        is_equality.then(|| text_of(equals.rexpr())).flatten()
     }
 
     /// Settings beyond the server's own can hold anything that a session put there.
@@ -134,6 +172,14 @@ impl Walk<'_> {
         };
         self.ask(Action::PgReadStatistics, Resource::Table(name));
     }
+}
+
+/// The unqualified column of this name.
+fn is_named(node: Node<'_>, name: &str) -> bool {
+    let Node::ColumnRef(reference) = node else {
+        return false;
+    };
+    strings(reference.fields()).as_deref() == Some(&[name])
 }
 
 /// A constant's text, through casts: `'x'`, `'x'::regclass`.

@@ -54,6 +54,8 @@ pub(crate) struct Walk<'a> {
     depth: u16,
     /// Common table expressions in sight; a nested query pushes and truncates.
     ctes: Vec<Cte>,
+    /// What `name` is in the query at hand, if it reads one row of pg_settings by that name.
+    setting: Option<String>,
 }
 
 /// The facts of one statement, without its text.
@@ -106,6 +108,7 @@ impl<'a> Walk<'a> {
             columns: 0,
             depth: 0,
             ctes: Vec::new(),
+            setting: None,
         }
     }
 

@@ -70,9 +70,12 @@ impl Walk<'_> {
             parent: outer,
         };
         let mut outputs = Vec::new();
+        let setting = self.one_setting(select);
+        let outer_setting = std::mem::replace(&mut self.setting, setting);
         for target in select.target_list() {
             outputs.extend(self.target(target.val(), target.name(), &scope)?);
         }
+        self.setting = outer_setting;
         self.expression(select.where_clause(), &scope)?;
         for node in select.group_clause() {
             self.group(node, &outputs, &scope)?;

@@ -180,6 +180,9 @@ impl Walk<'_> {
                 self.infer(&[*origin]);
             }
         }
+        // Nobody knows here what is explained: the texts of its errors are withheld.
+        let by_name = matches!(inner.kind, StatementKind::Execute { .. });
+        self.is_sensitive |= by_name && !self.sensitive.is_empty();
         let columns = Some(vec![text_column("QUERY PLAN")]);
         let mut facts = Facts::of(StatementKind::Explain { analyze, inner });
         facts.columns = columns;

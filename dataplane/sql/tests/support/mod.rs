@@ -22,6 +22,15 @@ pub(crate) fn psql() -> impl Iterator<Item = &'static str> {
         .filter(|text| !text.trim().is_empty())
 }
 
+/// What drivers ask by themselves when they connect, meet a type, reflect a table, reset a
+/// session or dump: psycopg 3, asyncpg, SQLAlchemy, Django, node's pg and postgres, pgjdbc, pgx
+/// and pg_dump, as a server of version 15 was asked by them.
+pub(crate) fn drivers() -> impl Iterator<Item = &'static str> {
+    include_str!("../data/drivers.sql")
+        .split("-- @step\n")
+        .filter(|text| !text.trim().is_empty())
+}
+
 pub(crate) fn table(schema: &str, name: &str) -> Resource {
     Resource::Table(RelationName {
         schema: schema.into(),
