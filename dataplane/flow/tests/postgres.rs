@@ -388,6 +388,38 @@ fn a_copy_frame_that_was_begun_goes_on_to_its_end() {
     );
 }
 
+/// As asyncpg and pgx do: they wait for nothing behind their COPY.
+#[test]
+fn copy_data_may_come_before_the_server_asks_for_it() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let guard = guard(&cluster, &["engineering"]);
+    let mut raw = Raw::open(guard.port, "app");
+    let copy = |text: &[u8], row: &[u8]| {
+        let (query, data) = (Raw::frame(b'Q', text), Raw::frame(b'd', row));
+        [query, data.repeat(3), Raw::frame(b'c', b"")].concat()
+    };
+    for (text, row, tags) in [
+        (&b"COPY scratch FROM STDIN\0"[..], &b"7\n"[..], &b"GCZ"[..]),
+        // The server refuses the statement, Weir does, and the server refuses a row: each
+        // ignores what has come for it.
+        (b"COPY scratch(nothing) FROM STDIN\0", b"7\n", b"EZ"),
+        (b"COPY scratch FROM '/etc/passwd'\0", b"7\n", b"EZ"),
+        (b"COPY scratch FROM STDIN\0", b"x\n", b"GEZ"),
+    ] {
+        raw.send(&copy(text, row));
+        let answers = raw.until(b'Z');
+        let seen: Vec<u8> = answers.iter().map(|(tag, _)| *tag).collect();
+        assert_eq!(seen, tags, "{answers:?}");
+    }
+    raw.send(&Raw::frame(b'Q', b"SELECT 1\0"));
+    assert!(raw.until(b'Z').iter().any(|(tag, _)| *tag == b'D'));
+    assert_eq!(
+        cluster.sql("postgres", "SELECT count(*) FROM scratch"),
+        "3\n"
+    );
+}
+
 #[test]
 fn a_pipeline_behind_a_refusal_is_skipped_to_its_sync() {
     let cluster = Cluster::start();
@@ -421,4 +453,36 @@ fn a_pipeline_behind_a_refusal_is_skipped_to_its_sync() {
         cluster.sql("postgres", "SELECT count(*) FROM scratch"),
         "0\n"
     );
+}
+
+/// The statement is allowed whatever the parameter is; the value decides.
+#[test]
+fn a_setting_that_a_parameter_names_is_one_of_the_servers_own() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let guard = guard(&cluster, &["engineering"]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let to = format!(
+            "host=127.0.0.1 port={} user=app dbname=postgres",
+            guard.port
+        );
+        let (client, session) = tokio_postgres::connect(&to, tokio_postgres::NoTls)
+            .await
+            .expect("a session");
+        tokio::spawn(session);
+        let ask = "SELECT current_setting($1, true)";
+        let row = client.query_one(ask, &[&"work_mem"]).await.expect(ask);
+        assert_eq!(row.get::<_, &str>(0), "4MB");
+        let refused = client
+            .query_one(ask, &[&"app.secret"])
+            .await
+            .expect_err(ask);
+        assert_eq!(refused.code().map(|code| code.code()), Some("42501"));
+        let row = client.query_one(ask, &[&"work_mem"]).await.expect(ask);
+        assert_eq!(row.get::<_, &str>(0), "4MB");
+    });
 }

@@ -91,6 +91,7 @@ fn statement(
         columns: gathered.facts.columns,
         changes_catalog: gathered.facts.changes_catalog,
         transaction: gathered.facts.transaction,
+        settings: gathered.settings,
         is_plain_read: gathered.is_plain_read,
     })
 }

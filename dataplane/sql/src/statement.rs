@@ -26,7 +26,9 @@ pub struct Statement {
     pub accesses: Vec<Access>,
     /// The text with constants replaced by `$n`, bounded, for records.
     pub normalised: String,
-    /// UPDATE, DELETE or SELECT with a WHERE clause at the top.
+    /// What is changed is chosen: UPDATE and DELETE have a WHERE clause, those in WITH too;
+    /// INSERT with ON CONFLICT and MERGE change rows that they name. A SELECT that changes
+    /// nothing: it has a WHERE clause at the top.
     pub has_where: bool,
     /// It touches a relation that has sensitive columns, or one whose constraints or
     /// triggers reach such a relation: error and notice texts must be replaced.
@@ -39,6 +41,9 @@ pub struct Statement {
     pub changes_catalog: bool,
     /// What it does to the transaction.
     pub transaction: TransactionEffect,
+    /// Parameters, counted from 1, that name a setting. A name with a dot is one of those that
+    /// hold whatever a session has put there: refuse it when it is bound.
+    pub settings: Vec<u16>,
     /// A SELECT, VALUES, TABLE or SHOW that writes nothing, locks nothing and calls
     /// nothing unknown.
     pub is_plain_read: bool,
@@ -66,6 +71,7 @@ impl Statement {
             columns: None,
             changes_catalog: true,
             transaction: TransactionEffect::None,
+            settings: Vec::new(),
             is_plain_read: false,
         }
     }

@@ -64,6 +64,12 @@ fn asks(statement: &Statement, action: Action) -> bool {
 const ASKING: &[(&str, Action)] = &[
     // Expressions.
     // Settings: by a row of pg_settings only in the one shape whose name is known.
+    ("SELECT set_config('client_encoding', $1, false)", Action::PgSet),
+    ("SELECT set_config('work_mem', (SELECT name FROM customers LIMIT 1), false)", Action::PgSet),
+    ("PREPARE p(text) AS SELECT set_config('work_mem', $1, false)", Action::PgSet),
+    ("PREPARE p(text) AS SELECT current_setting($1)", Action::PgCall),
+    ("SELECT current_setting($1 || 'x')", Action::PgCall),
+    ("SELECT current_setting($1::bytea::text)", Action::PgCall),
     ("SELECT set_config(name, 'x', false) FROM pg_settings", Action::PgCall),
     ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name <> 'work_mem'", Action::PgCall),
     ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE 'a' = 'a'", Action::PgCall),
@@ -468,6 +474,56 @@ fn ordinary_statements_mostly_need_nothing_special() {
         "{passed} of {all}\n{}",
         stopped.join("\n")
     );
+}
+
+#[test]
+fn whether_what_changes_is_chosen_is_told_of_every_part() {
+    let world = World::new();
+    for (text, chosen) in [
+        ("INSERT INTO customers (id) VALUES (1)", false),
+        (
+            "INSERT INTO customers (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET name = 'x'",
+            true,
+        ),
+        (
+            "WITH d AS (DELETE FROM orders) INSERT INTO decoy VALUES (1) ON CONFLICT DO NOTHING",
+            false,
+        ),
+        (
+            "WITH d AS (DELETE FROM orders RETURNING id) SELECT id FROM d WHERE id = 1",
+            false,
+        ),
+        (
+            "WITH d AS (DELETE FROM orders WHERE id = 1 RETURNING id) SELECT id FROM d",
+            true,
+        ),
+        (
+            "WITH d AS (DELETE FROM orders) UPDATE customers SET name = 'x' WHERE id = 1",
+            false,
+        ),
+        (
+            "WITH d AS (SELECT 1) UPDATE customers SET name = 'x' WHERE id = 1",
+            true,
+        ),
+        ("WITH d AS (SELECT 1) SELECT * FROM d", false),
+    ] {
+        assert_eq!(world.one(text).has_where, chosen, "{text}");
+    }
+}
+
+#[test]
+fn a_parameter_that_names_a_setting_is_told() {
+    let world = World::new();
+    let jit = world.one("SELECT set_config('jit', $1, false)");
+    assert_eq!(jit.accesses, []);
+
+    let world = World::new();
+    let text = "SELECT current_setting($2), current_setting($1::varchar, true), $3";
+    let statement = world.one(text);
+    assert_eq!(statement.accesses, []);
+    assert_eq!(statement.settings, [1, 2]);
+    let cursor = world.one("DECLARE c CURSOR FOR SELECT current_setting($1)");
+    assert_eq!(cursor.settings, [1]);
 }
 
 #[test]

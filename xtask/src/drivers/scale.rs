@@ -37,7 +37,10 @@ pub(super) fn play(stage: &Stage, kit: &Kit, checks: &mut Checks) -> Result<()> 
     for (name, what, growth_max) in SCALES {
         let caller = environment(stage, &stage.people.alice.guarded);
         let (caller, command) = kit.command(caller, Language::Rust, "scale")?;
-        let words: Vec<_> = command.iter().map(String::as_str).chain([what]).collect();
+        // A thousand connections are more files than a shell allows by itself.
+        let shell = ["sh", "-c", r#"ulimit -n 4096 && exec "$0" "$@""#];
+        let command = command.iter().map(String::as_str).chain([what]);
+        let words: Vec<_> = shell.into_iter().chain(command).collect();
         let (said, before, peak) = watched(stage, &caller, &words)?;
         let grown = peak.saturating_sub(before);
         let is_bounded = grown <= growth_max;

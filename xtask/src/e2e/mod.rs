@@ -12,7 +12,6 @@ pub(crate) mod throw;
 use anyhow::{Result, bail};
 
 use crate::checks::Checks;
-use crate::drivers;
 use crate::stage::{E2E, Selection, Stage};
 
 /// Sets a stage up, runs every check, takes the stage down.
@@ -29,7 +28,6 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
         encryption::play(&stage, checks)
     });
     checks.scene(regression::TITLE, |checks| regression::play(&stage, checks));
-    drivers::play(&stage, selection, &mut checks, &[]);
     checks.scene("Bad input", |checks| hostile::play(&stage, checks));
     checks.scene(
         "kill -9 of proxy, warden and control plane under load",

@@ -248,6 +248,8 @@ fn server(folder: &Path, user: &User, port: u16, more: &[&str]) -> Command {
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "fsync=off",
+        // The drivers suite opens a thousand at once.
+        "max_connections=1100",
     ];
     settings.iter().chain(more).for_each(|setting| {
         command.args(["-c", setting]);

@@ -383,8 +383,13 @@ impl Desk {
         match self.session.admit(ClientTag::CopyData)? {
             Admission::Proceed => Ok(true),
             Admission::Drop => Ok(false),
-            Admission::Wait => Err(End::client("CopyData before the server asked for it")),
+            Admission::Wait => Err(End::Broken("CopyData that was taken too early")),
         }
+    }
+
+    /// Whether CopyData has to wait for the server's word on its COPY.
+    pub(crate) fn awaits_copy(&self) -> Result<bool, End> {
+        Ok(self.session.admit(ClientTag::CopyData)? == Admission::Wait)
     }
 
     /// The world changed: is this session still allowed to be open?

@@ -67,6 +67,9 @@ impl Desk {
             Lookup::Unknown => return Err(unknown_statement().into()),
         };
         let plan = self.current(env, &statement.plan)?;
+        if let Some(facts) = statement.plan.statement(&plan) {
+            check_settings(facts, bind)?;
+        }
         if self.behind(env, &[], &statement)? == Allowance::Ask {
             return Err(indirect().into());
         }
@@ -244,4 +247,25 @@ impl Desk {
         ));
         Ok(())
     }
+}
+
+/// A setting that a parameter names must be one of the server's own: others hold whatever some
+/// session has put there.
+pub(crate) fn check_settings(
+    facts: &weir_sql::Statement,
+    bind: &message::Bind<'_>,
+) -> Result<(), Refusal> {
+    if facts.settings.is_empty() {
+        return Ok(());
+    }
+    let values = (1..).zip(bind.parameters.iter());
+    let mut names = values.filter(|(number, _)| facts.settings.contains(number));
+    if names.any(|(_, name)| name.is_some_and(|name| name.contains(&b'.'))) {
+        return Err(Refusal::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "weir: settings beyond the server's own are not read by a parameter",
+        )
+        .hint("write the setting's name in the statement, for policy to judge"));
+    }
+    Ok(())
 }

@@ -64,6 +64,9 @@ impl Ready {
         let mut at = 0;
         while self.desk.waiting.is_none() {
             self.holds_frame = false;
+            if self.is_copied_early(input, at)? {
+                break;
+            }
             let streamed = Streamed::only(ClientTag::CopyData);
             let step = self
                 .client
@@ -111,6 +114,15 @@ impl Ready {
             }
         }
         Ok(at)
+    }
+
+    /// Some drivers send their data right behind COPY, before the server has asked for it or
+    /// refused: it waits for either.
+    fn is_copied_early(&self, input: &[u8], at: usize) -> Result<bool, End> {
+        let next = self.client.peek(input, at);
+        let next = next.map_err(|error| unreadable(Side::Client, error))?;
+        let is_new = self.copy_goes_on.is_none() && next == Some(ClientTag::CopyData);
+        Ok(is_new && self.desk.awaits_copy()?)
     }
 
     fn server_bytes(&mut self, env: &mut Env<'_>, input: &mut [u8]) -> Result<usize, End> {

@@ -10,6 +10,7 @@ use weir_postgres::session::{Effect as SessionEffect, Lookup, Name, Statement};
 use super::client::Act;
 use super::desk::{Deferred, Desk, Judged};
 use super::end::End;
+use super::extended::check_settings;
 use super::plan::Plan;
 use super::stop::{Stop, unexecuted, unknown_portal, unknown_statement, unsettled};
 use crate::io::{Env, Piece};
@@ -187,6 +188,9 @@ impl Desk {
         };
         let plan = self.current(env, &statement.plan)?;
         let _ = Self::allowed(&plan)?;
+        if let Some(facts) = statement.plan.statement(&plan) {
+            check_settings(facts, &bind)?;
+        }
         self.note_bind(&portal, &plan, frame);
         self.session
             .bind(portal, &name, bind.result_formats.clone())?;

@@ -1,6 +1,6 @@
 //! Function calls: which are known, which act on something else, which are asked about.
 
-use pg_raw_parse::nodes::{FuncCall, SelectStmt};
+use pg_raw_parse::nodes::{FuncCall, SelectStmt, TypeCast};
 use pg_raw_parse::raw::A_Expr_Kind;
 use pg_raw_parse::{ConstValue, Node};
 use weir_facts::{Action, RelationName, Resource};
@@ -94,7 +94,7 @@ impl Walk<'_> {
                     true
                 }
                 Some(_) => true,
-                None => false,
+                None => self.names_setting(*setting),
             },
             _ => false,
         }
@@ -127,9 +127,29 @@ impl Walk<'_> {
         };
         let setting = setting.to_ascii_lowercase();
         let fixed = text_of(value);
-        if fixed.is_none() || !is_harmless_setting(&setting, fixed.as_deref()) {
+        // A parameter is the client's own, as a constant is; asyncpg puts `jit` back with one.
+        let is_own = fixed.is_some() || (is_fixed(value) && !self.is_prepared);
+        if !is_own || !is_harmless_setting(&setting, fixed.as_deref()) {
             self.ask(Action::PgSet, Resource::Parameter(setting.into()));
         }
+        true
+    }
+
+    /// A setting that a parameter names, as SQLAlchemy asks for one: which it is, is seen when
+    /// the parameter is bound.
+    fn names_setting(&mut self, name: Node<'_>) -> bool {
+        let parameter = match name {
+            Node::TypeCast(cast) if is_text(cast) => cast.arg(),
+            other => other,
+        };
+        let Node::ParamRef(parameter) = parameter else {
+            return false;
+        };
+        let number = u16::try_from(parameter.number).ok().filter(|n| *n > 0);
+        match number {
+            Some(number) if !self.is_prepared => self.settings.insert(number),
+            Some(_) | None => return false,
+        };
         true
     }
 
@@ -172,6 +192,18 @@ impl Walk<'_> {
         };
         self.ask(Action::PgReadStatistics, Resource::Table(name));
     }
+}
+
+/// A cast to `text` or `varchar`, which leave a parameter's bytes as they are.
+fn is_text(cast: &TypeCast) -> bool {
+    let Some(name) = cast.type_name() else {
+        return false;
+    };
+    let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+    matches!(
+        names.as_slice(),
+        ["text"] | ["varchar"] | ["pg_catalog", "text" | "varchar"]
+    )
 }
 
 /// The unqualified column of this name.

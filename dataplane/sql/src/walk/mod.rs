@@ -56,6 +56,10 @@ pub(crate) struct Walk<'a> {
     ctes: Vec<Cte>,
     /// What `name` is in the query at hand, if it reads one row of pg_settings by that name.
     setting: Option<String>,
+    /// Parameters that name settings.
+    settings: BTreeSet<u16>,
+    /// Inside PREPARE, whose parameters get their values from expressions.
+    is_prepared: bool,
 }
 
 /// The facts of one statement, without its text.
@@ -84,6 +88,7 @@ pub(crate) struct Gathered {
     pub(crate) facts: Facts,
     pub(crate) accesses: Vec<Access>,
     pub(crate) is_sensitive: bool,
+    pub(crate) settings: Vec<u16>,
     pub(crate) is_plain_read: bool,
 }
 
@@ -109,6 +114,8 @@ impl<'a> Walk<'a> {
             depth: 0,
             ctes: Vec::new(),
             setting: None,
+            settings: BTreeSet::new(),
+            is_prepared: false,
         }
     }
 
@@ -130,6 +137,7 @@ impl<'a> Walk<'a> {
             facts,
             accesses: self.accesses.into_iter().collect(),
             is_sensitive: self.is_sensitive,
+            settings: self.settings.into_iter().collect(),
             is_plain_read,
         })
     }

@@ -142,6 +142,7 @@ impl Walk<'_> {
         for argument in statement.argtypes() {
             self.type_name(Some(argument));
         }
+        self.is_prepared = true;
         let inner = self.inner(statement.query())?;
         Ok(Facts::of(StatementKind::Prepare {
             name: shared(statement.name()),
@@ -206,6 +207,7 @@ impl Walk<'_> {
             columns: facts.columns,
             changes_catalog: facts.changes_catalog,
             transaction: facts.transaction,
+            settings: self.settings.iter().copied().collect(),
             is_plain_read: false,
         }))
     }

@@ -80,7 +80,8 @@ impl<'a> Walk<'a> {
         let (kind, has_where, answers) = match node {
             Node::InsertStmt(insert) => (
                 StatementKind::Insert,
-                false,
+                // It changes no more rows than it brings.
+                insert.on_conflict_clause().is_some(),
                 insert.returning_clause().is_some(),
             ),
             Node::UpdateStmt(update) => (
@@ -105,6 +106,10 @@ impl<'a> Walk<'a> {
             ),
             Node::SelectStmt(select) => (StatementKind::Select, has_where(select), true),
             _ => (StatementKind::Unknown("query"), false, true),
+        };
+        let has_where = match node {
+            Node::SelectStmt(_) => changed_with(node).unwrap_or(has_where),
+            _ => has_where && changed_with(node) != Some(false),
         };
         let columns = if answers {
             self.describe(columns)
@@ -282,6 +287,25 @@ impl<'a> Walk<'a> {
 
 fn is_some(node: Node<'_>) -> bool {
     !matches!(node, Node::None)
+}
+
+/// Whether every UPDATE and DELETE in a statement's WITH clause has a WHERE clause; `None` if
+/// there is none of them.
+fn changed_with(node: Node<'_>) -> Option<bool> {
+    let with = match node {
+        Node::SelectStmt(select) => select.with_clause(),
+        Node::InsertStmt(insert) => insert.with_clause(),
+        Node::UpdateStmt(update) => update.with_clause(),
+        Node::DeleteStmt(delete) => delete.with_clause(),
+        Node::MergeStmt(merge) => merge.with_clause(),
+        _ => None,
+    };
+    let changes = with?.ctes().iter().filter_map(|cte| match cte.ctequery() {
+        Node::UpdateStmt(update) => Some(is_some(update.where_clause())),
+        Node::DeleteStmt(delete) => Some(is_some(delete.where_clause())),
+        _ => None,
+    });
+    changes.reduce(|all, one| all && one)
 }
 
 fn has_where(select: &SelectStmt) -> bool {

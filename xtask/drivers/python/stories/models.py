@@ -12,7 +12,6 @@ class Customer(models.Model):
     tier = models.IntegerField(null=True)
 
     class Meta:
-        managed = False
         db_table = "customers"
 
 
@@ -22,7 +21,6 @@ class Payment(models.Model):
     cents = models.IntegerField()
 
     class Meta:
-        managed = False
         db_table = "payments"
 
 
@@ -32,7 +30,6 @@ class Item(models.Model):
     note = models.TextField(null=True)
 
     class Meta:
-        managed = False
         db_table = "drv_items"
 
 
@@ -50,5 +47,4 @@ class Patient(models.Model):
     scan = models.BinaryField(null=True)
 
     class Meta:
-        managed = False
         db_table = "patients"
