@@ -213,24 +213,10 @@ impl<'b> Scanner<'b> {
     /// # Errors
     /// If what lies at [`Scanner::offset`] is not the frame that follows. The scanner stays there.
     pub fn read(&mut self) -> Result<Option<(Frame<'b>, Digest)>, FrameError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if rest.is_empty() {
+        let Some((frame, taken)) = at(self.bytes, self.at)? else {
             return Ok(None);
-        }
-        let (frame, taken) = read(rest)?;
-        if frame.worker != self.worker {
-            return Err(FrameError::Worker(frame.worker));
-        }
-        if let Some(position) = self.position {
-            let follows =
-                position.seq.0.checked_add(1) == Some(frame.seq.0) && frame.prev == position.hash;
-            if !follows {
-                return Err(FrameError::Chain {
-                    after: position.seq,
-                    found: frame.seq,
-                });
-            }
-        }
+        };
+        follows(&frame, self.worker, self.position)?;
         let hash = leaf_hash(frame.leaf);
         self.position = Some(Position {
             seq: frame.seq,
@@ -238,6 +224,103 @@ impl<'b> Scanner<'b> {
         });
         self.at += taken;
         Ok(Some((frame, hash)))
+    }
+}
+
+/// Walks frames that this very process has kept. A leaf's hash is not computed again, but taken
+/// from the frame behind it, whose link it is; only that of the last leaf is, and the next walk
+/// must go on from it. What another process kept is for a [`Scanner`].
+#[derive(Clone, Debug)]
+pub struct Follower<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    worker: WorkerId,
+    position: Position,
+    /// The frame at `at`, where it was read already, and the bytes that it takes.
+    ahead: Option<(Frame<'b>, usize)>,
+}
+
+impl<'b> Follower<'b> {
+    /// Starts at the beginning of `bytes`, where the frame after `position` is.
+    #[must_use]
+    pub const fn new(bytes: &'b [u8], worker: WorkerId, position: Position) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            worker,
+            position,
+            ahead: None,
+        }
+    }
+
+    /// The offset of the next frame.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The position after the last frame that was read.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The next frame and the hash of its leaf; `None` at the end of the bytes.
+    ///
+    /// # Errors
+    /// If the frame at [`Follower::offset`] does not follow, or the one behind it is harmed. The
+    /// follower stays there.
+    pub fn read(&mut self) -> Result<Option<(Frame<'b>, Digest)>, FrameError> {
+        let next = match self.ahead.take() {
+            Some(ahead) => Some(ahead),
+            None => at(self.bytes, self.at)?,
+        };
+        let Some((frame, taken)) = next else {
+            return Ok(None);
+        };
+        follows(&frame, self.worker, Some(self.position))?;
+        let behind = at(self.bytes, self.at + taken)?;
+        let hash = match &behind {
+            Some((behind, _)) => behind.prev,
+            None => leaf_hash(frame.leaf),
+        };
+        self.position = Position {
+            seq: frame.seq,
+            hash,
+        };
+        self.at += taken;
+        self.ahead = behind;
+        Ok(Some((frame, hash)))
+    }
+}
+
+/// The frame at an offset; `None` at the end of the bytes.
+fn at(bytes: &[u8], offset: usize) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
+    let rest = bytes.get(offset..).unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    read(rest).map(Some)
+}
+
+/// Whether a frame is the worker's, and the one after `position`.
+fn follows(
+    frame: &Frame<'_>,
+    worker: WorkerId,
+    position: Option<Position>,
+) -> Result<(), FrameError> {
+    if frame.worker != worker {
+        return Err(FrameError::Worker(frame.worker));
+    }
+    let is_next = |position: &Position| {
+        position.seq.0.checked_add(1) == Some(frame.seq.0) && frame.prev == position.hash
+    };
+    match position {
+        Some(position) if !is_next(&position) => Err(FrameError::Chain {
+            after: position.seq,
+            found: frame.seq,
+        }),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -4,7 +4,9 @@ mod support;
 
 use proptest::prelude::*;
 use support::{journal, now, session};
-use weir_audit::frame::{self, ALIGN, FrameError, HEADER_BYTES, Scanner, Tail, judge_tail};
+use weir_audit::frame::{
+    self, ALIGN, Follower, FrameError, HEADER_BYTES, Scanner, Tail, judge_tail,
+};
 use weir_audit::{Kind, Position, Record, WorkerId};
 
 fn segment(records: u64) -> Vec<u8> {
@@ -38,6 +40,70 @@ fn frames_read_back_in_order() {
     let bytes = segment(20);
     assert_eq!(scan(&bytes), (20, bytes.len(), None));
     assert_eq!(session(0, 3).len(), 6);
+}
+
+/// The same by links: the hash of each leaf, where it stopped, and why.
+fn follow(bytes: &[u8], from: Position) -> (Vec<Position>, usize, Option<FrameError>) {
+    let mut follower = Follower::new(bytes, WorkerId(3), from);
+    let mut read = Vec::new();
+    loop {
+        match follower.read() {
+            Ok(Some((frame, hash))) => read.push(Position {
+                seq: frame.seq,
+                hash,
+            }),
+            Ok(None) => return (read, follower.offset(), None),
+            Err(error) => return (read, follower.offset(), Some(error)),
+        }
+    }
+}
+
+#[test]
+fn links_are_the_hashes_of_the_leaves_wherever_a_walk_is_cut() {
+    let bytes = segment(6);
+    let (mut scanner, mut hashes, mut ends) = (
+        Scanner::new(&bytes, WorkerId(3), Some(Position::START)),
+        vec![Position::START],
+        vec![0],
+    );
+    while let Some((frame, hash)) = scanner.read().expect("follows") {
+        hashes.push(Position {
+            seq: frame.seq,
+            hash,
+        });
+        ends.push(scanner.offset());
+    }
+    for from in 0..ends.len() {
+        for to in from..ends.len() {
+            let (read, offset, error) = follow(&bytes[ends[from]..ends[to]], hashes[from]);
+            assert_eq!((offset, error), (ends[to] - ends[from], None));
+            assert_eq!(read, hashes[from + 1..=to]);
+        }
+    }
+}
+
+#[test]
+fn a_walk_by_links_must_go_on_where_the_one_before_ended_and_sees_every_flipped_bit() {
+    let bytes = segment(3);
+    let other = Position {
+        hash: weir_audit::leaf_hash(b"another"),
+        ..Position::START
+    };
+    assert!(matches!(
+        follow(&bytes, other).2,
+        Some(FrameError::Chain { .. })
+    ));
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            let (read, offset, error) = follow(&flipped, Position::START);
+            assert!(
+                error.is_some() && read.len() < 3 && offset <= at,
+                "byte {at} bit {bit}: {error:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -34,15 +34,30 @@ fn syncing(path: &Path) -> impl FnOnce(io::Error) -> Trouble {
 }
 
 impl Sequencer {
-    pub(crate) async fn write(&mut self, file: &log::File) -> Result<(), Trouble> {
-        let base = self.setup.layout.log();
-        let path = base.join(file.tile.path());
-        make_parents(&base, &path, &mut self.directories).map_err(writing(&path))?;
-        let out = UringFile::from_std(fs::File::create(&path).map_err(writing(&path))?);
-        let (result, _) = out.write_all_at(file.bytes.clone(), 0).await;
-        result.map_err(writing(&path))?;
+    /// Writes a file of the log; gives it back where that failed.
+    pub(crate) async fn write(
+        &mut self,
+        file: log::File,
+    ) -> Result<log::Tile, (log::File, Trouble)> {
+        let log::File { tile, bytes } = file;
+        let path = self.setup.layout.log().join(tile.path());
+        let out = match self.create(&path) {
+            Ok(out) => out,
+            Err(trouble) => return Err((log::File { tile, bytes }, trouble)),
+        };
+        let (result, bytes) = out.write_all_at(bytes, 0).await;
+        if let Err(error) = result {
+            return Err((log::File { tile, bytes }, writing(&path)(error)));
+        }
         self.unsynced.push((path, out));
-        Ok(())
+        Ok(tile)
+    }
+
+    fn create(&mut self, path: &Path) -> Result<UringFile, Trouble> {
+        let base = self.setup.layout.log();
+        make_parents(&base, path, &mut self.directories).map_err(writing(path))?;
+        let file = fs::File::create(path).map_err(writing(path))?;
+        Ok(UringFile::from_std(file))
     }
 
     /// Makes the tree durable as it is, then says so: tiles, marks, checkpoint, in this order.
@@ -55,7 +70,7 @@ impl Sequencer {
             .cloned()
             .collect::<Vec<_>>()
         {
-            self.write(&file).await?;
+            self.write(file).await.map_err(|(_, trouble)| trouble)?;
         }
         self.partials = partials;
         self.sync_files().await?;

@@ -268,7 +268,7 @@ impl Found {
                 .ok_or_else(|| tampered("records before it are missing"))?;
         }
         self.tree
-            .append(leaf, &mut self.files)
+            .append_hashed(leaf, position.hash, &mut self.files)
             .map_err(|error| tampered(&error.to_string()))?;
         self.records += 1;
         Ok(())

@@ -9,10 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Instant, timeout_at};
 use tokio_uring::fs::File as UringFile;
-use weir_audit::frame::{HEADER_BYTES, Scanner};
+use weir_audit::frame::{Follower, HEADER_BYTES};
 use weir_audit::log;
-use weir_audit::{Journal, Kind, Position, Record, Room, Store, StoreFull, WorkerId};
-use weir_facts::Now;
+use weir_audit::{Journal, Kind, Position, Record, Room, Store, StoreFull, WorkerId, leaf_hash};
+use weir_facts::{Digest, Now};
 
 use crate::CloseError;
 use crate::engine::{Lanes, Live, Setup};
@@ -187,17 +187,17 @@ impl Sequencer {
             .append(None, &record)
             .map_err(|error| Trouble::Sync(error.to_string()))?;
         for leaf in self.journal.store_mut().take() {
-            self.add(&leaf)?;
+            self.add(&leaf, leaf_hash(&leaf))?;
         }
+        self.grown_at = Instant::now();
         self.mark(WorkerId::LEDGER, self.journal.position());
         Ok(())
     }
 
-    fn add(&mut self, leaf: &[u8]) -> Result<(), Trouble> {
-        self.grown_at = Instant::now();
+    fn add(&mut self, leaf: &[u8], hash: Digest) -> Result<(), Trouble> {
         self.setup
             .tree
-            .append(leaf, &mut self.unwritten)
+            .append_hashed(leaf, hash, &mut self.unwritten)
             .map_err(|error| Trouble::Sync(error.to_string()))?;
         Ok(())
     }
@@ -268,17 +268,17 @@ impl Sequencer {
             .get(&worker)
             .map_or(Position::START, |mark| mark.position);
         let segment = &live.segment;
-        let mut scanner = Scanner::new(segment.frames(from, to), worker, Some(position));
+        let mut frames = Follower::new(segment.frames(from, to), worker, position);
         let mut result = Ok(true);
         while *left > 0 {
-            match scanner.read() {
-                Ok(Some((frame, _))) => {
+            match frames.read() {
+                Ok(Some((frame, hash))) => {
                     *left -= 1;
-                    self.add(frame.leaf)?;
+                    self.add(frame.leaf, hash)?;
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    let at = from + scanner.offset();
+                    let at = from + frames.offset();
                     let ordinal = segment.ordinal();
                     result = Err(Trouble::Sync(format!(
                         "worker {worker}, segment {ordinal}, offset {at}: {error}"
@@ -287,21 +287,22 @@ impl Sequencer {
                 }
             }
         }
-        live.sequenced.set(from + scanner.offset());
-        if let Some(position) = scanner.position() {
-            self.mark(worker, position);
-        }
+        live.sequenced.set(from + frames.offset());
+        self.mark(worker, frames.position());
+        self.grown_at = Instant::now();
         result.map(|_| live.sequenced.get() == to)
     }
 
     /// Writes what became full. What could not be written stays for the next time.
     pub(crate) async fn write_files(&mut self) -> Result<(), Trouble> {
         while let Some(file) = self.unwritten.pop() {
-            if let Err(trouble) = self.write(&file).await {
-                self.unwritten.push(file);
-                return Err(trouble);
+            match self.write(file).await {
+                Ok(tile) => self.completed.push(tile),
+                Err((file, trouble)) => {
+                    self.unwritten.push(file);
+                    return Err(trouble);
+                }
             }
-            self.completed.push(file.tile);
         }
         Ok(())
     }

@@ -200,6 +200,20 @@ impl Tree {
     /// # Errors
     /// If the entry cannot be one; then nothing changed.
     pub fn append(&mut self, entry: &[u8], files: &mut Vec<File>) -> Result<u64, TreeError> {
+        self.append_hashed(entry, leaf_hash(entry), files)
+    }
+
+    /// The same where the entry's hash is known: `leaf` is [`leaf_hash`] of `entry`, which is the
+    /// caller's promise.
+    ///
+    /// # Errors
+    /// As [`Tree::append`].
+    pub fn append_hashed(
+        &mut self,
+        entry: &[u8],
+        leaf: Digest,
+        files: &mut Vec<File>,
+    ) -> Result<u64, TreeError> {
         let too_long = TreeError::EntryLength(entry.len());
         if entry.len() > LEAF_BYTES_MAX {
             return Err(too_long);
@@ -212,7 +226,7 @@ impl Tree {
         self.bundle.extend_from_slice(&length.to_be_bytes());
         self.bundle.extend_from_slice(entry);
         self.size = size;
-        self.grow(leaf_hash(entry), files);
+        self.grow(leaf, files);
         Ok(size - 1)
     }
 
@@ -237,9 +251,11 @@ impl Tree {
                     index,
                     width: TILE_WIDTH,
                 };
+                // The next one will be about as large.
+                let next = Vec::with_capacity(self.bundle.len());
                 files.push(File {
                     tile,
-                    bytes: std::mem::take(&mut self.bundle),
+                    bytes: std::mem::replace(&mut self.bundle, next),
                 });
             }
             let tile = Tile {
