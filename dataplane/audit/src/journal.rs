@@ -4,6 +4,7 @@ use crate::chain::{Position, leaf_hash};
 use crate::frame;
 use crate::leaf::{self, Place};
 use crate::limits::{LEAF_BYTES_AIM, LEAF_BYTES_MAX};
+use crate::recall::Recall;
 use crate::{CommitmentKey, Kind, Record, RecordSeq, Room, WorkerId};
 
 /// Where frames are kept. What is kept survives the death of this process.
@@ -108,6 +109,7 @@ pub struct Journal<S> {
     worker: WorkerId,
     position: Position,
     key: CommitmentKey,
+    recall: Recall,
     store: S,
     frame: Vec<u8>,
 }
@@ -121,6 +123,7 @@ impl<S: Store> Journal<S> {
             worker,
             position,
             key,
+            recall: Recall::new(),
             store,
             frame,
         }
@@ -149,7 +152,8 @@ impl<S: Store> Journal<S> {
         record: &Record<'_>,
     ) -> Result<Receipt, JournalError> {
         check_operation(op, record)?;
-        let place = Place::after(self.worker, &self.position, &self.key, op)
+        let (position, key, recall) = (&self.position, &self.key, &mut self.recall);
+        let place = Place::after(self.worker, position, key, recall, op, record)
             .ok_or(JournalError::SequenceEnd)?;
         frame::start(&mut self.frame);
         leaf::write(&mut self.frame, &place, record);

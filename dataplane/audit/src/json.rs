@@ -3,10 +3,9 @@
 
 use std::fmt::Display;
 use std::io::Write as _;
+use std::net::SocketAddr;
 
 use crate::limits::INTEGER_MAX;
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// How each byte of a string is written: 0 as it is, 1 as `\u00XX`, else as `\` and this.
 const ESCAPES: [u8; 256] = {
@@ -33,6 +32,11 @@ pub(crate) enum Fit {
     Whole,
     /// A beginning of it.
     Cut,
+}
+
+/// The digit of a nibble, by arithmetic, which the compiler makes vector code of.
+const fn digit(nibble: u8) -> u8 {
+    nibble + if nibble < 10 { b'0' } else { b'a' - 10 }
 }
 
 fn escape(byte: u8) -> u8 {
@@ -75,13 +79,18 @@ fn is_plain(text: &str) -> bool {
         .fold(false, |any, byte| any | special(byte))
 }
 
-fn quoted(out: &mut Vec<u8>, text: &str) {
+fn plain(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+fn quoted(out: &mut Vec<u8>, text: &str) {
     if is_plain(text) {
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return;
+        return plain(out, text);
     }
+    out.push(b'"');
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|byte| escape(*byte) != 0) {
         let (plain, special) = rest.split_at(at);
@@ -95,8 +104,8 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
                 b'u',
                 b'0',
                 b'0',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
+                digit(byte >> 4),
+                digit(byte & 15),
             ]),
             short => out.extend_from_slice(&[b'\\', short]),
         }
@@ -136,13 +145,40 @@ impl<'b> Object<'b> {
     /// A string, or as much of it as takes `cap` bytes.
     pub(crate) fn text(&mut self, key: &'static str, text: &str, cap: usize) -> Fit {
         self.key(key);
-        let fits = text.len() <= cap && (is_plain(text) || escaped_bytes(text) <= cap);
-        if fits {
+        if text.len() <= cap && is_plain(text) {
+            plain(self.out, text);
+            return Fit::Whole;
+        }
+        if text.len() <= cap && escaped_bytes(text) <= cap {
             quoted(self.out, text);
             return Fit::Whole;
         }
         quoted(self.out, beginning(text, cap));
         Fit::Cut
+    }
+
+    /// A word of ours, which needs no escapes.
+    pub(crate) fn word(&mut self, key: &'static str, word: &'static str) {
+        self.key(key);
+        plain(self.out, word);
+    }
+
+    /// An address with its port. Formatters took a fifth of a leaf's time for two of them.
+    pub(crate) fn address(&mut self, key: &'static str, address: SocketAddr) {
+        let SocketAddr::V4(v4) = address else {
+            return self.plain(key, address);
+        };
+        self.key(key);
+        self.out.push(b'"');
+        let [first, rest @ ..] = v4.ip().octets();
+        decimal(self.out, u64::from(first));
+        for octet in rest {
+            self.out.push(b'.');
+            decimal(self.out, u64::from(octet));
+        }
+        self.out.push(b':');
+        decimal(self.out, u64::from(v4.port()));
+        self.out.push(b'"');
     }
 
     /// Something whose display form needs no escapes.
@@ -157,7 +193,7 @@ impl<'b> Object<'b> {
         self.key(key);
         let mut digits = [[0; 2]; N];
         for (pair, byte) in digits.iter_mut().zip(bytes) {
-            *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+            *pair = [digit(byte >> 4), digit(byte & 15)];
         }
         self.out.push(b'"');
         self.out.extend_from_slice(digits.as_flattened());
@@ -273,6 +309,20 @@ mod tests {
     fn a_cut_never_splits_a_character_or_an_escape() {
         assert_eq!(written("ab\u{0}c", 7).0, "{\"k\":\"ab\"}");
         assert_eq!(written("aé", 2), ("{\"k\":\"a\"}".to_owned(), Fit::Cut));
+    }
+
+    #[test]
+    fn an_address_is_written_as_it_is_displayed() {
+        for address in ["127.0.0.1:5432", "255.0.10.9:1", "[::1]:65535"] {
+            let mut out = Vec::new();
+            let mut object = Object::open(&mut out);
+            object.address("k", address.parse().expect("an address"));
+            object.close();
+            assert_eq!(
+                String::from_utf8_lossy(&out),
+                format!("{{\"k\":\"{address}\"}}")
+            );
+        }
     }
 
     #[test]

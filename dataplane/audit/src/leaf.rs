@@ -5,6 +5,7 @@ use weir_facts::{Digest, OperationRef, Principal, Workload};
 use crate::commitment::Commitment;
 use crate::json::{Fit, Object, item, pair};
 use crate::limits::{CAPS_TIGHT, CAPS_WIDE, Caps, LEAF_BYTES_AIM};
+use crate::recall::Recall;
 use crate::{CommitmentKey, Kind, Position, Record, RecordSeq, WorkerId};
 
 /// Version of the leaf's fields, its member `v`.
@@ -17,6 +18,10 @@ pub(crate) struct Place<'k> {
     pub(crate) prev: Digest,
     pub(crate) key: &'k CommitmentKey,
     pub(crate) operation: Option<OperationRef>,
+    /// To the record's bytes.
+    commitment: Option<Digest>,
+    /// To what the operation's receipt names.
+    release: Option<Digest>,
 }
 
 impl<'k> Place<'k> {
@@ -24,15 +29,23 @@ impl<'k> Place<'k> {
         worker: WorkerId,
         position: &Position,
         key: &'k CommitmentKey,
+        recall: &mut Recall,
         operation: Option<OperationRef>,
+        record: &Record<'_>,
     ) -> Option<Self> {
         let seq = RecordSeq(position.seq.0.checked_add(1)?);
+        let has_bytes = !record.bytes.is_empty();
+        let digest = record
+            .digest
+            .or(operation.map(|operation| operation.digest));
         Some(Self {
             worker,
             seq,
             prev: position.hash,
             key,
             operation,
+            commitment: has_bytes.then(|| recall.commit(key, record.bytes)),
+            release: digest.map(|digest| recall.commit(key, &digest.0)),
         })
     }
 }
@@ -110,7 +123,7 @@ fn write_capped(out: &mut Vec<u8>, place: &Place<'_>, record: &Record<'_>, caps:
         caps.name,
     );
     if let Some(source) = record.source {
-        object.plain("source", source);
+        object.address("source", source);
     }
     text(
         &mut object,
@@ -120,7 +133,7 @@ fn write_capped(out: &mut Vec<u8>, place: &Place<'_>, record: &Record<'_>, caps:
         caps.summary,
     );
     if let Some(target) = record.target {
-        object.plain("target", target);
+        object.address("target", target);
     }
     object.integer("time_us", record.now.unix_us);
     object.integer("v", LEAF_VERSION);
@@ -170,8 +183,8 @@ fn asked_and_how(
         withheld.cut("approvers", fit, approvers);
     }
     text(object, withheld, "bundle", record.bundle, caps.name);
-    if !record.bytes.is_empty() {
-        object.hex("commitment", &place.key.commit(record.bytes).0);
+    if let Some(commitment) = place.commitment {
+        object.hex("commitment", &commitment.0);
     }
     let connection = record
         .connection
@@ -183,10 +196,10 @@ fn asked_and_how(
         .flow
         .or(place.operation.map(|operation| operation.flow))
     {
-        object.plain("flow", flow);
+        object.hex("flow", &flow.0.to_be_bytes());
     }
     object.hex("key", place.key.id());
-    object.plain("kind", record.kind.as_str());
+    object.word("kind", record.kind.as_str());
     if !record.masked.is_empty() {
         let write = |out: &mut Vec<u8>, masked: &(&str, &str)| pair(out, masked.0, masked.1);
         let fit = object.list("masked", record.masked, caps.masked, write);
@@ -227,11 +240,8 @@ fn decided(
         caps.name,
     );
     text(object, withheld, "reason", record.reason, caps.reason);
-    if let Some(digest) = record
-        .digest
-        .or(place.operation.map(|operation| operation.digest))
-    {
-        object.hex("release_commitment", &place.key.commit(&digest.0).0);
+    if let Some(release) = place.release {
+        object.hex("release_commitment", &release.0);
     }
     count(object, "response_bytes", record.response_bytes, record.kind);
     text(object, withheld, "role", record.role, caps.name);
@@ -250,7 +260,7 @@ fn who(object: &mut Object<'_>, withheld: &mut Withheld<'_>, principal: &Princip
             withheld.cut("identity.groups", fit, groups);
             let fit = inner.text("issuer", &identity.issuer, caps.path);
             withheld.cut("identity.issuer", fit, [identity.issuer.as_ref()]);
-            inner.plain(
+            inner.word(
                 "kind",
                 if identity.is_service {
                     "service"

@@ -17,6 +17,7 @@ mod json;
 mod leaf;
 pub mod limits;
 pub mod log;
+mod recall;
 mod record;
 pub mod verify;
 
