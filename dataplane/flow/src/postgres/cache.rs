@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -18,6 +19,13 @@ const TEXT_BYTES_MAX: usize = 8 << 20;
 
 /// Texts longer than this are not kept: they are rarely sent twice.
 const TEXT_BYTES_KEPT: usize = 16 << 10;
+
+/// Plans that one worker keeps: each is a few KiB with its statements.
+const PLANS_MAX: usize = 16 << 10;
+
+/// Texts that were judged lately and are not kept yet: as many as come between two uses of a
+/// statement that is worth keeping.
+const SIGHTINGS: usize = 8 << 10;
 
 /// Scopes that one worker keeps: principals times databases.
 const SCOPES_MAX: usize = 4096;
@@ -50,12 +58,15 @@ struct Scope {
     guards: Guards,
 }
 
-/// A worker's judged texts.
+/// A worker's judged texts. A text is kept when it comes a second time: one with its constants
+/// written into it never does, and would only push out those that do.
 #[derive(Default)]
 pub struct PlanCache {
     scopes: HashMap<ScopeKey, Scope>,
     plans: HashMap<ScopeId, HashMap<Arc<str>, Arc<Plan>>>,
+    count: usize,
     text_bytes: usize,
+    sighted: Sighted,
     next: u64,
     pub(crate) verdicts: Verdicts,
 }
@@ -101,6 +112,25 @@ impl Verdicts {
     }
 }
 
+/// Texts that were judged once, by their hashes. One that is mistaken for another is kept a
+/// time too early, no more.
+#[derive(Default)]
+struct Sighted {
+    hasher: RandomState,
+    slots: Vec<u64>,
+}
+
+impl Sighted {
+    /// Whether the text came before; it has now.
+    fn again(&mut self, scope: ScopeId, text: &str) -> bool {
+        let hash = self.hasher.hash_one((scope, text));
+        self.slots.resize(SIGHTINGS, 0);
+        // The remainder is below the number of slots.
+        let slot = self.slots.get_mut((hash % SIGHTINGS as u64) as usize);
+        slot.is_some_and(|slot| std::mem::replace(slot, hash) == hash)
+    }
+}
+
 impl PlanCache {
     /// An empty cache.
     #[must_use]
@@ -140,16 +170,17 @@ impl PlanCache {
         self.plans.get(&scope)?.get(text)
     }
 
-    /// Keeps a plan.
+    /// Keeps a plan whose text was judged before.
     pub(crate) fn keep(&mut self, scope: ScopeId, plan: &Arc<Plan>) {
         let bytes = plan.text.len();
-        if bytes > TEXT_BYTES_KEPT {
+        if bytes > TEXT_BYTES_KEPT || !self.sighted.again(scope, &plan.text) {
             return;
         }
-        if self.text_bytes + bytes > TEXT_BYTES_MAX {
+        if self.text_bytes + bytes > TEXT_BYTES_MAX || self.count >= PLANS_MAX {
             self.plans.clear();
-            self.text_bytes = 0;
+            (self.count, self.text_bytes) = (0, 0);
         }
+        self.count += 1;
         self.text_bytes += bytes;
         self.plans
             .entry(scope)
@@ -161,7 +192,7 @@ impl PlanCache {
         self.scopes.clear();
         self.verdicts.0.borrow_mut().clear();
         self.plans.clear();
-        self.text_bytes = 0;
+        (self.count, self.text_bytes) = (0, 0);
     }
 }
 
@@ -171,5 +202,23 @@ impl std::fmt::Debug for PlanCache {
             .field("scopes", &self.scopes.len())
             .field("text_bytes", &self.text_bytes)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_known_from_its_second_time_on_in_its_own_scope() {
+        let mut sighted = Sighted::default();
+        assert!(!sighted.again(ScopeId(1), "SELECT 1"));
+        assert!(!sighted.again(ScopeId(2), "SELECT 1"));
+        assert!(sighted.again(ScopeId(1), "SELECT 1"));
+        assert!(sighted.again(ScopeId(1), "SELECT 1"));
+        // However many there were once, what is remembered of them stays as large.
+        let once = (0..4 * SIGHTINGS).map(|at| format!("SELECT {at}"));
+        let known = once.filter(|text| sighted.again(ScopeId(3), text)).count();
+        assert_eq!((known, sighted.slots.len()), (0, SIGHTINGS));
     }
 }

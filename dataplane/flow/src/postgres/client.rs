@@ -184,7 +184,7 @@ impl Desk {
             Allowance::Run => {}
             Allowance::Ask => return self.ask(env, &plan, deferred(), true),
         }
-        let operation = self.context.counter.operation(sha256(&[frame]));
+        let operation = self.context.counter.operation(plan.query_digest(frame));
         self.admit_operation(
             env,
             operation,

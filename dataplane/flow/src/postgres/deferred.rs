@@ -40,7 +40,7 @@ impl Desk {
                 (Deferred::Execute { stash, frame }, kept, last)
             }
         };
-        let mut parts: Vec<&[u8]> = vec![plan.text.as_bytes()];
+        let mut parts: Vec<&[u8]> = vec![&plan.text_digest.0];
         parts.extend(stash.iter().map(|frame| &frame[..]));
         parts.push(&frame);
         let operation = self.context.counter.operation(sha256(&parts));

@@ -1,9 +1,8 @@
 //! A running session: what it believes, what it waits for, and what runs.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use weir_audit::{Receipt, RecordSeq};
 use weir_facts::{Action, ApprovalId, Digest, Group, OperationRef, Verdict};
@@ -26,10 +25,11 @@ use super::unread;
 use crate::io::{CatalogCell, Env};
 use crate::world::{Stale, source_ip};
 
-/// A statement's plan within a session. It is replaced when the world has changed.
+/// A statement's plan within a session. It is replaced when the world has changed. Only one
+/// thread ever looks: the lock costs less than an `ArcSwap`, whose end walks every thread's debts.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    plan: ArcSwap<Plan>,
+    plan: RwLock<Arc<Plan>>,
     step: usize,
     /// How many PREPAREs and DECLAREs are around it.
     nesting: u8,
@@ -38,14 +38,14 @@ pub(crate) struct Judged {
 impl Judged {
     pub(crate) fn new(plan: &Arc<Plan>, step: usize, nesting: u8) -> Self {
         Self {
-            plan: ArcSwap::new(plan.clone()),
+            plan: RwLock::new(plan.clone()),
             step,
             nesting,
         }
     }
 
     fn replace(&self, plan: Arc<Plan>) {
-        self.plan.store(plan);
+        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
     }
 
     /// The statement within a plan of its text.
@@ -62,7 +62,8 @@ impl Judged {
     }
 
     pub(crate) fn plan(&self) -> Arc<Plan> {
-        self.plan.load_full()
+        let plan = self.plan.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&plan)
     }
 }
 

@@ -97,7 +97,7 @@ impl Desk {
         if self.binds.len() >= weir_postgres::limits::PORTALS_MAX {
             self.binds.clear();
         }
-        let digest = sha256(&[plan.text.as_bytes(), frame]);
+        let digest = sha256(&[&plan.text_digest.0, frame]);
         self.binds.insert(portal.as_str().into(), digest);
     }
 
@@ -210,7 +210,7 @@ impl Desk {
     pub(crate) fn execute_digest(&self, portal: &Name, plan: &Plan, frame: &[u8]) -> Digest {
         let bound = self.binds.get(portal.as_str());
         let bound = bound.map_or(&[][..], |digest| &digest.0);
-        sha256(&[plan.text.as_bytes(), bound, frame])
+        sha256(&[&plan.text_digest.0, bound, frame])
     }
 
     /// Weir describes a portal itself before it runs, where cells will be edited: the

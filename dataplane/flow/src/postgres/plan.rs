@@ -2,11 +2,11 @@
 //! under which catalogue and policy.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use weir_facts::{
-    Access, Action, ColumnName, ConnectionName, Denial, Group, HoldTerms, Now, Principal, Resource,
-    Reveal, Verdict,
+    Access, Action, ColumnName, ConnectionName, Denial, Digest, Group, HoldTerms, Now, Principal,
+    Resource, Reveal, Verdict,
 };
 use weir_policy::{JudgeContext, Judgement, Reads};
 use weir_postgres::startup::PINNED;
@@ -16,6 +16,7 @@ use weir_sql::{
 };
 
 use super::cache::{ScopeId, Verdicts};
+use super::client::sha256;
 use crate::world::World;
 
 /// What judging hangs on, beside the text.
@@ -56,6 +57,10 @@ pub(crate) struct Plan {
     pub(crate) summary: String,
     /// What it leaves behind in the session is not known, or changes how texts are read.
     pub(crate) blinds: bool,
+    /// What stands for the text where operations are named.
+    pub(crate) text_digest: Digest,
+    /// Digest of the Query that sends the text, once one has.
+    query_digest: OnceLock<Digest>,
 }
 
 impl Plan {
@@ -108,7 +113,14 @@ impl Plan {
             access_ids,
             summary,
             blinds,
+            text_digest: sha256(&[text.as_bytes()]),
+            query_digest: OnceLock::new(),
         }
+    }
+
+    /// Digest of the Query that sends this text: its frame has nothing else in it.
+    pub(crate) fn query_digest(&self, frame: &[u8]) -> Digest {
+        *self.query_digest.get_or_init(|| sha256(&[frame]))
     }
 
     /// Judges it again, with approvals that people have given.
