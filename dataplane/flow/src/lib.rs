@@ -26,9 +26,9 @@ pub use io::{
 };
 pub use postgres::PlanCache;
 pub use world::{
-    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, Lock, Locked,
-    McpTarget, PostgresTarget, Process, Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule,
-    World, canonical, source_ip,
+    Account, Attribution, ClientTls, Connection, Connections, Credential, Derived, Durability,
+    Lock, Locked, McpTarget, PostgresTarget, Process, Settings, Stale, Target, Tls, TlsMode, Token,
+    WorkloadRule, World, canonical, source_ip,
 };
 
 use mcp::McpFlow;

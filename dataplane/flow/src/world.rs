@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_facts::{Access, ConnectionName, Denial, Digest, Group, Identity, Principal, Workload};
 use weir_mask::MaskKey;
 use weir_policy::{ClockTrust, JudgeContext, Judgement, Snapshot};
+use weir_postgres::auth::ClientKeys;
 
 /// Everything that a flow judges by.
 pub struct World {
@@ -150,6 +151,29 @@ pub struct Credential {
     pub role: Arc<str>,
     /// Its password.
     pub password: zeroize::Zeroizing<String>,
+    /// What logins with it have derived.
+    pub derived: Arc<Derived>,
+}
+
+/// The keys that a password became with a server's salt, from the last login that the server
+/// has proved to be right: to derive them takes a worker some milliseconds, in which all its
+/// other flows wait.
+#[derive(Default)]
+pub struct Derived(Mutex<Option<ClientKeys>>);
+
+impl Derived {
+    /// The keys, if there are any.
+    pub(crate) fn keys(&self) -> Option<ClientKeys> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Keeps keys for the next login.
+    pub(crate) fn keep(&self, keys: ClientKeys) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys);
+    }
 }
 
 /// An MCP server's credential.

@@ -51,6 +51,7 @@ fn world(cluster: &Cluster) -> World {
     let credential = |role: &str| Credential {
         role: role.into(),
         password: Zeroizing::new("secret".to_owned()),
+        derived: Arc::default(),
     };
     let target = PostgresTarget {
         credentials: vec![credential("app"), credential("postgres")],

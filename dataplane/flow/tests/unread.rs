@@ -65,6 +65,7 @@ fn world(cluster: &Cluster, version: u64, policies: &str, masks: &str) -> World 
     let credential = |role: &str| Credential {
         role: role.into(),
         password: Zeroizing::new("secret".to_owned()),
+        derived: Arc::default(),
     };
     let target = PostgresTarget {
         credentials: vec![credential("app"), credential("postgres")],

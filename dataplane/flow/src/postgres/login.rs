@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::end::{End, unreadable};
 use crate::io::{Env, Piece};
-use crate::world::{Attribution, Connection, Credential, TlsMode};
+use crate::world::{Attribution, Connection, Credential, Derived, TlsMode};
 
 /// Longest `application_name` that a server keeps (`NAMEDATALEN` − 1).
 const APPLICATION_NAME_BYTES: usize = 63;
@@ -30,6 +30,7 @@ pub(crate) struct Login {
     startup: Bytes,
     role: Arc<str>,
     password: Zeroizing<String>,
+    derived: Arc<Derived>,
     mode: TlsMode,
     encrypted: Option<Option<Digest>>,
 }
@@ -82,6 +83,7 @@ impl Login {
             startup: packet.into(),
             role: credential.role.clone(),
             password: credential.password.clone(),
+            derived: credential.derived.clone(),
             mode: connection.tls.mode,
             encrypted: None,
         };
@@ -239,14 +241,16 @@ impl Login {
                 Scram::First(Box::new(client))
             }
             (Authentication::SaslContinue { data }, Scram::First(client)) => {
+                let known = self.derived.keys();
                 let (next, proof) = client
-                    .on_server_first(data, &self.password, None)
+                    .on_server_first(data, &self.password, known.as_ref())
                     .map_err(unserved)?;
                 SaslInitialResponse::encode_response(&proof, &mut out);
                 Scram::Final(Box::new(next))
             }
             (Authentication::SaslFinal { data }, Scram::Final(client)) => {
-                let _ = client.on_server_final(data).map_err(unserved)?;
+                self.derived
+                    .keep(client.on_server_final(data).map_err(unserved)?);
                 return Ok(Scram::Done);
             }
             _ => {

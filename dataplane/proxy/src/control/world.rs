@@ -201,6 +201,7 @@ fn postgres_target(
             .map(|found| Credential {
                 role: found.role.into(),
                 password: Zeroizing::new(found.password),
+                derived: Arc::default(),
             })
             .collect(),
     }
