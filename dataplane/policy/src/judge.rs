@@ -48,7 +48,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The policies that decided: those that permit, that hold, or that forbid. Sorted.
     pub policies: Vec<PolicyId>,
-    /// What of the context the deciding slices read.
+    /// What of the context the policies read that can have a say.
     pub reads: Reads,
     /// Whether the same question from the same principal has the same answer for as long as
     /// the snapshot lives. `false` if time, source address, arguments, approvals or the state of
@@ -191,6 +191,9 @@ impl Snapshot {
         let reads = accesses.iter().fold(Reads::NONE, |all, access| {
             all.union(self.reads(on, access.action))
         });
+        let hangs_on = accesses.iter().fold(Reads::NONE, |all, access| {
+            all.union(self.reads_of(on, access))
+        });
         let verdict = self.decide(who, on, accesses, cx, reads);
         let (verdict, mut policies) = match verdict {
             Ok(Decided::Allow(policies)) => (Verdict::Allow, policies),
@@ -213,8 +216,8 @@ impl Snapshot {
         Judgement {
             verdict,
             policies,
-            reads,
-            cacheable: cx.approvals.is_empty() && !reads.any(fleeting),
+            reads: hangs_on,
+            cacheable: cx.approvals.is_empty() && !hangs_on.any(fleeting),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cedar_policy::{Authorizer, Entity, EntityUid, PolicySet, ResourceConstraint};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use weir_facts::{Action, ColumnName, ConnectionName, Group, MaskRule};
+use weir_facts::{Access, Action, ColumnName, ConnectionName, Group, MaskRule};
 
 use crate::bundle::{ConnectionMasks, Effect, Written, schema};
 use crate::entity::{self, Groups, Place, Types};
@@ -117,6 +117,10 @@ pub(crate) struct Slice {
     pub(crate) mask: Arc<PolicySet>,
     /// What either reads.
     pub(crate) reads: Reads,
+    /// What those read that do not name one resource.
+    general: Reads,
+    /// What those read that do, by that resource: they have no say on any other.
+    bound: Vec<(EntityUid, Reads)>,
 }
 
 /// A connection with its slices, one per action in declaration order.
@@ -280,6 +284,23 @@ impl Snapshot {
             .map_or(Reads::NONE, |slice| slice.reads)
     }
 
+    /// The same for one resource: what policies read whose scope is another one does not count.
+    #[must_use]
+    pub fn reads_of(&self, on: &ConnectionName, access: &Access) -> Reads {
+        let compiled = self.connections.get(on);
+        let Some((compiled, slice)) =
+            compiled.and_then(|compiled| Some((compiled, compiled.slice(access.action)?)))
+        else {
+            return Reads::NONE;
+        };
+        if slice.bound.is_empty() {
+            return slice.reads;
+        }
+        let (_, resource) = compiled.place.resource(&self.types, &access.resource);
+        let here = slice.bound.iter().filter(|(uid, _)| *uid == resource.uid);
+        here.fold(slice.general, |all, (_, reads)| all.union(*reads))
+    }
+
     pub(crate) fn compiled(&self, on: &ConnectionName) -> Option<&Compiled> {
         self.connections.get(on)
     }
@@ -333,14 +354,24 @@ fn slice(here: &[(usize, &Written)], action: Action, sets: &mut Sets) -> Slice {
             .collect()
     };
     let (enforce, mask) = (of(false), of(true));
-    let reads = enforce
-        .iter()
-        .chain(&mask)
-        .fold(Reads::NONE, |all, (_, written)| all.union(written.reads));
+    let (mut general, mut bound) = (Reads::NONE, Vec::new());
+    for (_, written) in enforce.iter().chain(&mask) {
+        match written.policy.resource_constraint() {
+            ResourceConstraint::Eq(uid) => bound.push((uid, written.reads)),
+            ResourceConstraint::Any
+            | ResourceConstraint::Is(_)
+            | ResourceConstraint::In(_)
+            | ResourceConstraint::IsIn(..) => general = general.union(written.reads),
+        }
+    }
     Slice {
         enforce: sets.of(&enforce),
         mask: sets.of(&mask),
-        reads,
+        reads: bound
+            .iter()
+            .fold(general, |all, (_, reads)| all.union(*reads)),
+        general,
+        bound,
     }
 }
 

@@ -8,7 +8,7 @@ use weir_facts::{
     Now, OperationRef, OperationSeq, Principal, RelationName, Resource, Reveal, Verdict, Workload,
 };
 use weir_policy::{
-    Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, JudgeContext, Judgement,
+    Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, JudgeContext, Judgement, Reads,
     Snapshot, Unlabelled, Value,
 };
 
@@ -626,6 +626,46 @@ fn arguments_are_typed_and_bounded() {
     ] {
         assert!(matches!(call(&bad).verdict, Verdict::Deny(_)), "{bad:?}");
     }
+}
+
+#[test]
+fn what_a_policy_reads_counts_only_for_the_resource_that_it_names() {
+    let snapshot = snapshot(
+        "@id(\"all\") permit(principal, action == Weir::Action::\"mcp.call_tool\", resource);\n\
+         @id(\"few\") forbid(principal, action == Weir::Action::\"mcp.call_tool\", resource == Weir::Tool::\"mcp/list\")\n\
+         unless { context.arguments.longs.hasTag(\"limit\") && context.arguments.longs.getTag(\"limit\") <= 100 };\n\
+         @id(\"day\") forbid(principal, action == Weir::Action::\"mcp.call_tool\", resource == Weir::Tool::\"mcp/pay\")\n\
+         when { context.clock.hour < 8 };\n\
+         @id(\"near\") forbid(principal, action == Weir::Action::\"mcp.get_prompt\", resource in Weir::Connection::\"mcp\")\n\
+         when { context.clock.hour < 8 };\n\
+         @id(\"prompts\") permit(principal, action == Weir::Action::\"mcp.get_prompt\", resource);",
+    );
+    let mcp = ConnectionName::new("mcp");
+    let judge = |action, resource, limit| {
+        let arguments = Value::Object(vec![("limit".into(), Value::Long(limit))]);
+        let cx = JudgeContext {
+            arguments: Some(&arguments),
+            ..cx()
+        };
+        let access = Access { action, resource };
+        let reads = snapshot.reads_of(&mcp, &access);
+        let judgement = snapshot.judge(&user(&[]), &mcp, &[access], &cx);
+        assert_eq!(judgement.reads, reads);
+        (
+            judgement.verdict == Verdict::Allow,
+            judgement.cacheable,
+            reads.any(Reads::ARGUMENTS),
+            reads.any(Reads::CLOCK),
+        )
+    };
+    let call = |tool: &str, limit| judge(Action::McpCallTool, Resource::Tool(tool.into()), limit);
+    assert_eq!(call("echo", 1000), (true, true, false, false));
+    assert_eq!(call("list", 1), (true, false, true, false));
+    assert_eq!(call("list", 1000), (false, false, true, false));
+    assert_eq!(call("pay", 1), (true, false, false, true));
+    // Only `==` names one resource: what `in` means hangs on the hierarchy.
+    let prompt = judge(Action::McpGetPrompt, Resource::Prompt("p".into()), 1);
+    assert_eq!(prompt, (true, false, false, true));
 }
 
 #[test]

@@ -71,13 +71,14 @@ impl Verdicts {
         access: &Access,
         arguments: Option<json::Value<'_>>,
     ) -> Judgement {
+        self.enter(env, caller);
+        // What is kept hangs on no arguments.
+        if let Some(judgement) = self.judged.get(access) {
+            return judgement.clone();
+        }
         let on = &context.connection.name;
-        if !env
-            .world
-            .snapshot
-            .reads(on, access.action)
-            .any(Reads::ARGUMENTS)
-        {
+        let reads = env.world.snapshot.reads_of(on, access);
+        if !reads.any(Reads::ARGUMENTS) {
             return self.judge(context, env, caller, access);
         }
         let arguments = arguments.map(|arguments| typed(&arguments));

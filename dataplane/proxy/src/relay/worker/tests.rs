@@ -63,6 +63,7 @@ fn connection(name: &str, address: SocketAddr) -> Connection {
     let credential = Credential {
         role: "app".into(),
         password: Zeroizing::new("secret".to_owned()),
+        derived: Arc::default(),
     };
     Connection {
         name: ConnectionName::new(name),
@@ -177,6 +178,7 @@ impl Rig {
             load: None,
             own: Arc::new(OwnAddresses::new(own)),
             control: control.clone(),
+            ledger: None,
         };
         let config = WorkerConfig {
             index: 0,
