@@ -87,13 +87,13 @@ fn run() -> Result<()> {
             .map(Arc::new),
         own: Arc::new(OwnAddresses::new(addresses(&listeners)?)),
         control: mailbox.clone(),
+        ledger: Some(ledger.handle()),
     };
     let world = shared.world.clone();
     let workers = spawn(&welcome, listeners, &ledger, &shared)?;
     let start = Start {
         log_vkey: recovered.vkey.to_string(),
         log: log.join("log"),
-        ledger: ledger.handle(),
         welcome,
         channel,
         workers,

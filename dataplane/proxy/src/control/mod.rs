@@ -1,5 +1,5 @@
 //! The control tasks: everything that is slow, on one thread beside the workers. They talk to
-//! the control plane, the warden, the catalogues and the ledger, and tell workers what came
+//! the control plane, the warden and the catalogues, and tell workers what came
 //! of what their flows asked for.
 
 mod approvals;
@@ -28,11 +28,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use weir_api::v1;
 use weir_api::v1::from_data_plane::Message as From;
 use weir_api::v1::to_data_plane::Message as To;
-use weir_audit::WorkerId;
 use weir_facts::FlowId;
 use weir_flow::{CatalogCell, Effect, Event, World};
 use weir_handover::{HealthReport, ProxyEnd, ProxyReport, ToProxy, Welcome};
-use weir_ledger::Handle;
 
 use crate::relay::{Mailbox, ToControl, ToWorker, Worker};
 use crate::tls::AcceptorSource;
@@ -77,8 +75,6 @@ pub struct Start {
     pub world: Arc<ArcSwap<World>>,
     /// The version in force, if one was kept.
     pub held: Option<v1::Version>,
-    /// Asks the ledger.
-    pub ledger: Handle,
     /// Its files.
     pub log: PathBuf,
     /// The key that its checkpoints are checked against, as text.
@@ -95,7 +91,6 @@ struct Control {
     world: Arc<ArcSwap<World>>,
     held: Option<v1::Version>,
     keeper: Keeper,
-    ledger: Handle,
     tls: Option<Arc<AcceptorSource>>,
     mock_key: [u8; 32],
     log_vkey: String,
@@ -167,7 +162,6 @@ pub async fn run(start: Start) -> Result<Vec<Worker>> {
         workers: start.workers,
         world: start.world,
         held: start.held,
-        ledger: start.ledger,
         tls: start.tls,
         mock_key: start.mock_key,
         log_vkey: start.log_vkey,
@@ -289,7 +283,6 @@ impl Control {
                     lost.into_iter().for_each(|notice| self.notify(notice));
                 }
             }
-            Effect::Sync(seq) => self.sync(place, seq),
             Effect::OfferCancelKey(key) => self.cancels.offer(key, place),
             Effect::RouteCancel(key) => {
                 if let Some(place) = self.cancels.place(&key) {
@@ -297,24 +290,11 @@ impl Control {
                 }
             }
             // The relay's own.
-            Effect::Dial { .. } | Effect::SendCancel { .. } | Effect::Finished => {}
+            Effect::Dial { .. }
+            | Effect::SendCancel { .. }
+            | Effect::Sync(_)
+            | Effect::Finished => {}
         }
-    }
-
-    fn sync(&self, place: Place, seq: weir_audit::RecordSeq) {
-        let Some(worker) = self.workers.get(usize::from(place.worker)) else {
-            return;
-        };
-        let (inbox, flow) = (worker.inbox.clone(), place.flow);
-        self.ledger
-            .sync(WorkerId(place.worker), seq, move |synced| {
-                let event = match synced {
-                    Ok(synced) => Event::Synced(synced.seq),
-                    Err(_) => Event::SyncFailed,
-                };
-                // A full inbox means a worker that hangs: its flow stays closed.
-                let _ = inbox.send(ToWorker::Event { flow, event });
-            });
     }
 
     fn on_internal(&mut self, message: Internal) {

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use weir_audit::Append;
 use weir_facts::ConnectionName;
 use weir_flow::{PlanCache, World};
+use weir_ledger::Handle;
 use weir_redirect::{FlowStore, LoadBoard};
 
 use super::super::mailbox::Mailbox;
@@ -70,4 +71,6 @@ pub struct Shared {
     pub own: Arc<OwnAddresses>,
     /// What workers ask of the control tasks.
     pub control: Mailbox<ToControl>,
+    /// Whom workers ask to make records durable, where records are kept by a ledger.
+    pub ledger: Option<Handle>,
 }

@@ -4,14 +4,15 @@ use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
-use weir_facts::Side;
+use weir_audit::{RecordSeq, WorkerId};
+use weir_facts::{FlowId, Side};
 use weir_flow::{Effect, Event, Outbox, Piece};
 
 use super::super::links::Owner;
 use super::super::outgoing::Segment;
 use super::super::pool::Span;
 use super::flow::owner;
-use super::{Engine, Panicked, ToControl};
+use super::{Engine, Panicked, ToControl, ToWorker};
 use crate::stages::Stage;
 
 /// The input of the call, which [`Piece::Span`] points into.
@@ -171,11 +172,15 @@ impl Engine {
                 flow.is_finished = true;
                 Ok(())
             }
+            Effect::Sync(seq) => {
+                let id = flow.id;
+                self.sync(id, seq);
+                Ok(())
+            }
             effect @ (Effect::Catalog { .. }
             | Effect::RequestApproval(_)
             | Effect::WithdrawApproval(_)
             | Effect::RedeemApproval { .. }
-            | Effect::Sync(_)
             | Effect::OfferCancelKey(_)
             | Effect::RouteCancel(_)) => {
                 let request = ToControl::Effect {
@@ -189,6 +194,21 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Asks the ledger itself: the control tasks between would be two more threads to wake.
+    fn sync(&self, flow: FlowId, seq: RecordSeq) {
+        let inbox = self.inbox.clone();
+        let tell = move |event| {
+            // A full inbox means a worker that hangs: its flow stays closed.
+            let _ = inbox.send(ToWorker::Event { flow, event });
+        };
+        let Some(ledger) = &self.shared.ledger else {
+            return tell(Event::SyncFailed);
+        };
+        ledger.sync(WorkerId(self.index), seq, move |synced| {
+            tell(synced.map_or(Event::SyncFailed, |synced| Event::Synced(synced.seq)));
+        });
     }
 
     fn dial(&mut self, slot: usize, target: std::net::SocketAddr) -> io::Result<()> {
