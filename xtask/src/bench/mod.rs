@@ -20,13 +20,22 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::stage::{Selection, Site, Stage};
+use crate::stage::{Selection, Site, Stage, WORKERS};
 use crate::step;
 use rows::Extent;
 use setting::Setting;
 
-/// The benches' stage.
-const BENCH: Site = Site { name: "weir-bench" };
+/// The benches' stage on as many workers as a host of this size has.
+const BENCH: Site = Site {
+    name: "weir-bench",
+    workers: WORKERS,
+};
+
+/// The stage of rows that have one core: with one worker, as the rivals have one thread.
+const ONE_CORE: Site = Site {
+    name: "weir-bench",
+    workers: 1,
+};
 
 /// What is compiled for a measurement.
 const PROGRAMS: &[&str] = &[
@@ -79,24 +88,49 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => build()?,
     };
     let before = host::Load::now()?;
-    let stage = Stage::up(BENCH, &Selection::Ready(programs.clone()))?;
-    let measured = measure(arguments, &stage, &tools, &programs);
-    if measured.is_err() {
-        stage.keep_logs();
+    let (mut rows, mut about) = (Vec::new(), String::new());
+    for site in [ONE_CORE, BENCH] {
+        let here: Vec<_> = plan::plan()
+            .into_iter()
+            .filter(|row| row.name.starts_with(&arguments.only))
+            .filter(|row| row.ask.has_one_core() == (site.workers == 1))
+            .collect();
+        if !here.is_empty() {
+            about = measure(arguments, site, &tools, &programs, here, &mut rows)?;
+        }
     }
-    stage.down()?;
-    let (rows, about) = measured?;
     let after = host::Load::now()?;
     let machine = host::Machine::look(&before, &after, about)?;
     table::print(&machine, &rows);
     table::keep(&machine, &rows)
 }
 
+/// Measures rows on a stage of their own. Says how everything was scheduled.
 fn measure(
+    arguments: &Arguments,
+    site: Site,
+    tools: &tools::Tools,
+    programs: &std::path::Path,
+    rows: Vec<plan::Row>,
+    done: &mut Vec<plan::Row>,
+) -> Result<String> {
+    let stage = Stage::up(site, &Selection::Ready(programs.to_owned()))?;
+    let measured = on_stage(arguments, &stage, tools, programs, rows);
+    if measured.is_err() {
+        stage.keep_logs();
+    }
+    stage.down()?;
+    let (rows, about) = measured?;
+    done.extend(rows);
+    Ok(about)
+}
+
+fn on_stage(
     arguments: &Arguments,
     stage: &Stage,
     tools: &tools::Tools,
     programs: &std::path::Path,
+    rows: Vec<plan::Row>,
 ) -> Result<(Vec<plan::Row>, String)> {
     let setting = Setting::up(stage, tools, &programs.join("weir-load"))?;
     let about = if arguments.fifo {
@@ -112,7 +146,7 @@ fn measure(
     let extent = arguments
         .rounds
         .map_or(extent, |rounds| extent.with_rounds(rounds));
-    Ok((rows::run(&setting, &extent, &arguments.only)?, about))
+    Ok((rows::run(&setting, &extent, rows)?, about))
 }
 
 /// Builds the release programs and says where they are.

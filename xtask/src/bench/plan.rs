@@ -105,6 +105,16 @@ pub(crate) enum Ask {
     Mcp { connections: usize },
 }
 
+impl Ask {
+    /// Whether everything that takes part stays on one core.
+    pub(crate) const fn has_one_core(self) -> bool {
+        match self {
+            Self::Small { .. } => true,
+            Self::Pgbench { .. } | Self::Bulk(_) | Self::Mcp { .. } => false,
+        }
+    }
+}
+
 /// What pgbench asks in a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Script {

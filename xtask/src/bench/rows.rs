@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::host::OneCore;
-use super::plan::{Ask, Row, plan};
+use super::plan::Row;
 use super::setting::Setting;
 use crate::stage::until;
 
@@ -72,12 +72,8 @@ impl Sample {
     };
 }
 
-/// Runs every row whose name begins so.
-pub(crate) fn run(setting: &Setting<'_>, extent: &Extent, only: &str) -> Result<Vec<Row>> {
-    let mut rows: Vec<_> = plan()
-        .into_iter()
-        .filter(|row| row.name.starts_with(only))
-        .collect();
+/// Runs rows.
+pub(crate) fn run(setting: &Setting<'_>, extent: &Extent, mut rows: Vec<Row>) -> Result<Vec<Row>> {
     for row in &mut rows {
         println!("  {}", row.title);
         measure(setting, extent, row).with_context(|| row.name.clone())?;
@@ -86,14 +82,16 @@ pub(crate) fn run(setting: &Setting<'_>, extent: &Extent, only: &str) -> Result<
 }
 
 fn measure(setting: &Setting<'_>, extent: &Extent, row: &mut Row) -> Result<()> {
-    let _held = match row.ask {
-        Ask::Small { .. } => Some(OneCore::hold(&[
-            setting.weir,
-            setting.haproxy.pid,
-            setting.pgbouncer.pid,
-            setting.scripted,
-        ])?),
-        Ask::Pgbench { .. } | Ask::Bulk(_) | Ask::Mcp { .. } => None,
+    let programs = [
+        setting.weir,
+        setting.haproxy.pid,
+        setting.pgbouncer.pid,
+        setting.scripted,
+    ];
+    let _held = if row.ask.has_one_core() {
+        Some(OneCore::hold(&programs)?)
+    } else {
+        None
     };
     let count = row.samples.len();
     let (mut operations, mut leaves) = (0, 0);

@@ -16,9 +16,6 @@ use super::record::{Change, Record};
 use super::site::{Site, cgroup_root, free_range};
 use super::user;
 
-/// Two workers, so that flows meet another worker than the one that they began at.
-const WORKERS: u16 = 2;
-
 /// A first start compiles policies in a debug build, and a canary flies every 5 s.
 const READY_MAX: Duration = Duration::from_secs(60);
 
@@ -151,10 +148,11 @@ fn config(site: Site) -> PathBuf {
 
 fn toml(site: Site, join: &str, user: &str) -> Result<String> {
     Ok(format!(
-        "join_file = {join:?}\nstate_dir = {:?}\nruntime_dir = {:?}\nworkers = {WORKERS}\nbase_port = {}\npin_dir = {:?}\ncgroup = {:?}\nuser = {user:?}\n",
+        "join_file = {join:?}\nstate_dir = {:?}\nruntime_dir = {:?}\nworkers = {}\nbase_port = {}\npin_dir = {:?}\ncgroup = {:?}\nuser = {user:?}\n",
         site.plane_state(),
         site.folder().join("run"),
-        free_range(WORKERS)?,
+        site.workers,
+        free_range(site.workers)?,
         site.pins(),
         site.plane(),
     ))

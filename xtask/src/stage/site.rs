@@ -9,13 +9,24 @@ use anyhow::{Context, Result, bail};
 pub(crate) struct Site {
     /// Begins the name of everything that is made.
     pub name: &'static str,
+    /// Workers of its data plane.
+    pub workers: u16,
 }
 
+/// Two workers, so that flows meet another worker than the one that they began at.
+pub(crate) const WORKERS: u16 = 2;
+
 /// The demo's stage.
-pub(crate) const DEMO: Site = Site { name: "weir-demo" };
+pub(crate) const DEMO: Site = Site {
+    name: "weir-demo",
+    workers: WORKERS,
+};
 
 /// The end-to-end tests' stage.
-pub(crate) const E2E: Site = Site { name: "weir-e2e" };
+pub(crate) const E2E: Site = Site {
+    name: "weir-e2e",
+    workers: WORKERS,
+};
 
 impl Site {
     /// Its files. Not below the checkout: other users must reach them, and a checkout may lie
