@@ -78,6 +78,8 @@ actions! {
     PgReveal = "pg.reveal",
     /// A column is used where its value does not reach the client as such, but something derived from it can.
     PgInfer = "pg.infer",
+    /// A hidden column is compared for equality with values that the client brings.
+    PgMatch = "pg.match",
     /// Open a session on an MCP connection.
     McpConnect = "mcp.connect",
     /// Call a tool.

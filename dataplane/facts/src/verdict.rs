@@ -37,6 +37,8 @@ pub struct HoldTerms {
 pub struct Denial {
     /// What the caller may be told: the policy's `@reason`, or a general sentence.
     pub outside: Arc<str>,
+    /// What the caller can do instead, where there is something to say.
+    pub advice: Option<Arc<str>>,
     /// What the record says.
     pub inside: Arc<str>,
     /// The policies that forbid; empty where nothing permits.

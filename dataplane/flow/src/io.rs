@@ -14,6 +14,7 @@ use weir_facts::{
 };
 use weir_sql::{Catalog, Epoch};
 
+use crate::meter::Meters;
 use crate::postgres::PlanCache;
 use crate::world::World;
 
@@ -57,6 +58,8 @@ pub struct Env<'a> {
     pub random: &'a mut dyn FnMut(&mut [u8]),
     /// This worker's judged statements.
     pub plans: &'a mut PlanCache,
+    /// What was done lately, over all flows of the host.
+    pub meters: &'a Meters,
 }
 
 /// What a call asks of the shell. The shell empties it after each call.
@@ -246,6 +249,12 @@ pub enum Event {
     WorldChanged,
     /// A CancelRequest came for this flow.
     CancelRequested,
+    /// A side will send no more, while some of what it sent is not taken yet. Once it is, the
+    /// end is told as such.
+    HungUp {
+        /// Which.
+        side: Side,
+    },
     /// An operator ended this session.
     Locked {
         /// Why, in their words.

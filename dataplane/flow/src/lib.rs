@@ -13,6 +13,7 @@
 
 mod io;
 mod mcp;
+mod meter;
 mod postgres;
 mod release;
 mod world;
@@ -24,6 +25,7 @@ pub use io::{
     ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece,
     Start,
 };
+pub use meter::Meters;
 pub use postgres::PlanCache;
 pub use world::{
     Account, Attribution, ClientTls, Connection, Connections, Credential, Derived, Durability,

@@ -382,6 +382,7 @@ impl World {
             None => self.snapshot.judge(who, on, accesses, context),
             Some(reason) => Judgement::refused(Denial {
                 outside: format!("shut out by an operator: {reason}").into(),
+                advice: None,
                 inside: format!("locked: {reason}").into(),
                 policies: Vec::new(),
             }),

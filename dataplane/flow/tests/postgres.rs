@@ -2,134 +2,13 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use support::Raw;
 use support::cluster::{Cluster, psql};
-use support::{Guard, Kept, Raw};
+use support::world::{SCHEMA, guard, kept, snapshot, world};
 use weir_audit::Kind;
-use weir_facts::{ConnectionName, Group, Workload};
-use weir_flow::{
-    Attribution, ClientTls, Connection, Connections, Credential, Decision, Durability, Lock,
-    Locked, PostgresTarget, Settings, Stale, Target, Tls, TlsMode, World,
-};
-use weir_mask::MaskKey;
-use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
-use zeroize::Zeroizing;
-
-const SCHEMA: &str = "
-    CREATE ROLE app LOGIN PASSWORD 'secret';
-    CREATE TABLE customers(id int PRIMARY KEY, name text NOT NULL, ssn text UNIQUE, email text, tier int CHECK (tier < 100));
-    INSERT INTO customers VALUES (1,'Alice','123-45-6789','alice@corp.example',1),(2,'Bob','987-65-4321','bob@corp.example',2);
-    CREATE VIEW contacts AS SELECT id, ssn AS tax_ref FROM customers;
-    CREATE TABLE scratch(id int);
-    ALTER TABLE customers OWNER TO app; ALTER VIEW contacts OWNER TO app; ALTER TABLE scratch OWNER TO app;
-";
-
-/// The demo's bundle, with one file changed.
-fn snapshot(changed: &str, change: impl Fn(String) -> String) -> Snapshot {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/demo");
-    let read = |name: &str| {
-        let text = std::fs::read_to_string(format!("{root}/{name}")).expect("a file of the bundle");
-        let text = if name == changed { change(text) } else { text };
-        (name.to_owned(), text)
-    };
-    let bundle = Bundle::parse(&["policies.cedar", "mcp.cedar", "masks.toml"].map(read));
-    let facts = ConnectionFacts::new(
-        ConnectionName::new("demo-pg"),
-        ConnectionKind::Postgres,
-        "demo",
-        None,
-    );
-    let bundle = Arc::new(bundle.expect("the demo's bundle"));
-    Snapshot::compile(bundle, &[facts.expect("facts")], Directory::default())
-}
-
-fn world(cluster: &Cluster) -> World {
-    let name = ConnectionName::new("demo-pg");
-    let snapshot = snapshot("", |text| text);
-    let credential = |role: &str| Credential {
-        role: role.into(),
-        password: Zeroizing::new("secret".to_owned()),
-        derived: Arc::default(),
-    };
-    let target = PostgresTarget {
-        credentials: vec![credential("app"), credential("postgres")],
-        default_role: None,
-        catalog_role: Some("postgres".into()),
-        database: "postgres".into(),
-    };
-    World {
-        version: 1,
-        snapshot: Arc::new(snapshot),
-        connections: Connections::new([Connection {
-            name,
-            addresses: vec![cluster.address],
-            tls: Tls {
-                mode: TlsMode::Disable,
-                ca_pem: "".into(),
-                server_name: None,
-            },
-            client_tls: ClientTls::Optional,
-            mask_key: MaskKey::new([1; 32]),
-            target: Target::Postgres(target),
-        }]),
-        accounts: HashMap::new(),
-        tokens: HashMap::new(),
-        workloads: Vec::new(),
-        locks: Vec::new(),
-        mock_key: [2; 32],
-        bundle: "demo".into(),
-        clock: ClockTrust::Trusted,
-        settings: Settings {
-            durability: Durability::SyncedExceptPlainReads,
-            attribution: Attribution::ApplicationName,
-            postgres_hold_ns: 5_000_000_000,
-            mcp_hold_ns: 5_000_000_000,
-            not_after_us: u64::MAX,
-            stale: Stale::Continue,
-        },
-    }
-}
-
-fn engineer(groups: &[&str]) -> Workload {
-    Workload {
-        name: "tests".into(),
-        groups: groups.iter().map(|name| Group((*name).into())).collect(),
-        owner: None,
-        uid: 0,
-        gid: 0,
-        pid: 1,
-        cgroup: "/".into(),
-        executable: "/usr/bin/psql".into(),
-        executable_digest: None,
-    }
-}
-
-fn guard(cluster: &Cluster, groups: &[&str]) -> Guard {
-    let people = |_: &_| Decision::Approved {
-        approvers: vec!["weir|dana".into()],
-        groups: vec![Group("dba".into())],
-    };
-    Guard::start(
-        cluster.address,
-        "demo-pg",
-        world(cluster),
-        Some(engineer(groups)),
-        Box::new(people),
-    )
-}
-
-fn kept(guard: &Guard, kind: Kind) -> Vec<Kept> {
-    guard
-        .kept
-        .lock()
-        .expect("unpoisoned")
-        .iter()
-        .filter(|record| record.kind == kind)
-        .cloned()
-        .collect()
-}
+use weir_flow::{Lock, Locked};
 
 #[test]
 fn an_unmodified_psql_is_masked_held_and_refused() {

@@ -147,6 +147,12 @@ impl Groups {
         }
     }
 
+    /// Whether a group is another one, or within it.
+    pub(crate) fn is_in(&self, types: &Types, group: &Group, other: &Group) -> bool {
+        let above = self.closed.get(group);
+        group == other || above.is_some_and(|above| above.contains(&uid(&types.group, &other.0)))
+    }
+
     /// The entities above a member of these groups. A token can bring hundreds of groups; one that
     /// no policy names can only matter where approvals, the other source of groups, are read.
     fn of(&self, types: &Types, groups: &[Group], reads: Reads) -> HashSet<EntityUid> {

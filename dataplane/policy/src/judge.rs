@@ -15,7 +15,7 @@ use crate::context::Setting;
 use crate::entity::{self, Described};
 use crate::limits::ACCESSES_MAX;
 use crate::snapshot::{Compiled, Slice};
-use crate::{ClockTrust, Reads, Snapshot, Value};
+use crate::{ClockTrust, Rate, Reads, Snapshot, Value};
 
 /// What a question hangs on beside who asks for what.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,9 @@ pub struct Judgement {
     /// the transaction have a say. Database, role and the statement's own facts belong into the
     /// cache's key.
     pub cacheable: bool,
+    /// How often this may be done, where it is allowed at a rate: the strictest of what is
+    /// asked. Whoever releases the operation counts.
+    pub rate: Option<Rate>,
 }
 
 impl Judgement {
@@ -66,6 +69,7 @@ impl Judgement {
             policies: Vec::new(),
             reads: Reads::NONE,
             cacheable: true,
+            rate: None,
         }
     }
 
@@ -79,6 +83,7 @@ impl Judgement {
             policies: Vec::new(),
             reads: Reads::NONE,
             cacheable: true,
+            rate: None,
         };
         let mut all = answers.into_iter().fold(none, Self::and);
         all.policies.sort();
@@ -94,6 +99,7 @@ impl Judgement {
             policies,
             reads: self.reads.union(other.reads),
             cacheable: self.cacheable && other.cacheable,
+            rate: both_rates(self.rate, other.rate),
         }
     }
 }
@@ -106,6 +112,13 @@ fn stricter(one: Verdict, two: Verdict) -> Verdict {
             Verdict::Hold(terms)
         }
         (Verdict::Allow, Verdict::Allow) => Verdict::Allow,
+    }
+}
+
+fn both_rates(one: Option<Rate>, two: Option<Rate>) -> Option<Rate> {
+    match (one, two) {
+        (Some(one), Some(two)) => Some(one.and(two)),
+        (one, two) => one.or(two),
     }
 }
 
@@ -139,6 +152,8 @@ struct Question<'a> {
     principal: EntityUid,
     action: EntityUid,
     resource: EntityUid,
+    /// What is asked where nothing permits this: an action that allows more.
+    wider: Option<(&'a Slice, EntityUid)>,
 }
 
 /// What Cedar says of one question.
@@ -154,6 +169,7 @@ pub(crate) enum Answer {
 /// Why an operation is denied before Cedar is asked, or because of what it says.
 pub(crate) struct Refusal {
     pub(crate) outside: Arc<str>,
+    pub(crate) advice: Option<Arc<str>>,
     pub(crate) inside: String,
     pub(crate) policies: Vec<PolicyId>,
 }
@@ -163,6 +179,7 @@ impl Refusal {
     pub(crate) fn internal(inside: impl Into<String>) -> Self {
         Self {
             outside: "policy could not be evaluated".into(),
+            advice: None,
             inside: inside.into(),
             policies: Vec::new(),
         }
@@ -171,6 +188,7 @@ impl Refusal {
     pub(crate) fn into_denial(self) -> Denial {
         Denial {
             outside: self.outside,
+            advice: self.advice,
             inside: self.inside.into(),
             policies: self.policies,
         }
@@ -189,14 +207,25 @@ impl Snapshot {
         cx: &JudgeContext<'_>,
     ) -> Judgement {
         let reads = accesses.iter().fold(Reads::NONE, |all, access| {
+            let wider = wider(access.action).map(|action| self.reads(on, action));
             all.union(self.reads(on, access.action))
+                .union(wider.unwrap_or(Reads::NONE))
         });
         let hangs_on = accesses.iter().fold(Reads::NONE, |all, access| {
+            let wider = wider(access.action).map(|action| {
+                let resource = access.resource.clone();
+                self.reads_of(on, &Access { action, resource })
+            });
             all.union(self.reads_of(on, access))
+                .union(wider.unwrap_or(Reads::NONE))
         });
         let verdict = self.decide(who, on, accesses, cx, reads);
+        let mut rate = None;
         let (verdict, mut policies) = match verdict {
-            Ok(Decided::Allow(policies)) => (Verdict::Allow, policies),
+            Ok(Decided::Allow(policies, at)) => {
+                rate = at;
+                (Verdict::Allow, policies)
+            }
             Ok(Decided::Hold(terms)) => {
                 let policies = terms.policies.clone();
                 (Verdict::Hold(terms), policies)
@@ -218,6 +247,7 @@ impl Snapshot {
             policies,
             reads: hangs_on,
             cacheable: cx.approvals.is_empty() && !hangs_on.any(fleeting),
+            rate,
         }
     }
 
@@ -248,15 +278,13 @@ impl Snapshot {
         let context = setting
             .context(cx, &[])
             .map_err(|error| Refusal::internal(error.to_string()))?;
-        let (mut permits, mut holds) = (BTreeSet::new(), Holds::default());
+        let (mut permits, mut holds, mut rate) = (BTreeSet::new(), Holds::default(), None);
         for question in &questions {
-            match self.ask(
-                question,
-                &question.slice.enforce,
-                context.clone(),
-                &entities,
-            )? {
-                Answer::Permitted(policies) => permits.extend(policies),
+            match self.ask(question, &context, &entities)? {
+                Answer::Permitted(policies) => {
+                    rate = both_rates(rate, self.rate(&policies));
+                    permits.extend(policies);
+                }
                 Answer::Forbidden(policies) if self.curable(&policies) => {
                     self.gather(&policies, &mut holds)
                 }
@@ -264,7 +292,7 @@ impl Snapshot {
             }
         }
         if holds.policies.is_empty() {
-            return Ok(Decided::Allow(permits.into_iter().collect()));
+            return Ok(Decided::Allow(permits.into_iter().collect(), rate));
         }
         // What if they all agreed? Only then is it worth asking them.
         let approvals: Vec<Group> = holds.approvers.iter().cloned().collect();
@@ -272,12 +300,7 @@ impl Snapshot {
             .context(cx, &approvals)
             .map_err(|error| Refusal::internal(error.to_string()))?;
         for question in &questions {
-            match self.ask(
-                question,
-                &question.slice.enforce,
-                context.clone(),
-                &entities,
-            )? {
+            match self.ask(question, &context, &entities)? {
                 Answer::Permitted(_) => {}
                 other => return Err(self.refusal(on, question.access, other)),
             }
@@ -330,6 +353,15 @@ impl Snapshot {
             let resource = self.resource(compiled, access, setting.reads, store)?;
             let (action, entity) = self.action(access.action)?;
             store.insert(action.clone(), entity.clone());
+            let wider = match wider(access.action) {
+                None => None,
+                Some(action) => {
+                    let slice = compiled.slice(action);
+                    let (uid, entity) = self.action(action)?;
+                    store.insert(uid.clone(), entity.clone());
+                    slice.map(|slice| (slice, uid.clone()))
+                }
+            };
             let asked = if is_connect(access.action) {
                 parts.as_slice()
             } else {
@@ -341,6 +373,7 @@ impl Snapshot {
                 principal: principal.clone(),
                 action: action.clone(),
                 resource: resource.clone(),
+                wider: wider.clone(),
             }));
         }
         store.extend(parts.0);
@@ -413,14 +446,27 @@ impl Snapshot {
     fn ask(
         &self,
         question: &Question<'_>,
-        set: &PolicySet,
-        context: Context,
+        context: &Context,
         entities: &Entities,
     ) -> Result<Answer, Refusal> {
-        let (principal, action) = (question.principal.clone(), question.action.clone());
-        let request = Request::new(principal, action, question.resource.clone(), context, None)
-            .map_err(|error| Refusal::internal(error.to_string()))?;
-        Ok(self.answer(&request, set, entities))
+        let answer = |slice: &Slice, action: &EntityUid| {
+            let (principal, resource) = (question.principal.clone(), question.resource.clone());
+            let request = Request::new(principal, action.clone(), resource, context.clone(), None)
+                .map_err(|error| Refusal::internal(error.to_string()))?;
+            Ok(self.answer(&request, &slice.enforce, entities))
+        };
+        match (answer(question.slice, &question.action)?, &question.wider) {
+            (Answer::Unpermitted, Some((slice, action))) => answer(slice, action),
+            (answer, _) => Ok(answer),
+        }
+    }
+
+    /// How often permits allow what they permit: the most generous counts. `None` is any number.
+    fn rate(&self, policies: &[PolicyId]) -> Option<Rate> {
+        let rates = policies
+            .iter()
+            .filter_map(|id| self.bundle.policy(id)?.rate);
+        rates.reduce(Rate::or)
     }
 
     /// Cedar skips a policy that errors, so that a forbid that errs would forbid nothing: any
@@ -482,7 +528,8 @@ impl Snapshot {
             Answer::Unpermitted | Answer::Permitted(_) => {
                 let said = format!("no policy allows {what}");
                 Refusal {
-                    outside: said.as_str().into(),
+                    outside: hidden(access).map_or_else(|| said.as_str().into(), Arc::from),
+                    advice: advice(access),
                     inside: said,
                     policies: Vec::new(),
                 }
@@ -499,9 +546,15 @@ impl Snapshot {
                     .map(|id| &*id.0)
                     .collect::<Vec<_>>()
                     .join(", ");
-                let outside = reason.unwrap_or_else(|| format!("policy forbids {what}").into());
+                let outside = match (hidden(access), reason) {
+                    (Some(hidden), Some(reason)) => format!("{hidden}: {reason}").into(),
+                    (Some(hidden), None) => hidden.into(),
+                    (None, Some(reason)) => reason,
+                    (None, None) => format!("policy forbids {what}").into(),
+                };
                 Refusal {
                     outside,
+                    advice: advice(access),
                     inside: format!("{what} is forbidden by {listed}"),
                     policies,
                 }
@@ -510,8 +563,35 @@ impl Snapshot {
     }
 }
 
+/// The action that, where it is permitted, includes this one.
+fn wider(action: Action) -> Option<Action> {
+    (action == Action::PgMatch).then_some(Action::PgInfer)
+}
+
+/// The column that a refused statement uses other than as it is.
+fn hidden(access: &Access) -> Option<String> {
+    let Resource::Column(column) = &access.resource else {
+        return None;
+    };
+    let uses = matches!(access.action, Action::PgInfer | Action::PgMatch);
+    uses.then(|| format!("column {column} is masked and cannot be used here"))
+}
+
+/// What to do instead.
+fn advice(access: &Access) -> Option<Arc<str>> {
+    let others = if access.action == Action::PgMatch {
+        "ask whoever keeps the policies to permit pg.match, or for an approval"
+    } else {
+        "compare it as column = value where policy permits pg.match, or ask whoever keeps the \
+         policies for an approval"
+    };
+    hidden(access).map(|_| {
+        format!("select the column as it is, find rows by another column, {others}").into()
+    })
+}
+
 enum Decided {
-    Allow(Vec<PolicyId>),
+    Allow(Vec<PolicyId>, Option<Rate>),
     Hold(HoldTerms),
 }
 

@@ -19,6 +19,7 @@ mod explain;
 mod judge;
 pub mod limits;
 mod permit;
+mod rate;
 mod reads;
 mod reveal;
 mod snapshot;
@@ -26,13 +27,14 @@ mod strictness;
 
 pub use arguments::Value;
 pub use bundle::{
-    ApproveTerms, Bundle, BundleDiff, BundleError, BundleId, Change, Effect, Fault, Label,
-    PolicyInfo, TestResult, Unlabelled,
+    Amount, ApproveTerms, Bulk, Bundle, BundleDiff, BundleError, BundleId, Change, Crossing,
+    Effect, Fault, Harmless, Label, PolicyInfo, TestResult, Unlabelled,
 };
 pub use clock::ClockTrust;
 pub use explain::{Explanation, Part};
 pub use judge::{JudgeContext, Judgement};
 pub use permit::Permit;
+pub use rate::Rate;
 pub use reads::Reads;
 pub use snapshot::{
     ConnectionFacts, ConnectionFactsError, ConnectionKind, Directory, Snapshot, SnapshotId,

@@ -29,3 +29,9 @@ pub const EXPIRES_S_DEFAULT: u32 = 30 * 60;
 
 /// Most people that a quorum may ask of one group.
 pub const QUORUM_MAX: u8 = 10;
+
+/// Most times that a rate may allow within its window: each is remembered for that long.
+pub const RATE_COUNT_MAX: u32 = 10_000;
+
+/// Longest window of a rate, in seconds: a day.
+pub const RATE_WINDOW_S_MAX: u32 = 24 * 3600;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use cedar_policy::{Authorizer, Entity, EntityUid, PolicySet, ResourceConstraint};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use weir_facts::{Access, Action, ColumnName, ConnectionName, Group, MaskRule};
+use weir_facts::{Access, Action, ColumnName, ConnectionName, Group, MaskRule, Principal};
 
 use crate::bundle::{ConnectionMasks, Effect, Written, schema};
 use crate::entity::{self, Groups, Place, Types};
-use crate::{Bundle, Reads, Unlabelled};
+use crate::{Bulk, Bundle, Harmless, Reads, Unlabelled};
 
 /// What a registered server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -266,6 +266,33 @@ impl Snapshot {
             .get(on)
             .and_then(|compiled| compiled.masks.as_ref())
             .map_or(&[], |masks| masks.detectors.as_slice())
+    }
+
+    /// Functions of a connection that somebody vouches for.
+    #[must_use]
+    pub fn harmless(&self, on: &ConnectionName) -> &[Harmless] {
+        self.connections
+            .get(on)
+            .and_then(|compiled| compiled.masks.as_ref())
+            .map_or(&[], |masks| masks.harmless.as_slice())
+    }
+
+    /// How much may leave a connection towards a principal, if that is bounded: thresholds except
+    /// the groups of the identity, else of the workload.
+    #[must_use]
+    pub fn bulk(&self, on: &ConnectionName, who: &Principal) -> Option<&Arc<Bulk>> {
+        let bulk = self.connections.get(on)?.masks.as_ref()?.bulk.as_ref()?;
+        let groups = match (&who.identity, &who.workload) {
+            (Some(identity), _) => identity.groups.as_slice(),
+            (None, Some(workload)) => workload.groups.as_slice(),
+            (None, None) => &[],
+        };
+        let is_excepted = groups.iter().any(|group| {
+            bulk.except
+                .iter()
+                .any(|but| self.groups.is_in(&self.types, group, but))
+        });
+        (!is_excepted).then_some(bulk)
     }
 
     /// Whether a question of this action at this connection can have another answer at another

@@ -70,6 +70,28 @@ fn a_fault_is_told_with_its_line_and_its_cure() {
             3,
             "cannot hold pg.reveal",
         ),
+        ("@id(\"x\") permit(principal, action == Weir::Action::\"pg.match\", resource);".to_owned(), 3, "needs @rate"),
+        (
+            "@id(\"x\") permit(principal, action in [Weir::Action::\"pg.infer\", Weir::Action::\"pg.match\"], resource);"
+                .to_owned(),
+            3,
+            "names no other action",
+        ),
+        (
+            "@id(\"x\") @rate(\"20/1h\") permit(principal, action, resource);".to_owned(),
+            3,
+            "a permit of pg.match alone",
+        ),
+        (
+            "@id(\"x\") @rate(\"20/1h\") forbid(principal, action == Weir::Action::\"pg.match\", resource);".to_owned(),
+            3,
+            "a permit of pg.match alone",
+        ),
+        (
+            "@id(\"x\") @rate(\"20\") permit(principal, action == Weir::Action::\"pg.match\", resource);".to_owned(),
+            3,
+            "like \"20/1h\"",
+        ),
         (format!("@id(\"x\") @reason(\"two\\nlines\") {drop};"), 3, "one line"),
         (
             "@id(\"x\") forbid(principal, action, resource in Weir::DataClass::\"pi\");".to_owned(),

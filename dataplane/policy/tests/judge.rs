@@ -8,8 +8,8 @@ use weir_facts::{
     Now, OperationRef, OperationSeq, Principal, RelationName, Resource, Reveal, Verdict, Workload,
 };
 use weir_policy::{
-    Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, JudgeContext, Judgement, Reads,
-    Snapshot, Unlabelled, Value,
+    Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Crossing, Directory, JudgeContext,
+    Judgement, Rate, Reads, Snapshot, Unlabelled, Value,
 };
 
 /// Friday 2026-11-20, 16:30 in UTC and 17:30 in Berlin.
@@ -753,4 +753,139 @@ fn an_explanation_names_the_policies_and_where_they_stand() {
     ] {
         assert!(told.contains(part), "{part} in {told}");
     }
+}
+
+fn on_column(action: Action, name: &str) -> Access {
+    Access {
+        action,
+        resource: Resource::Column(column(name)),
+    }
+}
+
+#[test]
+fn a_permit_of_matching_allows_no_inference_and_says_how_often() {
+    let snapshot = snapshot(
+        "@id(\"any\") permit(principal in Weir::Group::\"any\", action, resource);\n\
+         @id(\"slow\") @rate(\"5/1h\") permit(principal in Weir::Group::\"eng\", action == Weir::Action::\"pg.match\", resource in Weir::DataClass::\"ssn\");\n\
+         @id(\"fast\") @rate(\"50/1h\") permit(principal in Weir::Group::\"fast\", action == Weir::Action::\"pg.match\", resource);\n\
+         @id(\"infer\") permit(principal in Weir::Group::\"wide\", action == Weir::Action::\"pg.infer\", resource);\n\
+         @id(\"never\") @reason(\"not you\") forbid(principal in Weir::Group::\"out\", action == Weir::Action::\"pg.match\", resource);\n\
+         @id(\"no\") @reason(\"ask somebody\") forbid(principal, action == Weir::Action::\"pg.infer\", resource in Weir::DataClass::\"ssn\") unless { principal in Weir::Group::\"wide\" };",
+    );
+    let judge = |groups: &[&str], accesses: &[Access]| {
+        snapshot.judge(&user(groups), &pg(), accesses, &cx())
+    };
+    let matching = on_column(Action::PgMatch, "ssn");
+    let allowed = |groups: &[&str]| judge(groups, std::slice::from_ref(&matching));
+
+    let rate = |count| {
+        Some(Rate {
+            count,
+            window_s: 3600,
+        })
+    };
+    let slow = allowed(&["eng"]);
+    assert_eq!((slow.verdict.clone(), slow.rate), (Verdict::Allow, rate(5)));
+    assert_eq!(ids(&slow), ["slow"]);
+    // Of two permits the more generous counts; of two columns the stricter.
+    assert_eq!(allowed(&["eng", "fast"]).rate, rate(50));
+    let two = [matching.clone(), on_column(Action::PgMatch, "open")];
+    let both = judge(&["eng", "fast"], &two);
+    assert_eq!((both.verdict, both.rate), (Verdict::Allow, rate(50)));
+
+    for groups in [&["eng"], &["fast"]] {
+        let inferring = judge(groups, &[on_column(Action::PgInfer, "ssn")]);
+        assert!(matches!(inferring.verdict, Verdict::Deny(_)), "{groups:?}");
+    }
+    // Who may infer may match, any number of times; a permit without a rate matches nothing.
+    let wide = allowed(&["wide"]);
+    assert_eq!((wide.verdict, wide.rate), (Verdict::Allow, None));
+    let any = allowed(&["any"]);
+    assert!(matches!(any.verdict, Verdict::Deny(_)));
+    for groups in [&["eng", "out"], &["wide", "out"]] {
+        let Verdict::Deny(denial) = allowed(groups).verdict else {
+            panic!("{groups:?}")
+        };
+        assert!(denial.outside.ends_with("not you"), "{}", denial.outside);
+    }
+    // Where nothing permits matching, the reason against inferring is told, and the column.
+    let Verdict::Deny(denial) = allowed(&[]).verdict else {
+        panic!("nothing permits")
+    };
+    assert_eq!(
+        &*denial.outside,
+        "column public.t.ssn is masked and cannot be used here: ask somebody"
+    );
+    assert!(
+        denial
+            .advice
+            .is_some_and(|advice| advice.contains("another column"))
+    );
+}
+
+#[test]
+fn inference_and_matching_can_be_held_for_approval() {
+    let snapshot = snapshot(
+        "@id(\"infer\") permit(principal, action == Weir::Action::\"pg.infer\", resource);\n\
+         @id(\"hold\") @effect(\"approve\") @approvers(\"dba\") forbid(principal, action == Weir::Action::\"pg.infer\", resource)\n\
+         unless { context.approvals.contains(Weir::Group::\"dba\") };",
+    );
+    for action in [Action::PgInfer, Action::PgMatch] {
+        let access = [on_column(action, "ssn")];
+        let judgement = snapshot.judge(&user(&[]), &pg(), &access, &cx());
+        assert!(matches!(judgement.verdict, Verdict::Hold(_)), "{action}");
+        let approvals = [Group("dba".into())];
+        let approved = JudgeContext {
+            approvals: &approvals,
+            ..cx()
+        };
+        let judgement = snapshot.judge(&user(&[]), &pg(), &access, &approved);
+        assert_eq!(judgement.verdict, Verdict::Allow, "{action}");
+    }
+}
+
+#[test]
+fn thresholds_are_for_everybody_but_the_groups_that_they_except() {
+    let masks = "[connection.pg]\nunlabelled = \"clear\"\nharmless_functions = [\"app.f(text)\"]\n\
+                 [connection.pg.bulk]\nstatement_rows = 10\nwindow = \"1h\"\nwindow_bytes = 1000\n\
+                 crossing = \"ask\"\napprovers = [\"owners\"]\nexpires = \"5m\"\nexcept = [\"etl\"]\n";
+    let directory = Directory {
+        groups: vec![(Group("nightly".into()), groups(&["etl"]))],
+        ..Directory::default()
+    };
+    let snapshot = snapshot_with("", masks, directory);
+    let bulk = snapshot.bulk(&pg(), &user(&["eng"])).expect("thresholds");
+    assert!(bulk.statement.holds(10, u64::MAX) && !bulk.statement.holds(11, 0));
+    let Some((3600, window)) = bulk.window else {
+        panic!("{bulk:?}")
+    };
+    assert!(window.holds(u64::MAX, 1000) && !window.holds(0, 1001));
+    let Crossing::Ask(terms) = &bulk.crossing else {
+        panic!("{bulk:?}")
+    };
+    assert_eq!(
+        (terms.approvers.clone(), terms.quorum, terms.expires_s),
+        (groups(&["owners"]), 1, 300)
+    );
+    for names in [&["etl"], &["nightly"]] {
+        assert!(snapshot.bulk(&pg(), &user(names)).is_none(), "{names:?}");
+    }
+    let service = Principal {
+        workload: workload("batch", &["etl"]),
+        identity: None,
+        agent: None,
+    };
+    assert!(snapshot.bulk(&pg(), &service).is_none());
+    // The identity counts where there is one.
+    let both = Principal {
+        workload: workload("batch", &["etl"]),
+        ..user(&["eng"])
+    };
+    assert!(snapshot.bulk(&pg(), &both).is_some());
+    assert!(
+        snapshot
+            .bulk(&ConnectionName::new("other"), &user(&[]))
+            .is_none()
+    );
+    assert_eq!(&*snapshot.harmless(&pg())[0].arguments, "text");
 }

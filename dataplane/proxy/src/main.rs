@@ -86,6 +86,7 @@ fn run() -> Result<()> {
             .context("the load board")?
             .map(Arc::new),
         own: Arc::new(OwnAddresses::new(addresses(&listeners)?)),
+        meters: Arc::new(weir_flow::Meters::new()),
         control: mailbox.clone(),
         ledger: Some(ledger.handle()),
     };

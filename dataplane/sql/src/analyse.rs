@@ -93,6 +93,8 @@ fn statement(
         transaction: gathered.facts.transaction,
         settings: gathered.settings,
         is_plain_read: gathered.is_plain_read,
+        matches: gathered.matches,
+        match_parameters: gathered.match_parameters,
     })
 }
 

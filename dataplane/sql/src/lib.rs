@@ -12,7 +12,8 @@
 //! - [`analyse()`]: text to [`Statement`]s. Start there.
 //!
 //! The wall: a statement that reads sensitive columns is predicted only where they are bare
-//! output columns. Everywhere else each of them is a `pg.infer`.
+//! output columns. Everywhere else each of them is a `pg.infer`, or a `pg.match` where it is
+//! compared for equality with the client's own values, which are counted.
 //!
 //! Names are resolved without `search_path`: an unqualified name means every relation of
 //! that name, and a function or operator is trusted only while no user object shares its
@@ -33,7 +34,8 @@ pub use analyse::analyse;
 pub use catalog::{Catalog, CatalogError, Column, Epoch, Generated, Relation, RelationKind};
 pub use limits::Limits;
 pub use refusal::Refusal;
-pub use sensitive::{Mark, Sensitive, Unlabelled};
+pub use sensitive::{Mark, Sensitive, Unlabelled, Vouched};
 pub use statement::{
-    CopyDirection, OutputColumn, SessionFacts, Statement, StatementKind, TransactionEffect,
+    CopyDirection, MatchFamily, MatchParameter, OutputColumn, SessionFacts, Statement,
+    StatementKind, TransactionEffect,
 };

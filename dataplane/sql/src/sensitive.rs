@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use weir_facts::{ColumnId, ColumnName, MaskRule, RelationOid, Reveal};
+use weir_facts::{ColumnId, ColumnName, MaskRule, RelationName, RelationOid, Reveal};
 
 use crate::catalog::{Catalog, View};
 
@@ -21,6 +22,9 @@ pub struct Mark {
     /// The labelled columns that it copies or is computed from; policy is asked about these
     /// as well as about the column itself.
     pub sources: Vec<ColumnId>,
+    /// It is, or copies, something that was worked out from sensitive columns: equal values of
+    /// it need not be equal values of those.
+    pub computed: bool,
 }
 
 /// The columns that must not reach the client as they are: labelled ones and, closed over
@@ -31,6 +35,17 @@ pub struct Sensitive {
     relations: HashSet<RelationOid>,
     touchy: HashSet<RelationOid>,
     unresolved: Vec<ColumnName>,
+    vouched: HashSet<RelationName>,
+}
+
+/// A function that an administrator declares to be harmless: it tells nothing but what its
+/// arguments say, and does nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Vouched {
+    /// Its schema and name.
+    pub name: RelationName,
+    /// Its argument types as psql names them, joined by `, `.
+    pub arguments: Arc<str>,
 }
 
 impl Sensitive {
@@ -63,6 +78,35 @@ impl Sensitive {
         }
         closure.index(catalog);
         closure
+    }
+
+    /// Takes functions as known, each by its schema, name and argument types. Which overload a call
+    /// means is the server's to find, so that a name counts once every overload of it is vouched for.
+    #[must_use]
+    pub fn vouching<'v>(
+        mut self,
+        catalog: &Catalog,
+        vouched: impl IntoIterator<Item = &'v Vouched>,
+    ) -> Self {
+        let mut oids: HashSet<u32> = HashSet::new();
+        let mut names: HashSet<&RelationName> = HashSet::new();
+        for Vouched { name, arguments } in vouched {
+            let overloads = catalog.overloads.get(name).into_iter().flatten();
+            let found = overloads.filter(|(_, types)| types == arguments);
+            oids.extend(found.map(|(oid, _)| *oid));
+            names.insert(name);
+        }
+        let whole = |name: &&RelationName| {
+            let overloads = catalog.overloads.get(*name);
+            overloads.is_some_and(|all| all.iter().all(|(oid, _)| oids.contains(oid)))
+        };
+        self.vouched = names.into_iter().filter(whole).cloned().collect();
+        self
+    }
+
+    /// Whether every function of that schema and name is vouched for.
+    pub(crate) fn vouches(&self, name: &RelationName) -> bool {
+        self.vouched.contains(name)
     }
 
     /// Nothing is sensitive.
@@ -235,7 +279,9 @@ impl Sensitive {
 
     fn copy(&mut self, from: ColumnId, to: ColumnId) -> bool {
         match self.marks.get(&from).cloned() {
-            Some(mark) => self.add(to, &mark.reveal, &mark.sources),
+            Some(mark) => {
+                self.add(to, &mark.reveal, &mark.sources) | self.set_computed(to, mark.computed)
+            }
             None => false,
         }
     }
@@ -246,8 +292,16 @@ impl Sensitive {
                 Reveal::Mask(_, policy) => Reveal::Mask(MaskRule::Null, policy.clone()),
                 other @ (Reveal::Clear | Reveal::Deny(_)) => other.clone(),
             };
-            changed | self.add(column, &reveal, &mark.sources)
+            changed | self.add(column, &reveal, &mark.sources) | self.set_computed(column, true)
         })
+    }
+
+    /// Notes that a marked column is worked out; whether that is news.
+    fn set_computed(&mut self, id: ColumnId, computed: bool) -> bool {
+        let Some(mark) = self.marks.get_mut(&id).filter(|_| computed) else {
+            return false;
+        };
+        !std::mem::replace(&mut mark.computed, true)
     }
 
     /// Adds a mark, keeping the stricter reveal; whether anything changed.
@@ -258,6 +312,7 @@ impl Sensitive {
         let mark = self.marks.entry(id).or_insert_with(|| Mark {
             reveal: Reveal::Clear,
             sources: Vec::new(),
+            computed: false,
         });
         let mut changed = false;
         if strictness(reveal) > strictness(&mark.reveal) {

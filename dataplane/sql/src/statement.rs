@@ -47,6 +47,104 @@ pub struct Statement {
     /// A SELECT, VALUES, TABLE or SHOW that writes nothing, locks nothing and calls
     /// nothing unknown.
     pub is_plain_read: bool,
+    /// How many values hidden columns are compared with where this runs: 0 for PREPARE and
+    /// DECLARE, whose inner statements have them for EXECUTE and FETCH.
+    pub matches: u32,
+    /// The parameters among those values; whoever declares their types must declare these.
+    pub match_parameters: Vec<MatchParameter>,
+}
+
+/// A parameter that a hidden column is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatchParameter {
+    /// `$n`.
+    pub number: i32,
+    /// What it may be.
+    pub family: MatchFamily,
+    /// The text gives it a type of the family.
+    pub is_typed: bool,
+}
+
+/// Built-in types whose values may be compared for equality with a column: a comparison
+/// within a family never converts the column to something that holds less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatchFamily {
+    /// `text`, `varchar`, `name`.
+    Text,
+    /// `bpchar`, compared without trailing blanks.
+    Padded,
+    /// `int2`, `int4`, `int8`, `numeric`.
+    Exact,
+    /// `float4`, `float8`.
+    Float,
+    /// `bool`.
+    Bool,
+    /// `bytea`.
+    Bytes,
+    /// `date`, `timestamp`, `timestamptz`.
+    Moment,
+    /// `time`.
+    Time,
+    /// `uuid`.
+    Uuid,
+    /// `inet`, `cidr`.
+    Network,
+}
+
+/// `pg_type.oid` of `unknown`: the server finds the type itself, as for 0.
+const UNKNOWN_OID: u32 = 705;
+
+impl MatchFamily {
+    /// The family of a column of this type.
+    pub(crate) fn of(type_oid: u32) -> Option<Self> {
+        Some(match type_oid {
+            19 | 25 | 1043 => Self::Text,
+            1042 => Self::Padded,
+            20 | 21 | 23 | 1700 => Self::Exact,
+            700 | 701 => Self::Float,
+            16 => Self::Bool,
+            17 => Self::Bytes,
+            1082 | 1114 | 1184 => Self::Moment,
+            1083 => Self::Time,
+            2950 => Self::Uuid,
+            650 | 869 => Self::Network,
+            _ => return None,
+        })
+    }
+
+    /// (type, OID) that a value may have.
+    const fn types(self) -> &'static [(&'static str, u32)] {
+        match self {
+            Self::Text => &[("text", 25), ("varchar", 1043), ("name", 19)],
+            Self::Padded => &[("bpchar", 1042), ("text", 25), ("varchar", 1043)],
+            Self::Exact => &[("int2", 21), ("int4", 23), ("int8", 20), ("numeric", 1700)],
+            Self::Float => &[
+                ("float4", 700),
+                ("float8", 701),
+                ("int2", 21),
+                ("int4", 23),
+                ("int8", 20),
+                ("numeric", 1700),
+            ],
+            Self::Bool => &[("bool", 16)],
+            Self::Bytes => &[("bytea", 17)],
+            Self::Moment => &[("date", 1082), ("timestamp", 1114), ("timestamptz", 1184)],
+            Self::Time => &[("time", 1083)],
+            Self::Uuid => &[("uuid", 2950)],
+            Self::Network => &[("inet", 869), ("cidr", 650)],
+        }
+    }
+
+    pub(crate) fn has_type(self, name: &str) -> bool {
+        self.types().iter().any(|(known, _)| *known == name)
+    }
+
+    /// Whether a parameter of this `pg_type.oid` may be compared; 0 leaves it to the server.
+    #[must_use]
+    pub fn admits(self, type_oid: u32) -> bool {
+        let known = |(_, oid): &(&str, u32)| *oid == type_oid;
+        type_oid == 0 || type_oid == UNKNOWN_OID || self.types().iter().any(known)
+    }
 }
 
 impl Statement {
@@ -73,6 +171,8 @@ impl Statement {
             transaction: TransactionEffect::None,
             settings: Vec::new(),
             is_plain_read: false,
+            matches: 0,
+            match_parameters: Vec::new(),
         }
     }
 }

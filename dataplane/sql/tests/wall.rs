@@ -3,8 +3,10 @@
 mod support;
 
 use support::fixture::{catalog, catalog_with, sensitive};
-use weir_facts::{Access, Action, Resource, Reveal};
-use weir_sql::{Catalog, Limits, Refusal, Sensitive, SessionFacts, Statement, analyse};
+use weir_facts::{Access, Action, RelationName, Resource, Reveal};
+use weir_sql::{
+    Catalog, Limits, Refusal, Sensitive, SessionFacts, Statement, StatementKind, Vouched, analyse,
+};
 
 const SESSION: SessionFacts = SessionFacts {
     uncommitted_ddl: false,
@@ -131,7 +133,9 @@ const ASKING: &[(&str, Action)] = &[
     ("SELECT JSON_OBJECT('a': ssn) FROM customers", Action::PgInfer),
     ("SELECT JSON_ARRAY(SELECT ssn FROM customers)", Action::PgInfer),
     // Predicates, order, grouping.
-    ("SELECT id FROM customers WHERE ssn = '1'", Action::PgInfer),
+    ("SELECT id FROM customers WHERE ssn = '1'", Action::PgMatch),
+    ("EXPLAIN SELECT id FROM customers WHERE ssn = '1'", Action::PgInfer),
+    ("EXPLAIN ANALYZE SELECT id FROM customers WHERE ssn = '1'", Action::PgInfer),
     ("SELECT id FROM customers WHERE ssn::int = 1", Action::PgInfer),
     ("SELECT id FROM customers c WHERE c.* IS NOT NULL", Action::PgInfer),
     ("SELECT id FROM customers c WHERE c = ROW(1)", Action::PgInfer),
@@ -186,7 +190,7 @@ const ASKING: &[(&str, Action)] = &[
     ("SELECT deep || '' FROM v_nested", Action::PgInfer),
     ("SELECT loud || '' FROM v_upper", Action::PgInfer),
     ("SELECT doc ->> 'ssn' FROM v_row", Action::PgInfer),
-    ("SELECT id FROM mv_contacts WHERE tax_ref = '1'", Action::PgInfer),
+    ("SELECT id FROM mv_contacts WHERE tax_ref = '1'", Action::PgMatch),
     ("SELECT upper(owner_ssn) FROM accounts", Action::PgInfer),
     ("SELECT upper(subject_ssn) FROM events_2026", Action::PgInfer),
     ("SELECT upper(ssn) FROM vip", Action::PgInfer),
@@ -204,7 +208,7 @@ const ASKING: &[(&str, Action)] = &[
     ("UPDATE customers SET notes = ssn", Action::PgInfer),
     ("UPDATE customers SET (notes, name) = (SELECT ssn, 'x' FROM customers LIMIT 1)", Action::PgInfer),
     ("UPDATE customers SET (notes, name) = (ssn, 'x')", Action::PgInfer),
-    ("UPDATE customers SET name = 'x' WHERE ssn = '1'", Action::PgInfer),
+    ("UPDATE customers SET name = 'x' WHERE ssn = '1'", Action::PgMatch),
     ("UPDATE customers SET ssn = ssn || ''", Action::PgInfer),
     ("UPDATE decoy SET ssn_ok = c.ssn FROM customers c WHERE c.id = decoy.id", Action::PgInfer),
     ("UPDATE customers SET tier = 1 RETURNING upper(ssn)", Action::PgInfer),
@@ -378,7 +382,7 @@ fn whatever_can_tell_a_value_asks_policy() {
 
 #[test]
 fn inferring_asks_about_the_column_and_about_the_one_that_is_labelled() {
-    let statement = World::new().one("SELECT id FROM v_nested WHERE deep = '1'");
+    let statement = World::new().one("SELECT id FROM v_nested WHERE deep > '1'");
     for path in ["public.v_nested.deep", "public.customers.ssn"] {
         let wanted = Access {
             action: Action::PgInfer,
@@ -390,6 +394,125 @@ fn inferring_asks_about_the_column_and_about_the_one_that_is_labelled() {
             statement.accesses
         );
     }
+}
+
+/// Text, and how many values it compares hidden columns with: nothing else of it is asked.
+#[rustfmt::skip]
+const MATCHING: &[(&str, u32)] = &[
+    ("SELECT id, ssn FROM customers WHERE ssn = '1'", 1),
+    ("SELECT id FROM customers c WHERE '1' = c.ssn", 1),
+    ("SELECT id FROM customers c WHERE (c).ssn OPERATOR(pg_catalog.=) $1", 1),
+    ("SELECT id FROM customers WHERE ssn = $1::text AND tier < 3 AND email = $2", 2),
+    ("SELECT id FROM customers WHERE ssn = CAST($1 AS varchar(20))", 1),
+    ("SELECT id FROM customers WHERE ssn IN ('1', $1, NULL)", 3),
+    ("SELECT id FROM customers WHERE tier = 1 AND (ssn = 'a' AND id > 2)", 1),
+    ("SELECT count(*) FROM orders WHERE customer_id IN (SELECT id FROM customers WHERE ssn = 'a')", 1),
+    ("SELECT z FROM (SELECT ssn AS z FROM customers) q WHERE z = 'a'", 1),
+    ("WITH w AS (SELECT id FROM customers WHERE ssn = 'a') SELECT id FROM w", 1),
+    ("SELECT 1 FROM v_contacts WHERE tax_ref = 'a' UNION SELECT 2 FROM customers WHERE email = 'b'", 2),
+    ("SELECT id FROM v_nested WHERE deep = '1'", 1),
+    ("UPDATE customers SET tier = 2 WHERE ssn = 'a'", 1),
+    ("DELETE FROM customers WHERE ssn = 'a' RETURNING id", 1),
+];
+
+/// What looks alike and could tell more than equality, or of something else than the column.
+#[rustfmt::skip]
+const NO_MATCH: &[&str] = &[
+    "SELECT id FROM customers WHERE NOT ssn = 'a'",
+    "SELECT id FROM customers WHERE ssn <> 'a'",
+    "SELECT id FROM customers WHERE ssn NOT IN ('a')",
+    "SELECT id FROM customers WHERE ssn = 'a' OR tier = 1",
+    "SELECT id FROM customers WHERE (ssn = 'a') = (tier = 1)",
+    "SELECT id FROM customers WHERE (ssn = 'a') IS NOT TRUE",
+    "SELECT id FROM customers WHERE CASE WHEN ssn = 'a' THEN true END",
+    "SELECT id FROM customers WHERE ssn = name",
+    "SELECT id FROM customers WHERE ssn = email",
+    "SELECT id FROM customers WHERE ssn IN ('a', name)",
+    "SELECT id FROM customers WHERE ssn = 'a' || 'b'",
+    "SELECT id FROM customers WHERE ssn = lower('A')",
+    "SELECT id FROM customers WHERE ssn = (SELECT 'a')",
+    "SELECT id FROM customers WHERE ssn = ANY ($1)",
+    "SELECT id FROM customers WHERE ssn = ALL ('{a}'::text[])",
+    "SELECT id FROM customers WHERE (ssn, id) = ('a', 1)",
+    "SELECT id FROM customers WHERE ssn LIKE 'a'",
+    "SELECT id FROM customers WHERE ssn ~ 'a'",
+    "SELECT id FROM customers WHERE ssn IS NOT DISTINCT FROM 'a'",
+    "SELECT id FROM customers WHERE ssn BETWEEN 'a' AND 'a'",
+    "SELECT id FROM customers WHERE ssn OPERATOR(public.=) 'a'",
+    "SELECT id FROM customers WHERE ssn = 'a'::bpchar",
+    "SELECT id FROM customers WHERE ssn = 'a'::public.text",
+    "SELECT id FROM customers WHERE ssn = '{a}'::text[]",
+    "SELECT id FROM customers WHERE ssn = $1 AND name = $1",
+    "SELECT $1::float8, id FROM customers WHERE ssn = $1",
+    "SELECT id FROM customers WHERE upper(ssn) = 'A'",
+    "SELECT id FROM customers WHERE ssn::text = 'a'",
+    "SELECT id FROM customers WHERE ssn COLLATE \"C\" = 'a'",
+    "SELECT id FROM customers c WHERE c.ssn[1] = 'a'",
+    "SELECT id FROM customers c WHERE c = 'a'",
+    "SELECT ssn = 'a' FROM customers",
+    "SELECT id FROM customers GROUP BY id, ssn HAVING ssn = 'a'",
+    "SELECT id FROM customers ORDER BY ssn = 'a'",
+    "SELECT 1 FROM customers c JOIN orders o ON c.ssn = 'a'",
+    "SELECT count(*) FILTER (WHERE ssn = 'a') FROM customers",
+    "SELECT id FROM v_upper WHERE loud = 'A'",
+    "SELECT id FROM derived WHERE tail = 'a'",
+    "PREPARE q(float8) AS SELECT id FROM customers WHERE ssn = $1",
+    "EXPLAIN SELECT id FROM customers WHERE ssn = 'a'",
+    "COPY (SELECT id FROM customers WHERE ssn = 'a') TO STDOUT",
+    "CREATE VIEW v AS SELECT id FROM customers WHERE ssn = 'a'",
+    "CREATE TABLE t AS SELECT id FROM customers WHERE ssn = 'a'",
+];
+
+#[test]
+fn equality_with_the_clients_own_values_is_a_match_and_is_counted() {
+    let world = World::new();
+    for (text, count) in MATCHING {
+        let statement = world.one(text);
+        assert_eq!(statement.matches, *count, "{text}");
+        assert!(asks(&statement, Action::PgMatch), "{text}");
+        let is_known = |access: &Access| is_ordinary(access) || access.action == Action::PgMatch;
+        assert!(
+            statement.accesses.iter().all(is_known),
+            "{text}: {:?}",
+            statement.accesses
+        );
+    }
+}
+
+#[test]
+fn whatever_is_more_than_equality_is_inference() {
+    let world = World::new();
+    for text in NO_MATCH {
+        assert!(asks(&world.one(text), Action::PgInfer), "{text}");
+    }
+}
+
+#[test]
+fn what_is_prepared_or_declared_is_counted_where_it_runs() {
+    let world = World::new();
+    for text in [
+        "PREPARE q AS SELECT id FROM customers WHERE ssn = $1",
+        "PREPARE q(text) AS SELECT id FROM customers WHERE ssn = $1",
+        "DECLARE q CURSOR FOR SELECT id FROM customers WHERE ssn = 'a'",
+    ] {
+        let statement = world.one(text);
+        let (StatementKind::Prepare { inner, .. } | StatementKind::DeclareCursor { inner, .. }) =
+            &statement.kind
+        else {
+            panic!("{text}: {:?}", statement.kind)
+        };
+        assert_eq!((statement.matches, inner.matches), (0, 1), "{text}");
+        assert!(asks(&statement, Action::PgMatch), "{text}");
+        assert!(!asks(&statement, Action::PgInfer), "{text}");
+    }
+}
+
+#[test]
+fn an_operator_or_a_type_of_somebodys_own_ends_matching() {
+    let world = World::of(support::fixture::catalog_altered());
+    let statement = world.one("SELECT id FROM customers WHERE ssn = 'a'");
+    assert!(asks(&statement, Action::PgInfer));
+    assert_eq!(statement.matches, 0);
 }
 
 /// Text, and which of its result columns are hidden.
@@ -524,6 +647,43 @@ fn a_parameter_that_names_a_setting_is_told() {
     assert_eq!(statement.settings, [1, 2]);
     let cursor = world.one("DECLARE c CURSOR FOR SELECT current_setting($1)");
     assert_eq!(cursor.settings, [1]);
+}
+
+#[test]
+fn a_function_that_is_vouched_for_is_known_by_name_and_argument_types() {
+    let mut world = World::new();
+    let vouched = |name: &str, arguments: &str| Vouched {
+        name: RelationName {
+            schema: "public".into(),
+            name: name.into(),
+        },
+        arguments: arguments.into(),
+    };
+    let calls = |world: &World, text: &str| asks(&world.one(text), Action::PgCall);
+    let similar = "SELECT id, ssn, similarity(name, 'x') FROM customers";
+    assert!(calls(&world, similar));
+    let all = [
+        vouched("similarity", "text, text"),
+        vouched("f1", "text"),
+        vouched("twice", "integer"),
+    ];
+    world.sensitive = world.sensitive.vouching(&world.catalog, &all);
+    assert!(!calls(&world, similar));
+    assert!(!calls(
+        &world,
+        "SELECT public.similarity('a', 'b') FROM customers"
+    ));
+    // What it is given is still inferred.
+    let inferring = world.one("SELECT similarity(ssn, 'x') FROM customers");
+    assert!(asks(&inferring, Action::PgInfer));
+    // Other argument types, an overload that nobody vouches for, another schema.
+    assert!(calls(&world, "SELECT f1(1)"));
+    assert!(calls(&world, "SELECT twice(1)"));
+    assert!(calls(&world, "SELECT shadow.similarity('a', 'b')"));
+    let all = [vouched("twice", "integer"), vouched("twice", "text")];
+    world.sensitive = world.sensitive.vouching(&world.catalog, &all);
+    assert!(!calls(&world, "SELECT twice(1)"));
+    assert!(calls(&world, similar), "the last word counts");
 }
 
 #[test]

@@ -473,7 +473,7 @@ impl McpFlow {
             Event::Locked { reason } => self.on_locked(env, &reason),
             Event::Drain => self.on_drain(env),
             // Postgres' own.
-            Event::Catalog(_) | Event::CancelRequested => {}
+            Event::Catalog(_) | Event::CancelRequested | Event::HungUp { .. } => {}
         }
     }
 

@@ -12,6 +12,7 @@ use weir_postgres::session::{Admission, Lookup, Origin};
 
 use super::desk::{Allowance, Deferred, Desk, Grant, JudgedStatement, Running, Waiting};
 use super::end::End;
+use super::matching::Matching;
 use super::plan::Plan;
 use super::refusal::Refusal;
 use super::stop::{Stop, indirect, unknown};
@@ -33,6 +34,39 @@ pub(crate) enum Act {
     PutBack,
 }
 
+/// An operation that may run once it is recorded.
+pub(crate) struct Asked<'a> {
+    pub(crate) operation: OperationRef,
+    pub(crate) plan: &'a Plan,
+    /// What EXECUTE and FETCH in it lead to.
+    pub(crate) behind: &'a [Arc<Plan>],
+    pub(crate) judgement: &'a Judgement,
+    pub(crate) grant: Option<&'a Grant>,
+    /// What it compares masked columns with, where that is counted.
+    pub(crate) matching: Option<Matching>,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl<'a> Asked<'a> {
+    /// An operation that nobody had to approve, and that leads to no other one.
+    pub(crate) const fn new(
+        operation: OperationRef,
+        plan: &'a Plan,
+        judgement: &'a Judgement,
+        bytes: &'a [u8],
+    ) -> Self {
+        Self {
+            operation,
+            plan,
+            behind: &[],
+            judgement,
+            grant: None,
+            matching: None,
+            bytes,
+        }
+    }
+}
+
 impl Desk {
     /// Deals with a whole frame of the client's.
     pub(crate) fn on_client(
@@ -45,6 +79,14 @@ impl Desk {
             Admission::Proceed => {}
             Admission::Wait => return Ok(Act::PutBack),
             Admission::Drop => return Ok(Act::Done),
+        }
+        if self.is_behind_ending()
+            && !matches!(
+                tag,
+                ClientTag::Sync | ClientTag::Flush | ClientTag::Terminate
+            )
+        {
+            return Ok(Act::Done);
         }
         if !self.stash.is_empty() {
             return self.on_stashing(env, tag, frame);
@@ -173,9 +215,9 @@ impl Desk {
         frame: &[u8],
     ) -> Result<Act, Stop> {
         let plan = self.plan(env, text)?;
-        let (plan, statements) = self.viewed(env, plan)?;
+        let (plan, statements) = self.viewed(env, plan, None)?;
         let allowance = Self::allowed(&plan)?;
-        self.check_behind(env, &statements)?;
+        let behind = self.check_behind(env, &statements)?;
         let deferred = || Deferred::Query {
             statements: statements.clone(),
             frame: Bytes::copy_from_slice(frame),
@@ -184,32 +226,31 @@ impl Desk {
             Allowance::Run => {}
             Allowance::Ask => return self.ask(env, &plan, deferred(), true),
         }
+        let matching = self.matching(env, &statements, (&plan, &plan.judgement))?;
         let operation = self.context.counter.operation(plan.query_digest(frame));
-        self.admit_operation(
-            env,
-            operation,
-            &plan,
-            &plan.judgement,
-            None,
-            frame,
-            deferred,
-        )
-        .and_then(|released| match released {
-            None => Ok(Act::Done),
-            Some(released) => {
-                let begun = self.begin_query(env, &released, &statements);
-                self.begun(env, released, begun)
-            }
-        })
+        let asked = Asked {
+            behind: &behind,
+            matching,
+            ..Asked::new(operation, &plan, &plan.judgement, frame)
+        };
+        self.admit_operation(env, &asked, deferred)
+            .and_then(|released| match released {
+                None => Ok(Act::Done),
+                Some(released) => {
+                    let begun = self.begin_query(env, &released, &statements);
+                    self.begun(env, released, begun)
+                }
+            })
     }
 
     /// What EXECUTE and FETCH lead to must be allowed without approval: people are shown the
-    /// text at hand only.
+    /// text at hand only. Returns the plans that they lead to.
     pub(crate) fn check_behind(
         &mut self,
         env: &mut Env<'_>,
         statements: &[JudgedStatement],
-    ) -> Result<(), Stop> {
+    ) -> Result<Vec<Arc<Plan>>, Stop> {
+        let mut plans = Vec::new();
         for (index, statement) in statements.iter().enumerate() {
             let before = statements.get(..index).unwrap_or_default();
             // What this same text has prepared is shown with it.
@@ -222,8 +263,13 @@ impl Desk {
             if self.behind(env, before, statement)? == Allowance::Ask {
                 return Err(indirect().into());
             }
+            if let Lookup::Found(runs) = &runs
+                && !Arc::ptr_eq(runs, statement)
+            {
+                plans.push(runs.plan.plan());
+            }
         }
-        Ok(())
+        Ok(plans)
     }
 
     /// The statement that EXECUTE or FETCH leads to must be allowed as it stands now.
@@ -245,23 +291,20 @@ impl Desk {
     }
 
     /// Records an operation and lets it through; `None` while its record is being made durable.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one operation with its plan, its verdict and its bytes"
-    )]
     pub(crate) fn admit_operation(
         &mut self,
         env: &mut Env<'_>,
-        operation: OperationRef,
-        plan: &Plan,
-        judgement: &Judgement,
-        grant: Option<&Grant>,
-        bytes: &[u8],
+        asked: &Asked<'_>,
         deferred: impl FnOnce() -> Deferred,
     ) -> Result<Option<Released>, Stop> {
-        let receipt = self
-            .context
-            .keep_intent(env, operation, plan, judgement, grant, bytes);
+        let note = self.spend(env, asked.matching.as_ref())?;
+        let Asked {
+            operation,
+            plan,
+            judgement,
+            ..
+        } = *asked;
+        let receipt = self.context.keep_intent(env, asked, &note);
         let Ok(receipt) = receipt else {
             return Err(Refusal::unrecorded().into());
         };
@@ -303,13 +346,17 @@ impl Desk {
             changes_catalog |= facts.is_none_or(|facts| facts.changes_catalog);
             self.ran_unread |= plan.blinds;
         }
-        self.running.push_back(Running::new(
+        let mut running = Running::new(
             ticket,
             released.operation(),
             env.now.mono_ns,
             true,
             changes_catalog,
-        ));
+        );
+        running.counted = statements
+            .first()
+            .and_then(|statement| self.counted(statement.plan.plan(), None));
+        self.running.push_back(running);
         Ok(())
     }
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use weir_audit::{JournalError, Kind, Protocol, Receipt, Record};
 use weir_facts::{FlowId, OperationRef, Principal};
-use weir_policy::{JudgeContext, Judgement};
+use weir_policy::JudgeContext;
 
-use super::desk::Grant;
-use super::plan::Plan;
+use super::client::Asked;
 use crate::io::Env;
 use crate::release::Counter;
 use crate::world::{Connection, World, source_ip};
@@ -70,41 +69,42 @@ impl Context {
     pub(crate) fn keep_intent(
         &self,
         env: &mut Env<'_>,
-        operation: OperationRef,
-        plan: &Plan,
-        judgement: &Judgement,
-        grant: Option<&Grant>,
-        bytes: &[u8],
+        asked: &Asked<'_>,
+        note: &str,
     ) -> Result<Receipt, JournalError> {
-        let accesses: Vec<_> = plan
-            .access_ids
-            .iter()
+        let (plan, judgement) = (asked.plan, asked.judgement);
+        let plans = || std::iter::once(plan).chain(asked.behind.iter().map(|behind| &**behind));
+        let accesses: Vec<_> = plans()
+            .flat_map(|plan| &plan.access_ids)
             .map(|(action, id)| (*action, id.as_str()))
             .collect();
-        let masked: Vec<_> = plan
-            .masked
-            .iter()
+        let masked: Vec<_> = plans()
+            .flat_map(|plan| &plan.masked)
             .map(|(column, rule)| (column.as_str(), rule.as_str()))
             .collect();
+        let verdict = if asked.grant.is_some() {
+            "approved"
+        } else if masked.is_empty() {
+            plan.verdict_word()
+        } else {
+            "mask"
+        };
         let bundle = env.world.bundle.clone();
         let record = Record {
-            operation: Some(operation.seq),
+            operation: Some(asked.operation.seq),
             summary: &plan.summary,
             accesses: &accesses,
-            verdict: if grant.is_some() {
-                "approved"
-            } else {
-                plan.verdict_word()
-            },
+            verdict,
             policies: &judgement.policies,
             bundle: &bundle,
             masked: &masked,
-            approval: grant.map(|grant| grant.approval),
-            approvers: grant.map_or(&[], |grant| &grant.approvers),
-            bytes,
+            reason: note,
+            approval: asked.grant.map(|grant| grant.approval),
+            approvers: asked.grant.map_or(&[], |grant| &grant.approvers),
+            bytes: asked.bytes,
             ..self.record(Kind::Intent, env)
         };
-        env.journal.append(Some(operation), &record)
+        env.journal.append(Some(asked.operation), &record)
     }
 
     /// Keeps the outcome of an operation. It names the intent by flow and operation.

@@ -7,9 +7,10 @@ use weir_postgres::frame::ClientTag;
 use weir_postgres::message::{self};
 use weir_postgres::session::Name;
 
-use super::client::sha256;
+use super::client::{Asked, sha256};
 use super::desk::{Allowance, Deferred, Desk, Grant};
 use super::end::End;
+use super::matching::Matching;
 use super::plan::Plan;
 use super::stop::{Stop, indirect, unsettled};
 use crate::io::{Env, Piece};
@@ -45,15 +46,16 @@ impl Desk {
         parts.push(&frame);
         let operation = self.context.counter.operation(sha256(&parts));
         let bytes = plan.text.clone();
-        let admitted = self.admit_operation(
-            env,
-            operation,
-            plan,
-            judgement,
-            Some(grant),
-            bytes.as_bytes(),
-            || act.clone(),
-        );
+        let admitted = self.behind_deferred(env, &act, plan, judgement);
+        let admitted = admitted.and_then(|(behind, matching)| {
+            let asked = Asked {
+                behind: &behind,
+                grant: Some(grant),
+                matching,
+                ..Asked::new(operation, plan, judgement, bytes.as_bytes())
+            };
+            self.admit_operation(env, &asked, || act.clone())
+        });
         match admitted {
             Ok(None) => Ok(()),
             // Where records are only kept, the bytes go on at once.
@@ -67,6 +69,26 @@ impl Desk {
                 "an approved operation could not be judged at once",
             )),
         }
+    }
+
+    /// What a deferred operation leads to, and what it compares masked columns with.
+    fn behind_deferred(
+        &mut self,
+        env: &mut Env<'_>,
+        act: &Deferred,
+        plan: &Plan,
+        judgement: &Judgement,
+    ) -> Result<(Vec<Arc<Plan>>, Option<Matching>), Stop> {
+        let statements = match act {
+            Deferred::Query { statements, .. } => statements.clone(),
+            Deferred::Execute { stash, .. } => {
+                let types = self.types_of(stash);
+                self.statements_typed(&Arc::new(plan.clone()), types.as_ref())?
+            }
+        };
+        let behind = self.check_behind(env, &statements)?;
+        let matching = self.matching(env, &statements, (plan, judgement))?;
+        Ok((behind, matching))
     }
 
     /// Sends a deferred operation, with its proofs spent.

@@ -6,12 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use weir_audit::{Receipt, RecordSeq};
 use weir_facts::{Action, ApprovalId, Digest, Group, OperationRef, Verdict};
-use weir_policy::{Permit, Reads};
+use weir_policy::{Bulk, Permit, Reads};
 use weir_postgres::frame::ClientTag;
 use weir_postgres::message::TransactionStatus;
 use weir_postgres::session::{self, Admission, Pins, Session, Ticket};
 use weir_sql::{Catalog, Epoch, Sensitive, Statement, StatementKind};
 
+use super::bulk::{Counted, Ending, Gone, Paused};
 use super::cache::{ScopeId, ScopeKey};
 use super::context::Context;
 use super::end::End;
@@ -33,6 +34,8 @@ pub(crate) struct Judged {
     step: usize,
     /// How many PREPAREs and DECLAREs are around it.
     nesting: u8,
+    /// Types that Parse gave its parameters.
+    types: Option<Arc<[u32]>>,
 }
 
 impl Judged {
@@ -41,7 +44,18 @@ impl Judged {
             plan: RwLock::new(plan.clone()),
             step,
             nesting,
+            types: None,
         }
+    }
+
+    /// With the types that Parse gave the parameters.
+    pub(crate) fn typed(self, types: Option<Arc<[u32]>>) -> Self {
+        Self { types, ..self }
+    }
+
+    /// Types that Parse gave the parameters; the rest is the server's to find.
+    pub(crate) fn types(&self) -> &[u32] {
+        self.types.as_deref().unwrap_or_default()
     }
 
     fn replace(&self, plan: Arc<Plan>) {
@@ -78,6 +92,8 @@ pub(crate) struct Scope {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) sensitive: Arc<Sensitive>,
     pub(crate) guards: Guards,
+    /// How much may leave.
+    pub(crate) bulk: Option<Arc<Bulk>>,
 }
 
 /// An operation that runs, until its outcome is recorded.
@@ -91,6 +107,8 @@ pub(crate) struct Running {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) outcome: String,
+    /// What has gone of its rows, where that is counted.
+    pub(crate) counted: Option<Box<Counted>>,
 }
 
 impl Running {
@@ -110,6 +128,7 @@ impl Running {
             rows: 0,
             bytes: 0,
             outcome: String::new(),
+            counted: None,
         }
     }
 }
@@ -151,6 +170,18 @@ pub(crate) struct Grant {
     pub(crate) groups: Vec<Group>,
 }
 
+/// What a portal was bound with.
+pub(crate) struct Bound {
+    /// Which Bind of the session it was.
+    pub(crate) serial: u64,
+    /// Of text, types and values.
+    pub(crate) digest: Digest,
+    /// The statement whose matches were counted when it first ran.
+    pub(crate) spent: Option<JudgedStatement>,
+    /// What has gone of its rows, where that is counted, and of which statement.
+    pub(crate) gone: Option<(JudgedStatement, Gone)>,
+}
+
 /// A client's message, or a pipeline of them, that waits for its release.
 #[derive(Clone)]
 pub(crate) enum Deferred {
@@ -178,13 +209,23 @@ pub(crate) struct Desk {
     pub(crate) ran_unread: bool,
     pub(crate) waiting: Option<Waiting>,
     pub(crate) running: VecDeque<Running>,
-    /// Digest of the Bind behind each portal that is not yet executed.
-    pub(crate) binds: HashMap<Box<str>, Digest>,
+    /// The Bind behind each portal.
+    pub(crate) binds: HashMap<Box<str>, Bound>,
+    /// The next Bind's number.
+    pub(crate) next_bind: u64,
     /// Messages of a pipeline that wait for the Execute that is held.
     pub(crate) stash: Vec<Bytes>,
+    /// A statement that waits amid its rows.
+    pub(crate) paused: Option<Paused>,
+    /// A statement that has ended for the client only.
+    pub(crate) ending: Option<Ending>,
+    /// Bytes of a row that was counted and has not come whole.
+    pub(crate) row_left: usize,
     /// The server's CancelRequest for this session.
     pub(crate) cancel: Option<Bytes>,
     pub(crate) is_draining: bool,
+    /// The client sends no more than what is not taken yet.
+    pub(crate) has_left: bool,
 }
 
 /// Why a text has no verdict yet, or never will.
@@ -224,9 +265,14 @@ impl Desk {
             waiting: None,
             running: VecDeque::new(),
             binds: HashMap::new(),
+            next_bind: 0,
             stash: Vec::new(),
+            paused: None,
+            ending: None,
+            row_left: 0,
             cancel: None,
             is_draining: false,
+            has_left: false,
         }
     }
 
@@ -370,13 +416,14 @@ impl Desk {
     }
 
     /// When a wait for people, or for their approval to be spent, ends.
-    pub(crate) const fn deadline(&self) -> Option<u64> {
-        match &self.waiting {
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        let waiting = match &self.waiting {
             Some(Waiting::Approval { deadline_ns, .. } | Waiting::Redeem { deadline_ns, .. }) => {
                 Some(*deadline_ns)
             }
             Some(Waiting::Catalog | Waiting::Durable { .. }) | None => None,
-        }
+        };
+        waiting.into_iter().chain(self.paused_deadline()).min()
     }
 
     /// Whether CopyData may go on now. It belongs to a COPY that was judged.
@@ -440,6 +487,10 @@ fn enter(context: &Context, catalog: Arc<Catalog>, env: &mut Env<'_>) -> Scope {
         catalog,
         sensitive,
         guards,
+        bulk: world
+            .snapshot
+            .bulk(&context.connection.name, &context.principal)
+            .cloned(),
     }
 }
 

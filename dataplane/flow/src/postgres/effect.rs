@@ -19,13 +19,22 @@ impl Desk {
 
     /// The session's view of a plan's statements.
     pub(crate) fn statements(&self, plan: &Arc<Plan>) -> Result<Vec<JudgedStatement>, Stop> {
+        self.statements_typed(plan, None)
+    }
+
+    /// The same, of a Parse that gives the parameters types.
+    pub(crate) fn statements_typed(
+        &self,
+        plan: &Arc<Plan>,
+        types: Option<&Arc<[u32]>>,
+    ) -> Result<Vec<JudgedStatement>, Stop> {
         plan.steps
             .iter()
             .enumerate()
             .map(|(index, step)| {
                 let effect = effect(plan, index, 0, &step.kind)?;
                 Ok(Arc::new(Statement {
-                    plan: Judged::new(plan, index, 0),
+                    plan: Judged::new(plan, index, 0).typed(types.cloned()),
                     effect,
                 }))
             })

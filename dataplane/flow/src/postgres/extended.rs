@@ -8,8 +8,10 @@ use weir_postgres::message::{self};
 use weir_postgres::refuse::SqlState;
 use weir_postgres::session::{Effect as SessionEffect, Lookup, Name, Origin, Statement};
 
-use super::client::{Act, sha256};
-use super::desk::{Allowance, Deferred, Desk, Judged, JudgedStatement, Running};
+use super::bulk::Counted;
+use super::client::{Act, Asked, sha256};
+use super::desk::{Allowance, Bound, Deferred, Desk, Judged, JudgedStatement, Running};
+use super::matching::check_match_types;
 use super::plan::Plan;
 use super::refusal::Refusal;
 use super::stop::{Stop, indirect, unknown, unknown_portal, unknown_statement};
@@ -25,15 +27,17 @@ impl Desk {
     ) -> Result<Act, Stop> {
         let name = Name::new(parse.name)?;
         let plan = self.plan(env, parse.text)?;
-        let (plan, statements) = self.viewed(env, plan)?;
+        let types = parameter_types(parse);
+        let (plan, statements) = self.viewed(env, plan, types.as_ref())?;
         let allowance = Self::allowed(&plan)?;
+        check_match_types(&plan, types.as_deref().unwrap_or_default())?;
         if allowance == Allowance::Ask && statements.len() == 1 && self.stash_for_approval(frame) {
             return Ok(Act::Done);
         }
         let statement = match statements.as_slice() {
             [statement] => statement.clone(),
             [] => Arc::new(Statement {
-                plan: Judged::new(&plan, 0, 0),
+                plan: Judged::new(&plan, 0, 0).typed(types),
                 effect: SessionEffect::None,
             }),
             // The server refuses it with the same words.
@@ -84,21 +88,34 @@ impl Desk {
             };
             return self.ask(env, &plan, act, false);
         }
-        self.note_bind(&portal, &plan, frame);
+        self.note_bind(&portal, &statement, &plan, frame);
         self.session
             .bind(portal, &name, bind.result_formats.clone())?;
         Ok(Act::Forward)
     }
 
     /// Remembers what a portal was bound with, for the digest of its Execute.
-    pub(crate) fn note_bind(&mut self, portal: &Name, plan: &Plan, frame: &[u8]) {
+    pub(crate) fn note_bind(
+        &mut self,
+        portal: &Name,
+        statement: &JudgedStatement,
+        plan: &Plan,
+        frame: &[u8],
+    ) {
         // Portals that ended with their transaction are still here: live ones are fewer. One that
         // is forgotten too soon is executed under a digest without its Bind.
         if self.binds.len() >= weir_postgres::limits::PORTALS_MAX {
             self.binds.clear();
         }
-        let digest = sha256(&[&plan.text_digest.0, frame]);
-        self.binds.insert(portal.as_str().into(), digest);
+        let digest = bound_digest(plan, statement.plan.types(), frame);
+        self.next_bind += 1;
+        let bound = Bound {
+            serial: self.next_bind,
+            digest,
+            spent: None,
+            gone: None,
+        };
+        self.binds.insert(portal.as_str().into(), bound);
     }
 
     pub(crate) fn on_describe(
@@ -150,6 +167,7 @@ impl Desk {
             };
             return self.ask(env, &plan, act, false);
         }
+        let matching = self.portal_matching(env, &portal, &written, &plan)?;
         let operation = self
             .context
             .counter
@@ -159,15 +177,11 @@ impl Desk {
             frame: Bytes::copy_from_slice(frame),
         };
         let bytes = plan.text.clone();
-        let released = self.admit_operation(
-            env,
-            operation,
-            &plan,
-            &plan.judgement,
-            None,
-            bytes.as_bytes(),
-            deferred,
-        )?;
+        let asked = Asked {
+            matching,
+            ..Asked::new(operation, &plan, &plan.judgement, bytes.as_bytes())
+        };
+        let released = self.admit_operation(env, &asked, deferred)?;
         let Some(released) = released else {
             return Ok(Act::Done);
         };
@@ -209,8 +223,18 @@ impl Desk {
 
     pub(crate) fn execute_digest(&self, portal: &Name, plan: &Plan, frame: &[u8]) -> Digest {
         let bound = self.binds.get(portal.as_str());
-        let bound = bound.map_or(&[][..], |digest| &digest.0);
+        let bound = bound.map_or(&[][..], |bound| &bound.digest.0);
         sha256(&[&plan.text_digest.0, bound, frame])
+    }
+
+    /// The counters of a portal's rows.
+    fn portal_counted(&self, portal: &Name, runs: &JudgedStatement) -> Option<Box<Counted>> {
+        self.scope.bulk.as_ref()?;
+        let Lookup::Found(facts) = self.session.portal(portal.as_str()) else {
+            return None;
+        };
+        let written = facts.statement.clone();
+        self.counted(runs.plan.plan(), Some((portal.as_str(), &written)))
     }
 
     /// Weir describes a portal itself before it runs, where cells will be edited: the
@@ -236,15 +260,18 @@ impl Desk {
             .encode(&mut describe);
             env.out.to_server.push(Piece::Bytes(describe.into()));
         }
+        let counted = self.portal_counted(portal, runs);
         let ticket = self.session.execute(portal)?;
         self.ran_unread |= plan.blinds || matches!(runs.effect, SessionEffect::Unread);
-        self.running.push_back(Running::new(
+        let mut running = Running::new(
             ticket,
             released.operation(),
             env.now.mono_ns,
             false,
             statement.is_some_and(|statement| statement.changes_catalog),
-        ));
+        );
+        running.counted = counted;
+        self.running.push_back(running);
         Ok(())
     }
 }
@@ -268,4 +295,29 @@ pub(crate) fn check_settings(
         .hint("write the setting's name in the statement, for policy to judge"));
     }
     Ok(())
+}
+
+/// The types that a Parse gives its parameters; `None` where it gives none.
+pub(crate) fn parameter_types(parse: &message::Parse<'_>) -> Option<Arc<[u32]>> {
+    let mut types = parse.parameter_types().peekable();
+    types.peek()?;
+    Some(types.collect())
+}
+
+/// What an operation is bound to: the text, the types that Parse gave its parameters, their
+/// formats and values, and the formats of the result.
+pub(crate) fn bound_digest(plan: &Plan, types: &[u32], bind: &[u8]) -> Digest {
+    let values = bound_values(bind).unwrap_or_default();
+    if types.is_empty() {
+        return sha256(&[&plan.text_digest.0, &[], values]);
+    }
+    let types: Vec<u8> = types.iter().flat_map(|oid| oid.to_be_bytes()).collect();
+    sha256(&[&plan.text_digest.0, &types, values])
+}
+
+/// A Bind's formats and values, without the names of portal and statement: drivers number
+/// those, so that the same operation has other ones on another connection.
+fn bound_values(frame: &[u8]) -> Option<&[u8]> {
+    let body = frame.get(weir_postgres::frame::HEADER_BYTES..)?;
+    body.splitn(3, |byte| *byte == 0).nth(2)
 }

@@ -13,23 +13,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use weir_facts::{Access, ApprovalId, Digest, HoldTerms, Verdict};
 use weir_policy::Judgement;
-use weir_postgres::frame::ClientTag;
-use weir_postgres::message::TransactionStatus;
+use weir_postgres::frame::{ClientTag, Tag};
+use weir_postgres::message::{self, MessageError, TransactionStatus};
 use weir_postgres::refuse::SqlState;
 
 use super::client::{Act, sha256};
 use super::context::Ending;
 use super::desk::{Deferred, Desk, Grant, Trouble, Waiting};
 use super::end::End;
+use super::extended::bound_digest;
 use super::notice;
 use super::plan::{self, Plan};
 use super::refusal::Refusal;
+use super::shown;
 use super::stop::{Stop, indirect, unsettled};
 use crate::io::{ApprovalRequest, Decision, Effect, Env, Piece};
 
 /// How long the control plane may take to say whether an approval was spent. Two flows that
 /// spend the same one may get one answer between them.
-const REDEEM_NS: u64 = 10_000_000_000;
+pub(crate) const REDEEM_NS: u64 = 10_000_000_000;
 
 impl Desk {
     /// Asks people for an operation. Where it may wait, nothing is taken from the client until
@@ -47,12 +49,12 @@ impl Desk {
         let mut random = [0; 16];
         (env.random)(&mut random);
         let request = ApprovalId(u128::from_be_bytes(random));
-        let digest = self.approval_digest(plan, &act);
+        let digest = self.approval_digest(plan, &act)?;
         let quiet = self.session.is_quiet() && self.session.status() == TransactionStatus::Idle;
         env.out
             .effects
-            .push(self.request(request, digest, plan, &terms));
-        if !(may_wait && quiet) {
+            .push(self.request(request, digest, (plan, &act), &terms));
+        if !(may_wait && quiet) || self.has_left {
             return Err(Refusal::unapproved(
                 "this needs approval, and cannot wait inside a transaction or pipeline",
                 request,
@@ -81,7 +83,20 @@ impl Desk {
         Ok(Act::Done)
     }
 
-    fn request(&self, id: ApprovalId, digest: Digest, plan: &Plan, terms: &HoldTerms) -> Effect {
+    fn request(
+        &self,
+        id: ApprovalId,
+        digest: Digest,
+        (plan, act): (&Plan, &Deferred),
+        terms: &HoldTerms,
+    ) -> Effect {
+        let operation = match act {
+            Deferred::Query { .. } => plan.text.to_string(),
+            Deferred::Execute { stash, .. } => {
+                let types = self.types_of(stash);
+                shown::operation(&plan.text, types.as_deref().unwrap_or_default(), stash)
+            }
+        };
         Effect::RequestApproval(Box::new(ApprovalRequest {
             id,
             digest,
@@ -89,28 +104,56 @@ impl Desk {
             connection: self.context.connection.name.clone(),
             principal: self.context.principal.clone(),
             source: self.context.source,
-            operation: plan.text.to_string(),
+            operation,
             accesses: plan.accesses.iter().map(Access::clone).collect(),
             terms: terms.clone(),
         }))
     }
 
-    /// Binds an approval to who asks, where, and the text with its parameters. Not to the
-    /// flow: the same operation may be asked again on another one.
-    fn approval_digest(&self, plan: &Plan, act: &Deferred) -> Digest {
+    /// Binds an approval to who asks, where, and the text with its parameters: their types as
+    /// Parse gave them, formats and values. Not to the flow: the same operation may be asked again
+    /// on another one.
+    fn approval_digest(&self, plan: &Plan, act: &Deferred) -> Result<Digest, MessageError> {
+        let bound = match act {
+            Deferred::Query { .. } => None,
+            Deferred::Execute { stash, frame } => self.deferred_bind(plan, stash, frame)?,
+        };
+        Ok(self.digest_of(b"weir.postgres.approval.2", plan, bound))
+    }
+
+    /// Names an operation of this principal, whatever the flow.
+    pub(crate) fn digest_of(&self, what: &[u8], plan: &Plan, bound: Option<Digest>) -> Digest {
         let principal = format!("{:?}", ApprovalSubject::of(&self.context.principal));
-        let mut parts: Vec<&[u8]> = vec![
-            b"weir.postgres.approval.1",
+        let bound = bound.as_ref().map_or(&[][..], |digest| &digest.0);
+        sha256(&[
+            what,
             principal.as_bytes(),
             self.context.connection.name.as_str().as_bytes(),
             self.context.database.as_bytes(),
             self.context.role.as_bytes(),
             plan.text.as_bytes(),
-        ];
-        if let Deferred::Execute { stash, .. } = act {
-            parts.extend(stash.iter().filter_map(|frame| bound_values(frame)));
+            bound,
+        ])
+    }
+
+    /// What an Execute is bound to: by the Bind that was kept back with it, or by an earlier one.
+    fn deferred_bind(
+        &self,
+        plan: &Plan,
+        stash: &[Bytes],
+        execute: &[u8],
+    ) -> Result<Option<Digest>, MessageError> {
+        let is_bind = |frame: &&Bytes| frame.first() == Some(&ClientTag::Bind.byte());
+        if let Some(bind) = stash.iter().find(is_bind) {
+            let types = self.types_of(stash);
+            let types = types.as_deref().unwrap_or_default();
+            return Ok(Some(bound_digest(plan, types, bind)));
         }
-        sha256(&parts)
+        let body = execute
+            .get(weir_postgres::frame::HEADER_BYTES..)
+            .unwrap_or_default();
+        let portal = message::Execute::parse(body)?.portal;
+        Ok(self.binds.get(portal).map(|bound| bound.digest))
     }
 
     /// People decided.
@@ -121,6 +164,9 @@ impl Desk {
         approval: ApprovalId,
         decision: Decision,
     ) -> Result<(), End> {
+        if self.on_bulk_decision(env, about, approval, &decision)? {
+            return Ok(());
+        }
         // A decision can come late: whatever else is waited for stays.
         let (digest, plan, act) = match self.waiting.take() {
             Some(Waiting::Approval {
@@ -220,7 +266,7 @@ impl Desk {
         };
         if let Deferred::Query { statements, .. } = act {
             match self.check_behind(env, statements) {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(Stop::Refused(refusal)) => return Err(*refusal),
                 Err(Stop::Wait | Stop::End(_)) => return Err(unsettled()),
             }
@@ -243,6 +289,9 @@ impl Desk {
         id: ApprovalId,
         granted: bool,
     ) -> Result<(), End> {
+        if self.on_bulk_redeemed(env, id, granted)? {
+            return Ok(());
+        }
         let (grant, plan, act) = match self.waiting.take() {
             Some(Waiting::Redeem {
                 grant, plan, act, ..
@@ -271,7 +320,10 @@ impl Desk {
     }
 
     /// The client asks to cancel. What waits for people is withdrawn; what runs is the server's to cancel.
-    pub(crate) fn on_cancel(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn on_cancel(&mut self, env: &mut Env<'_>) -> Result<(), End> {
+        if self.cancel_paused(env)? {
+            return Ok(());
+        }
         match self.waiting.take() {
             Some(Waiting::Approval { request, act, .. }) => {
                 env.out.effects.push(Effect::WithdrawApproval(request));
@@ -291,11 +343,13 @@ impl Desk {
                 }
             }
         }
+        Ok(())
     }
 
     /// Nobody decided while the client could wait: the request stays open. Or nobody said whether
     /// the approval was spent.
-    pub(crate) fn on_deadline(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn on_deadline(&mut self, env: &mut Env<'_>) -> Result<(), End> {
+        self.on_bulk_deadline(env)?;
         let now = env.now.mono_ns;
         match self.waiting.take() {
             Some(Waiting::Approval {
@@ -321,10 +375,22 @@ impl Desk {
             }
             other => self.waiting = other,
         }
+        Ok(())
+    }
+
+    /// The client sends no more, and waits for nobody: what people are asked for is given up, so that
+    /// the rest of what it sent can be dealt with.
+    pub(crate) fn on_client_left(&mut self, env: &mut Env<'_>) -> Result<(), End> {
+        self.has_left = true;
+        if self.paused.is_some() || matches!(self.waiting, Some(Waiting::Approval { .. })) {
+            return self.on_cancel(env);
+        }
+        Ok(())
     }
 
     /// The client went away, or the session is ended: nobody waits any more.
     pub(crate) fn withdraw(&mut self, env: &mut Env<'_>) {
+        self.withdraw_paused(env);
         match self.waiting.take() {
             Some(Waiting::Approval { request, .. }) => {
                 env.out.effects.push(Effect::WithdrawApproval(request));
@@ -349,17 +415,6 @@ impl Desk {
         let frame = frame.clone();
         self.refuse(env, tag, &frame, refusal);
     }
-}
-
-/// A Bind's formats and values, without the names of portal and statement: drivers number
-/// those, so that the same operation has other ones on another connection.
-fn bound_values(frame: &[u8]) -> Option<&[u8]> {
-    let (tag, rest) = frame.split_first()?;
-    if *tag != weir_postgres::frame::Tag::byte(ClientTag::Bind) {
-        return None;
-    }
-    let mut names = rest.get(4..)?.splitn(3, |byte| *byte == 0);
-    names.nth(2)
 }
 
 fn groups(terms: &HoldTerms) -> String {

@@ -7,6 +7,7 @@
 //!    reset               Over                        FATAL               FATAL      FATAL
 //! ```
 
+mod bulk;
 mod cache;
 mod client;
 mod context;
@@ -20,12 +21,14 @@ mod guards;
 mod hold;
 mod layout;
 mod login;
+mod matching;
 mod notice;
 mod opening;
 mod plan;
 mod ready;
 mod refusal;
 mod server;
+mod shown;
 mod stash;
 mod stop;
 mod unread;
@@ -370,7 +373,7 @@ impl PostgresFlow {
                 "weir: no new session is begun now; try again",
             )
             .into()),
-            (_, Event::WorldChanged | Event::CancelRequested) => Ok(()),
+            (_, Event::WorldChanged | Event::CancelRequested | Event::HungUp { .. }) => Ok(()),
             _ => Err(End::Broken("an event out of its time")),
         }
     }
@@ -378,7 +381,11 @@ impl PostgresFlow {
     /// The deadline passed.
     pub(crate) fn handle_timeout(&mut self, env: &mut Env<'_>) {
         match &mut self.state {
-            State::Ready(ready) => ready.desk.on_deadline(env),
+            State::Ready(ready) => {
+                if let Err(end) = ready.desk.on_deadline(env) {
+                    self.end(env, &end);
+                }
+            }
             State::Dialing | State::Opening(_) | State::Proving { .. } | State::Entering(_) => {
                 self.end(env, &End::client("the session was not opened in time"));
             }

@@ -12,7 +12,7 @@ use weir_policy::{JudgeContext, Judgement, Reads};
 use weir_postgres::startup::PINNED;
 use weir_sql::{
     Catalog, CopyDirection, Limits, Refusal, Sensitive, SessionFacts, Statement, StatementKind,
-    Unlabelled,
+    Unlabelled, Vouched,
 };
 
 use super::cache::{ScopeId, Verdicts};
@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) accesses: Vec<Access>,
     /// The same for records: action and resource id.
     pub(crate) access_ids: Vec<(Action, String)>,
+    /// It may compare masked columns with values, or run what does.
+    pub(crate) may_match: bool,
     /// Column and mask rule, for records.
     pub(crate) masked: Vec<(String, String)>,
     /// The text with constants replaced, for records.
@@ -107,6 +109,7 @@ impl Plan {
             scope: question.scope,
             text: text.into(),
             masked: masked(&steps, question.catalog),
+            may_match: steps.iter().any(may_match),
             steps,
             judgement,
             accesses,
@@ -187,7 +190,16 @@ pub(crate) fn sensitive(
             weir_facts::PolicyId("masks.toml:unlabelled".into()),
         )),
     };
-    Sensitive::close(catalog, labelled, &unlabelled)
+    let vouched: Vec<Vouched> = world
+        .snapshot
+        .harmless(connection)
+        .iter()
+        .map(|function| Vouched {
+            name: function.name.clone(),
+            arguments: function.arguments.clone(),
+        })
+        .collect();
+    Sensitive::close(catalog, labelled, &unlabelled).vouching(catalog, &vouched)
 }
 
 fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> Judgement {
@@ -257,6 +269,7 @@ fn shape(step: &Statement, sensitive: &Sensitive) -> Option<Denial> {
         return Some(Denial {
             outside: "EXPLAIN ANALYZE EXECUTE is refused; EXPLAIN ANALYZE the statement itself"
                 .into(),
+            advice: None,
             inside: "EXPLAIN ANALYZE EXECUTE".into(),
             policies: Vec::new(),
         });
@@ -266,6 +279,7 @@ fn shape(step: &Statement, sensitive: &Sensitive) -> Option<Denial> {
         return Some(Denial {
             outside: "EXECUTE with arguments that call unknown functions is refused; pass values"
                 .into(),
+            advice: None,
             inside: "EXECUTE whose arguments may read sensitive columns".into(),
             policies: Vec::new(),
         });
@@ -279,6 +293,7 @@ fn shape(step: &Statement, sensitive: &Sensitive) -> Option<Denial> {
     (step.sensitive && copies).then(|| Denial {
         outside: "COPY of a relation with masked columns is refused; SELECT the columns instead"
             .into(),
+        advice: None,
         inside: "COPY TO of a relation with sensitive columns".into(),
         policies: Vec::new(),
     })
@@ -292,6 +307,14 @@ fn unpins(access: &Access) -> bool {
             .any(|(pinned, _)| name.eq_ignore_ascii_case(pinned)),
         _ => false,
     }
+}
+
+fn may_match(step: &Statement) -> bool {
+    let runs_another = matches!(
+        step.kind,
+        StatementKind::Execute { .. } | StatementKind::Fetch { .. }
+    );
+    step.matches > 0 || runs_another
 }
 
 fn summary<'a>(texts: impl Iterator<Item = &'a str>) -> String {

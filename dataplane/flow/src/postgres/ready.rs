@@ -10,6 +10,7 @@ use weir_postgres::frame::{
 use weir_postgres::message::TransactionStatus;
 use weir_postgres::refuse::SqlState;
 
+use super::bulk::Room;
 use super::client::Act;
 use super::context::Context;
 use super::desk::{Desk, Waiting};
@@ -27,6 +28,8 @@ pub(crate) struct Ready {
     copy_goes_on: Option<bool>,
     /// The reader holds a whole frame that was put back. Nobody offers it again: it was taken.
     holds_frame: bool,
+    /// The server sends no more than what is offered and not yet taken.
+    server_left: bool,
     pub(crate) desk: Desk,
 }
 
@@ -43,6 +46,7 @@ impl Ready {
             server,
             copy_goes_on: None,
             holds_frame: false,
+            server_left: false,
             desk: Desk::new(context, cell, env),
         }
     }
@@ -62,7 +66,7 @@ impl Ready {
 
     fn client_bytes(&mut self, env: &mut Env<'_>, input: &mut [u8]) -> Result<usize, End> {
         let mut at = 0;
-        while self.desk.waiting.is_none() {
+        while self.desk.waiting.is_none() && self.desk.paused.is_none() {
             self.holds_frame = false;
             if self.is_copied_early(input, at)? {
                 break;
@@ -127,22 +131,48 @@ impl Ready {
 
     fn server_bytes(&mut self, env: &mut Env<'_>, input: &mut [u8]) -> Result<usize, End> {
         let mut at = 0;
+        // Rows up to here were counted and may go.
+        let mut admitted = 0;
+        let length = input.len();
         loop {
-            let streamed = if self.desk.edits_rows() {
+            let limit = if self.desk.scope.bulk.is_none() {
+                input.len()
+            } else if at < admitted {
+                admitted
+            } else {
+                match self.room(env, input, at)? {
+                    Room::All => input.len(),
+                    Room::Until(length) => {
+                        admitted = at + length;
+                        admitted
+                    }
+                    Room::More | Room::Stopped => break,
+                }
+            };
+            let streamed = if self.desk.edits_rows() && !self.desk.is_ending() {
                 Streamed::NONE
             } else {
                 Streamed::both(ServerTag::DataRow, ServerTag::CopyData)
             };
             let step = self
                 .server
-                .next(input, &mut at, streamed)
+                .next(
+                    input.get_mut(..limit).unwrap_or_default(),
+                    &mut at,
+                    streamed,
+                )
                 .map_err(|error| unreadable(Side::Server, error))?;
             match step {
+                None if at < length => {}
                 None => break,
                 Some(Step::Piece(piece)) => {
                     self.desk
                         .session
                         .on_bulk(piece.tag, piece.frames, piece.bytes())?;
+                    if self.desk.is_ending() {
+                        self.desk.swallow(env, piece.bytes());
+                        continue;
+                    }
                     let header = piece
                         .header
                         .map(|header| Piece::Bytes(Bytes::copy_from_slice(&header)));
@@ -156,9 +186,20 @@ impl Ready {
                 }
             }
         }
+        if self.server_left && at < input.len() && self.desk.paused.is_none() {
+            return Err(End::server("it closed the connection amid a message"));
+        }
         self.resume(env)?;
         self.leave_if_drained()?;
         Ok(at)
+    }
+
+    fn room(&mut self, env: &mut Env<'_>, input: &[u8], at: usize) -> Result<Room, End> {
+        let within = !self.server.is_between_frames();
+        let next = within.then(|| self.server.peek(input, at)).transpose();
+        let next = next.map_err(|error| unreadable(Side::Server, error))?;
+        let rest = input.get(at..).unwrap_or_default();
+        self.desk.room(env, rest, next.flatten())
     }
 
     /// Takes up a frame of the client's that the reader holds.
@@ -197,10 +238,13 @@ impl Ready {
                 decision,
             } => self.desk.on_decision(env, request, approval, decision),
             Event::Redeemed { id, granted } => self.desk.on_redeemed(env, id, granted),
-            Event::CancelRequested => {
-                self.desk.on_cancel(env);
+            Event::HungUp { side: Side::Client } => self.desk.on_client_left(env),
+            // The beginning of a header may be left, which nothing will complete.
+            Event::HungUp { side: Side::Server } => {
+                self.server_left = true;
                 Ok(())
             }
+            Event::CancelRequested => self.desk.on_cancel(env),
             Event::WorldChanged => {
                 self.desk.check_connect(env)?;
                 // Others take it up with their next message.

@@ -48,10 +48,16 @@ impl Refusal {
             .collect();
         policies.sort();
         policies.dedup();
-        let hint = if policies.is_empty() {
-            "no policy permits this; ask whoever keeps the policies of this connection".to_owned()
-        } else {
-            format!("refused by policy {}", names(&policies))
+        let hint = match (&denial.advice, policies.is_empty()) {
+            (Some(advice), true) => advice.to_string(),
+            (Some(advice), false) => {
+                format!("{advice} (refused by policy {})", names(&policies))
+            }
+            (None, true) => {
+                "no policy permits this; ask whoever keeps the policies of this connection"
+                    .to_owned()
+            }
+            (None, false) => format!("refused by policy {}", names(&policies)),
         };
         Self {
             code: SqlState::INSUFFICIENT_PRIVILEGE,

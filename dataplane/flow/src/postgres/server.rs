@@ -16,6 +16,9 @@ use super::layout::Layout;
 use super::opening::cancel_key;
 use crate::io::{Effect, Env, Piece};
 
+/// The outcome of a portal that has more rows.
+const SUSPENDED: &str = "PortalSuspended";
+
 /// What becomes of a server's frame.
 pub(crate) enum Answer {
     /// It goes to the client as it is now: cells may have been masked where they lie.
@@ -27,16 +30,16 @@ pub(crate) enum Answer {
 }
 
 /// A server's frame, understood, without borrowing the session.
-struct Understood {
+pub(crate) struct Understood {
     disposal: Disposal,
-    what: Meaning,
-    ticket: Option<Ticket>,
+    pub(crate) what: Meaning,
+    pub(crate) ticket: Option<Ticket>,
     origin: Origin,
     statement: Option<JudgedStatement>,
 }
 
 /// The part of [`What`] that matters here.
-enum Meaning {
+pub(crate) enum Meaning {
     Columns {
         of: Described,
         has_columns: bool,
@@ -57,7 +60,7 @@ enum Meaning {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ended {
+pub(crate) enum Ended {
     Completed,
     Failed,
     Refused,
@@ -92,6 +95,9 @@ impl Desk {
     ) -> Result<Answer, End> {
         let understood = self.understand(tag, body)?;
         let answer = self.meaning(env, &understood, tag, body)?;
+        if self.is_ending() {
+            return self.while_ending(tag, &understood, answer);
+        }
         Ok(match (understood.disposal, answer) {
             (Disposal::Replace(bytes), _) => Answer::Instead(bytes.into()),
             (Disposal::Swallow, _) => Answer::Swallow,
@@ -117,7 +123,7 @@ impl Desk {
                 kind: Ended::Completed,
             },
             What::Suspended { tally } => Meaning::Ended {
-                outcome: "PortalSuspended".to_owned(),
+                outcome: SUSPENDED.to_owned(),
                 rows: tally.rows,
                 bytes: tally.bytes,
                 kind: Ended::Completed,
@@ -314,6 +320,17 @@ impl Desk {
         };
         running.rows += rows;
         running.bytes += bytes;
+        if outcome == SUSPENDED
+            && let Some(counted) = running.counted.take()
+        {
+            self.keep_count(&counted);
+            if let Some(running) = self.running.front_mut() {
+                running.counted = Some(counted);
+            }
+        }
+        let Some(running) = self.running.front_mut() else {
+            return Ok(());
+        };
         if !running.outcome.is_empty() {
             running.outcome.push_str("; ");
         }
@@ -360,13 +377,20 @@ impl Desk {
             return Ok(());
         };
         let Running {
+            ticket,
             operation,
             begun_ns,
-            rows,
-            bytes,
+            mut rows,
+            mut bytes,
             outcome,
+            counted,
             ..
         } = running;
+        // What was swallowed has not gone.
+        let ending = self.ending.as_ref();
+        if let Some(counted) = counted.filter(|_| ending.is_some_and(|it| it.is_of(ticket))) {
+            (rows, bytes) = counted.since();
+        }
         let duration_us = env.now.mono_ns.saturating_sub(begun_ns) / 1_000;
         let ending = Ending {
             rows,

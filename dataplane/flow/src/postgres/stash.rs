@@ -10,7 +10,7 @@ use weir_postgres::session::{Effect as SessionEffect, Lookup, Name, Statement};
 use super::client::Act;
 use super::desk::{Deferred, Desk, Judged};
 use super::end::End;
-use super::extended::check_settings;
+use super::extended::{check_settings, parameter_types};
 use super::plan::Plan;
 use super::stop::{Stop, unexecuted, unknown_portal, unknown_statement, unsettled};
 use crate::io::{Env, Piece};
@@ -163,10 +163,14 @@ impl Desk {
         let name = Name::new(parse.name)?;
         let plan = self.plan(env, parse.text)?;
         let _ = Self::allowed(&plan)?;
-        let statement = self.statements(&plan)?.into_iter().next();
+        let types = parameter_types(&parse);
+        let statement = self
+            .statements_typed(&plan, types.as_ref())?
+            .into_iter()
+            .next();
         let statement = statement.unwrap_or_else(|| {
             Arc::new(Statement {
-                plan: Judged::new(&plan, 0, 0),
+                plan: Judged::new(&plan, 0, 0).typed(types),
                 effect: SessionEffect::None,
             })
         });
@@ -191,7 +195,7 @@ impl Desk {
         if let Some(facts) = statement.plan.statement(&plan) {
             check_settings(facts, &bind)?;
         }
-        self.note_bind(&portal, &plan, frame);
+        self.note_bind(&portal, &statement, &plan, frame);
         self.session
             .bind(portal, &name, bind.result_formats.clone())?;
         Ok(())
@@ -222,6 +226,28 @@ impl Desk {
             }
             Lookup::Wait => Err(Stop::Wait),
             Lookup::Unknown => Err(unknown_statement().into()),
+        }
+    }
+
+    /// The types that Parse gave the parameters of what was kept back: of its own Parse, or of the
+    /// one that its Bind names.
+    pub(crate) fn types_of(&self, stash: &[Bytes]) -> Option<Arc<[u32]>> {
+        let body = |tag: ClientTag| {
+            let frame = stash
+                .iter()
+                .find(|frame| frame.first() == Some(&tag.byte()))?;
+            frame.get(weir_postgres::frame::HEADER_BYTES..)
+        };
+        if let Some(parse) = body(ClientTag::Parse) {
+            return parameter_types(&message::Parse::parse(parse).ok()?);
+        }
+        let bind = message::Bind::parse(body(ClientTag::Bind)?).ok()?;
+        match self.session.statement(bind.statement) {
+            Lookup::Found(statement) => {
+                let types = statement.plan.types();
+                (!types.is_empty()).then(|| types.into())
+            }
+            Lookup::Wait | Lookup::Unknown => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use weir_postgres::message;
 use weir_postgres::refuse::SqlState;
 use weir_postgres::session::{Effect as SessionEffect, Lookup, Name, Pins, Statement};
 
-use super::client::{Act, sha256};
+use super::client::{Act, Asked, sha256};
 use super::desk::{Deferred, Desk, Judged, JudgedStatement, Trouble};
 use super::end::End;
 use super::guards::Guards;
@@ -101,14 +101,15 @@ impl Desk {
         }
     }
 
-    /// A plan with the session's view of its statements. Where only actions are guarded, a text
+    /// A plan with the session's view of its statements, whose parameters Parse gives types. Where only actions are guarded, a text
     /// that names what was made unseen is taken as one that was not read.
     pub(crate) fn viewed(
         &self,
         env: &Env<'_>,
         plan: Arc<Plan>,
+        types: Option<&Arc<[u32]>>,
     ) -> Result<(Arc<Plan>, Vec<JudgedStatement>), Stop> {
-        let statements = self.statements(&plan);
+        let statements = self.statements_typed(&plan, types);
         if !self.guards_actions() {
             return Ok((plan, statements?));
         }
@@ -116,7 +117,7 @@ impl Desk {
             Ok(statements) if !self.leads_to_unseen(&statements) => Ok((plan, statements)),
             Ok(_) | Err(Stop::Refused(_)) => {
                 let plan = self.unread(env, &plan.text, &plan.accesses, denied)?;
-                let statements = self.statements(&plan)?;
+                let statements = self.statements_typed(&plan, types)?;
                 Ok((plan, statements))
             }
             Err(stop @ (Stop::Wait | Stop::End(_))) => Err(stop),
@@ -230,8 +231,8 @@ impl Desk {
         };
         let operation = self.context.counter.operation(sha256(&[frame]));
         let judgement = &plan.judgement;
-        let released =
-            self.admit_operation(env, operation, plan, judgement, None, frame, deferred)?;
+        let asked = Asked::new(operation, plan, judgement, frame);
+        let released = self.admit_operation(env, &asked, deferred)?;
         match released {
             None => Ok(Act::Done),
             Some(released) => {

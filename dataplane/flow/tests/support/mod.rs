@@ -4,10 +4,11 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod cluster;
+pub(crate) mod world;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
@@ -18,8 +19,8 @@ use weir_audit::{
 };
 use weir_facts::{ApprovalId, ConnectionName, FlowId, Now, OperationRef, Side, Workload};
 use weir_flow::{
-    ApprovalRequest, Arrival, CatalogCell, Decision, Effect, Env, Event, Flow, Outbox, Piece,
-    PlanCache, Start, World,
+    ApprovalRequest, Arrival, CatalogCell, Decision, Effect, Env, Event, Flow, Meters, Outbox,
+    Piece, PlanCache, Start, World,
 };
 
 /// What people answer to a request for approval.
@@ -33,6 +34,9 @@ pub(crate) struct Kept {
     pub(crate) outcome: String,
     pub(crate) summary: String,
     pub(crate) masked: Vec<(String, String)>,
+    pub(crate) accesses: Vec<String>,
+    pub(crate) reason: String,
+    pub(crate) rows: u64,
 }
 
 /// A guarded port in front of a server.
@@ -42,6 +46,12 @@ pub(crate) struct Guard {
     pub(crate) kept: Arc<Mutex<Vec<Kept>>>,
     /// How often the catalogue was read.
     pub(crate) readings: Arc<AtomicU32>,
+    /// While it is set, nobody decides what is asked.
+    pub(crate) is_silent: Arc<AtomicBool>,
+    /// While it is set, no cancel reaches the server.
+    pub(crate) is_deaf: Arc<AtomicBool>,
+    /// Requests that were given up.
+    pub(crate) withdrawn: Arc<Mutex<Vec<ApprovalId>>>,
 }
 
 /// What every flow of a guard shares.
@@ -49,10 +59,14 @@ struct Shared {
     world: Arc<RwLock<Arc<World>>>,
     kept: Arc<Mutex<Vec<Kept>>>,
     readings: Arc<AtomicU32>,
+    is_silent: Arc<AtomicBool>,
+    is_deaf: Arc<AtomicBool>,
+    withdrawn: Arc<Mutex<Vec<ApprovalId>>>,
     people: Box<People>,
     server: SocketAddr,
     connection: ConnectionName,
     workload: Option<Arc<Workload>>,
+    meters: Meters,
 }
 
 impl Guard {
@@ -69,14 +83,21 @@ impl Guard {
         let world = Arc::new(RwLock::new(Arc::new(world)));
         let kept = Arc::new(Mutex::new(Vec::new()));
         let readings = Arc::new(AtomicU32::new(0));
+        let is_silent = Arc::new(AtomicBool::new(false));
+        let is_deaf = Arc::new(AtomicBool::new(false));
+        let withdrawn = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::new(Shared {
             world: world.clone(),
             kept: kept.clone(),
             readings: readings.clone(),
+            is_silent: is_silent.clone(),
+            is_deaf: is_deaf.clone(),
+            withdrawn: withdrawn.clone(),
             people,
             server,
             connection: ConnectionName::new(connection),
             workload: workload.map(Arc::new),
+            meters: Meters::new(),
         });
         thread::spawn(move || {
             for (id, client) in listener.incoming().flatten().enumerate() {
@@ -89,17 +110,20 @@ impl Guard {
             world,
             kept,
             readings,
+            is_silent,
+            is_deaf,
+            withdrawn,
         }
     }
 }
 
 /// A client that says what no driver says.
-pub(crate) struct Raw(TcpStream);
+pub(crate) struct Raw(pub(crate) TcpStream);
 
 impl Raw {
     pub(crate) fn open(port: u16, user: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connects");
-        let patience = Some(std::time::Duration::from_secs(10));
+        let patience = Some(std::time::Duration::from_secs(60));
         stream.set_read_timeout(patience).expect("a timeout");
         let mut raw = Self(stream);
         let body = format!("\0\x03\0\0user\0{user}\0database\0postgres\0\0");
@@ -123,7 +147,9 @@ impl Raw {
         let mut frames = Vec::new();
         loop {
             let mut header = [0; 5];
-            self.0.read_exact(&mut header).expect("a frame");
+            self.0
+                .read_exact(&mut header)
+                .unwrap_or_else(|error| panic!("{error} after {frames:?}"));
             let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
             let mut body = vec![0; length - 4];
             self.0.read_exact(&mut body).expect("a body");
@@ -163,6 +189,7 @@ struct Relay<'a> {
     server: Option<TcpStream>,
     flow: Flow,
     parked: [Vec<u8>; 2],
+    ended: [bool; 2],
     inbox: Receiver<Message>,
     sender: Sender<Message>,
     journal: Recorder<'a>,
@@ -187,6 +214,13 @@ impl Append for Recorder<'_> {
             verdict: record.verdict.to_owned(),
             outcome: record.outcome.to_owned(),
             summary: record.summary.to_owned(),
+            reason: record.reason.to_owned(),
+            rows: record.rows,
+            accesses: record
+                .accesses
+                .iter()
+                .map(|(action, id)| format!("{action} {id}"))
+                .collect(),
             masked: record
                 .masked
                 .iter()
@@ -227,6 +261,7 @@ impl<'a> Relay<'a> {
             server: None,
             flow: Flow::new(start),
             parked: [Vec::new(), Vec::new()],
+            ended: [false; 2],
             inbox,
             sender,
             journal: Recorder {
@@ -247,16 +282,32 @@ impl<'a> Relay<'a> {
             };
             match message {
                 Message::Bytes(side, bytes) => self.parked[index(side)].extend_from_slice(&bytes),
-                Message::Eof(side) => self.call(&mut [], |flow, env, _| flow.handle_eof(env, side)),
+                Message::Eof(side) => self.end(side),
                 Message::Event(event) => {
                     self.call(&mut [], |flow, env, _| flow.handle_event(env, event))
                 }
             }
             self.offer();
+            for side in [Side::Client, Side::Server] {
+                if self.ended[index(side)] && self.parked[index(side)].is_empty() {
+                    self.end(side);
+                }
+            }
         }
         let _ = self.client.shutdown(Shutdown::Write);
         if let Some(server) = &self.server {
             let _ = server.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// A side sends no more; its end is told once everything was taken.
+    fn end(&mut self, side: Side) {
+        self.ended[index(side)] = !self.parked[index(side)].is_empty();
+        if self.ended[index(side)] {
+            let event = Event::HungUp { side };
+            self.call(&mut [], |flow, env, _| flow.handle_event(env, event));
+        } else {
+            self.call(&mut [], |flow, env, _| flow.handle_eof(env, side));
         }
     }
 
@@ -301,6 +352,7 @@ impl<'a> Relay<'a> {
             journal: &mut self.journal,
             random: &mut random,
             plans: &mut self.plans,
+            meters: &self.shared.meters,
         };
         call(&mut self.flow, &mut env, input);
         if let Some(server) = &mut self.server {
@@ -341,6 +393,9 @@ impl<'a> Relay<'a> {
             }
             Effect::RequestApproval(request) => {
                 let decision = (self.shared.people)(&request);
+                if self.shared.is_silent.load(Ordering::SeqCst) {
+                    return;
+                }
                 self.tell(Event::Approval {
                     request: request.id,
                     approval: ApprovalId(9),
@@ -350,10 +405,16 @@ impl<'a> Relay<'a> {
             Effect::RedeemApproval { id, .. } => self.tell(Event::Redeemed { id, granted: true }),
             Effect::Sync(seq) => self.tell(Event::Synced(seq)),
             Effect::Finished => self.finished = true,
-            Effect::WithdrawApproval(_)
-            | Effect::OfferCancelKey(_)
-            | Effect::RouteCancel(_)
-            | Effect::SendCancel { .. } => {}
+            Effect::WithdrawApproval(id) => {
+                self.shared.withdrawn.lock().expect("unpoisoned").push(id);
+            }
+            Effect::SendCancel { target, request } => {
+                if !self.shared.is_deaf.load(Ordering::SeqCst) {
+                    let sent = TcpStream::connect(target).and_then(|mut it| it.write_all(&request));
+                    sent.expect("the server takes cancels");
+                }
+            }
+            Effect::OfferCancelKey(_) | Effect::RouteCancel(_) => {}
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{Effect as CedarEffect, Policy};
+use cedar_policy::{ActionConstraint, Effect as CedarEffect, Policy};
 use weir_facts::{Action, Group, MaskRule, PolicyId};
 
 use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, QUORUM_MAX};
+use crate::rate::{Rate, seconds};
 use crate::reads::Reads;
 
 /// What a policy does when it applies.
@@ -38,6 +39,7 @@ pub(super) struct Annotations {
     pub(super) id: PolicyId,
     pub(super) effect: Effect,
     pub(super) reason: Option<Arc<str>>,
+    pub(super) rate: Option<Rate>,
 }
 
 const KNOWN: &[&str] = &[
@@ -47,6 +49,7 @@ const KNOWN: &[&str] = &[
     "quorum",
     "expires",
     "mask",
+    "rate",
     "reason",
 ];
 
@@ -74,6 +77,10 @@ pub(super) fn read(
     };
     let id = take(id(policy));
     let reason = take(reason(policy));
+    let rate = rate(policy, actions).unwrap_or_else(|fault| {
+        faults.push(fault);
+        None
+    });
     let effect = effect(policy, actions, reads)
         .map_err(|found| faults.extend(found))
         .ok();
@@ -82,6 +89,7 @@ pub(super) fn read(
             id: PolicyId(id),
             effect,
             reason,
+            rate,
         }),
         _ => Err(faults),
     }
@@ -108,6 +116,23 @@ fn reason(policy: &Policy) -> Result<Option<Arc<str>>, String> {
         return Err("@reason must be one line of 1 to 500 bytes; the caller reads it".to_owned());
     }
     Ok(Some(reason.into()))
+}
+
+/// Every permit that names `pg.match` says how often, and no other policy does. One for any
+/// action allows no match.
+fn rate(policy: &Policy, actions: &[Action]) -> Result<Option<Rate>, String> {
+    let permits = policy.effect() == CedarEffect::Permit;
+    let named = !matches!(policy.action_constraint(), ActionConstraint::Any);
+    match policy.annotation("rate") {
+        Some(text) if permits && actions == [Action::PgMatch] => Rate::parse(text).map(Some),
+        Some(_) => Err("@rate belongs to a permit of pg.match alone: \
+                        write `action == Weir::Action::\"pg.match\"` in the policy's scope"
+            .to_owned()),
+        None if permits && named && actions.contains(&Action::PgMatch) => {
+            Err("a permit of pg.match needs @rate(\"20/1h\"), and names no other action".to_owned())
+        }
+        None => Ok(None),
+    }
 }
 
 fn effect(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, Vec<String>> {
@@ -201,30 +226,18 @@ fn approve(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, 
     }))
 }
 
-fn quorum(text: &str) -> Result<u8, String> {
+pub(super) fn quorum(text: &str) -> Result<u8, String> {
     text.parse::<u8>()
         .ok()
         .filter(|quorum| (1..=QUORUM_MAX).contains(quorum))
         .ok_or_else(|| format!("@quorum({text:?}) must be a number from 1 to {QUORUM_MAX}"))
 }
 
-fn expires(text: &str) -> Result<u32, String> {
+pub(super) fn expires(text: &str) -> Result<u32, String> {
     let wrong = || {
         format!("@expires({text:?}) must be like \"90s\", \"30m\", \"2h\" or \"1d\", at most 7d")
     };
-    let (digits, unit) = text
-        .split_at_checked(text.len().saturating_sub(1))
-        .ok_or_else(wrong)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 24 * 3600,
-        _ => return Err(wrong()),
-    };
-    let count = digits.parse::<u32>().map_err(|_| wrong())?;
-    count
-        .checked_mul(seconds)
+    seconds(text)
         .filter(|total| (1..=EXPIRES_S_MAX).contains(total))
         .ok_or_else(wrong)
 }

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use weir_facts::{ColumnName, ConnectionName, MaskRule, RelationName};
 
+use super::bulk::{self, Bulk};
 use super::fault::{Faults, line_of};
 use crate::snapshot::zone_named;
 
@@ -44,6 +45,15 @@ pub struct Label {
     pub classes: Vec<Arc<str>>,
 }
 
+/// A function that somebody vouches for: `schema.name(type, type)`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Harmless {
+    /// Its schema and name.
+    pub name: RelationName,
+    /// Its argument types as psql names them, joined by `, `.
+    pub arguments: Arc<str>,
+}
+
 /// What `masks.toml` says of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionMasks {
@@ -51,6 +61,8 @@ pub(crate) struct ConnectionMasks {
     pub(crate) detectors: Vec<Arc<str>>,
     pub(crate) zone: Option<(Arc<str>, TimeZone)>,
     pub(crate) env: Option<Arc<str>>,
+    pub(crate) bulk: Option<Arc<Bulk>>,
+    pub(crate) harmless: Vec<Harmless>,
     pub(crate) columns: BTreeMap<ColumnName, Vec<Arc<str>>>,
 }
 
@@ -79,6 +91,9 @@ struct Connection {
     detectors: Vec<String>,
     zone: Option<String>,
     env: Option<String>,
+    bulk: Option<bulk::Written>,
+    #[serde(default)]
+    harmless_functions: Vec<String>,
     #[serde(default)]
     columns: BTreeMap<toml::Spanned<String>, Vec<String>>,
 }
@@ -167,6 +182,25 @@ fn connection(text: &str, name: &str, written: Connection, faults: &mut Faults) 
             None
         }
     });
+    let bulk = written.bulk.and_then(|bulk| match Bulk::read(&bulk) {
+        Ok(bulk) => Some(Arc::new(bulk)),
+        Err(message) => {
+            fault(0, message);
+            None
+        }
+    });
+    let mut harmless = Vec::new();
+    for text in &written.harmless_functions {
+        match function(text) {
+            Some(function) => harmless.push(function),
+            None => fault(
+                0,
+                format!(
+                    "{text:?} is not schema.name(type, type), with types as psql's \\df shows them"
+                ),
+            ),
+        }
+    }
     let mut columns = BTreeMap::new();
     let mut in_order: Vec<_> = written.columns.into_iter().collect();
     in_order.sort_by_key(|(column, _)| column.span().start);
@@ -202,6 +236,8 @@ fn connection(text: &str, name: &str, written: Connection, faults: &mut Faults) 
         detectors,
         zone,
         env: written.env.map(Arc::from),
+        bulk,
+        harmless,
         columns,
     }
 }
@@ -284,6 +320,20 @@ pub(super) fn relation_name(text: &str) -> Option<RelationName> {
         }),
         _ => None,
     }
+}
+
+fn function(text: &str) -> Option<Harmless> {
+    let (name, arguments) = text.strip_suffix(')')?.split_once('(')?;
+    let arguments: Vec<&str> = match arguments.trim() {
+        "" => Vec::new(),
+        listed => listed.split(',').map(str::trim).collect(),
+    };
+    let is_type = |name: &&str| !name.is_empty() && !name.contains(['(', ')']);
+    let name = relation_name(name.trim()).filter(|_| arguments.iter().all(is_type))?;
+    Some(Harmless {
+        name,
+        arguments: arguments.join(", ").into(),
+    })
 }
 
 fn parts(text: &str) -> Option<Vec<String>> {
@@ -383,12 +433,71 @@ mod tests {
                 0,
             ),
             ("[connection.a]\nunlabelled = \"mask:blur\"", 0),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\nharmless_functions = [\"f(text)\"]",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\nharmless_functions = [\"public.f\"]",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\nharmless_functions = [\"public.f(text,)\"]",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.bulk]\ncrossing = \"end\"",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.bulk]\nstatement_rows = 1\ncrossing = \"warn\"",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.bulk]\nstatement_rows = 1\ncrossing = \"ask\"",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.bulk]\nstatement_rows = 1\ncrossing = \"end\"\nquorum = 2",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.bulk]\nwindow_rows = 1\ncrossing = \"end\"",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.bulk]\nwindow = \"2d\"\nwindow_rows = 1\ncrossing = \"end\"",
+                0,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.bulk]\nstatement_rows = -1\ncrossing = \"end\"",
+                4,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.bulk]\nstatement_row = 1\ncrossing = \"end\"",
+                4,
+            ),
             ("[classes]\na = [\"b\"]\nb = [\"a\"]", 0),
         ] {
             let mut faults = Faults::default();
             parse(text, &mut faults);
             let error = faults.into_result().expect_err(text);
             assert_eq!(error.faults[0].line, line, "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_function_is_a_name_and_its_argument_types() {
+        let read = |text: &str| function(text).map(|it| format!("{}({})", it.name, it.arguments));
+        for (text, expected) in [
+            ("public.f()", "public.f()"),
+            (
+                "public.f( text,character varying )",
+                "public.f(text, character varying)",
+            ),
+            ("\"a.b\".f(integer[])", "a.b.f(integer[])"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(expected), "{text}");
         }
     }
 

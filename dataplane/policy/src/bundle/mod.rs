@@ -1,6 +1,7 @@
 //! A directory of policies, labels and tests, checked.
 
 mod annotations;
+mod bulk;
 mod cases;
 mod diff;
 mod fault;
@@ -16,13 +17,15 @@ use cedar_policy::{ActionConstraint, Policy, PolicySet, ValidationMode, Validato
 use weir_facts::{Action, PolicyId};
 
 pub use annotations::{ApproveTerms, Effect};
+pub use bulk::{Amount, Bulk, Crossing};
 pub use cases::TestResult;
 pub use diff::{BundleDiff, Change};
 pub use fault::{BundleError, Fault};
 pub(crate) use masks::{ConnectionMasks, Masks};
-pub use masks::{Label, Unlabelled};
+pub use masks::{Harmless, Label, Unlabelled};
 
 use crate::limits::{FILE_BYTES_MAX, FILES_MAX, POLICIES_MAX};
+use crate::rate::Rate;
 use crate::reads::Reads;
 use cases::Case;
 use fault::{Faults, line_of};
@@ -50,6 +53,8 @@ pub struct PolicyInfo {
     pub effect: Effect,
     /// Its `@reason`.
     pub reason: Option<Arc<str>>,
+    /// Its `@rate`: every permit of `pg.match` has one.
+    pub rate: Option<Rate>,
     /// The file that it stands in.
     pub file: Arc<str>,
     /// The line that it starts on, from 1.
@@ -251,7 +256,7 @@ fn policy(path: &str, line: u32, text: &str, faults: &mut Faults) -> Option<Writ
         );
         return None;
     };
-    let (actions, reads) = (actions(&parsed), Reads::of_policy(&json));
+    let (mut actions, reads) = (actions(&parsed), Reads::of_policy(&json));
     let canonical = match Policy::from_json(None, json) {
         Ok(policy) => policy.to_string(),
         Err(error) => {
@@ -261,10 +266,14 @@ fn policy(path: &str, line: u32, text: &str, faults: &mut Faults) -> Option<Writ
     };
     match annotations::read(&parsed, &actions, reads) {
         Ok(read) => {
+            if read.effect == Effect::Permit && read.rate.is_none() {
+                actions.retain(|action| *action != Action::PgMatch);
+            }
             let info = PolicyInfo {
                 id: read.id,
                 effect: read.effect,
                 reason: read.reason,
+                rate: read.rate,
                 file: path.into(),
                 line,
                 text: canonical.into(),

@@ -153,6 +153,10 @@ pub struct Catalog {
     pub(crate) toast: Vec<(RelationOid, RelationOid)>,
     /// Functions outside pg_catalog, by bare name.
     pub(crate) functions: HashMap<Arc<str>, Vec<RelationName>>,
+    /// OID and argument types of each of their overloads.
+    pub(crate) overloads: HashMap<RelationName, Vec<(u32, Arc<str>)>>,
+    /// Names of functions of pg_catalog.
+    pub(crate) built_in: HashSet<Arc<str>>,
     /// Names of pg_catalog functions that some user function could stand in for.
     pub(crate) shadowed: HashSet<Arc<str>>,
     /// Operators by name whose function is user code, and that function.
@@ -160,6 +164,8 @@ pub struct Catalog {
     /// Types by name whose casts or checks run user code, and that code.
     pub(crate) casts: HashMap<Arc<str>, Vec<RelationName>>,
     pub(crate) code: HashMap<RelationOid, Code>,
+    /// `=` between values of built-in types may be somebody's own operator.
+    pub(crate) equality_altered: bool,
 }
 
 /// Rows that do not have the shape of [`Catalog::QUERIES`].

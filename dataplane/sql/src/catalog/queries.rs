@@ -16,6 +16,7 @@ pub(super) const QUERIES: &[(&str, &str)] = &[
     ("operators", OPERATORS),
     ("casts", CASTS),
     ("code", CODE),
+    ("equality", EQUALITY),
 ];
 
 /// One row whose text changes when any row that [`QUERIES`] read has changed.
@@ -29,6 +30,7 @@ pub(super) const EPOCH_QUERY: &str = "SELECT concat_ws('/', \
  (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_attrdef), \
  (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_proc), \
  (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_operator), \
+ (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_type), \
  (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_cast), \
  (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_trigger), \
  (SELECT concat_ws('.', count(*), sum(xmin::text::bigint)) FROM pg_policy))";
@@ -64,11 +66,14 @@ const GENERATED: &str = "SELECT d.adrelid, d.adnum, d.adbin::text FROM pg_attrde
  JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
  WHERE a.attgenerated <> '' AND NOT a.attisdropped";
 
-/// Every function. The last column tells an extension's overload for a type of its own,
-/// which cannot be meant where only built-in types are.
+/// Every function. The fourth column tells an extension's overload for a type of its own,
+/// which cannot be meant where only built-in types are; the fifth names the arguments' types
+/// as psql does.
 const FUNCTIONS: &str = "SELECT p.oid, n.nspname, p.proname, \
  EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') \
- AND EXISTS (SELECT 1 FROM unnest(p.proargtypes::oid[]) t(o) WHERE t.o >= 16384) \
+ AND EXISTS (SELECT 1 FROM unnest(p.proargtypes::oid[]) t(o) WHERE t.o >= 16384), \
+ CASE WHEN n.nspname = 'pg_catalog' THEN '' ELSE (SELECT coalesce(string_agg(format_type(t.o, NULL), ', ' ORDER BY t.at), '') \
+ FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY t(o, at)) END \
  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace";
 
 /// Operators whose function is written in a language that reads tables. C is a
@@ -110,3 +115,13 @@ const CODE: &str = "SELECT x.relation, x.moment, n.nspname, p.proname FROM ( \
  WHERE n.nspname <> 'pg_catalog' AND l.lanname NOT IN ('c', 'internal') \
  UNION SELECT r.ev_class, 'u', NULL, NULL FROM pg_rewrite r WHERE r.ev_type <> '1' \
  AND r.ev_class >= 16384";
+
+/// Whatever could make `column = value` mean something else than equality of a built-in
+/// type: an operator `=` outside pg_catalog that takes one, and a type that a search path
+/// could put before a built-in one of its name.
+const EQUALITY: &str = "SELECT n.nspname, o.oprname FROM pg_operator o \
+ JOIN pg_namespace n ON n.oid = o.oprnamespace \
+ WHERE n.nspname <> 'pg_catalog' AND o.oprname = '=' AND (o.oprleft < 16384 OR o.oprright < 16384) \
+ UNION SELECT n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace \
+ WHERE n.nspname <> 'pg_catalog' AND t.typname IN ('bool','bytea','name','int2','int4','int8','text', \
+ 'varchar','bpchar','float4','float8','numeric','date','time','timestamp','timestamptz','uuid','inet','cidr')";

@@ -118,10 +118,13 @@ pub(super) fn build(
         relations,
         toast,
         functions: functions.by_name,
+        overloads: functions.overloads,
+        built_in: functions.built_in,
         shadowed: functions.shadowed,
         operators: user_code(results.of("operators"))?,
         casts: user_code(results.of("casts"))?,
         code: code(&results)?,
+        equality_altered: results.of("equality").next().is_some(),
     })
 }
 
@@ -240,6 +243,8 @@ fn named(oids: &BTreeSet<u32>, functions: &HashMap<u32, RelationName>) -> Vec<Re
 struct Functions {
     by_oid: HashMap<u32, RelationName>,
     by_name: HashMap<Arc<str>, Vec<RelationName>>,
+    overloads: HashMap<RelationName, Vec<(u32, Arc<str>)>>,
+    built_in: HashSet<Arc<str>>,
     shadowed: HashSet<Arc<str>>,
 }
 
@@ -247,14 +252,24 @@ fn functions(results: &Results<'_>) -> Result<Functions, CatalogError> {
     let mut all = Functions {
         by_oid: HashMap::new(),
         by_name: HashMap::new(),
+        overloads: HashMap::new(),
+        built_in: HashSet::new(),
         shadowed: HashSet::new(),
     };
     for row in results.of("functions") {
         let name = row.name(1)?;
         all.by_oid.insert(row.number(0)?, name.clone());
+        if &*name.schema == "pg_catalog" {
+            all.built_in.insert(Arc::clone(&name.name));
+        }
         if matches!(&*name.schema, "pg_catalog" | "information_schema") {
             continue;
         }
+        let overload = (row.number(0)?, row.text(4)?.into());
+        all.overloads
+            .entry(name.clone())
+            .or_default()
+            .push(overload);
         if !row.flag(3)? {
             all.shadowed.insert(Arc::clone(&name.name));
         }

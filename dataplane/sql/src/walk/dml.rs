@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
             parent: outer,
         };
         self.assignments(update.target_list().iter(), &scope)?;
-        self.expression(update.where_clause(), &scope)?;
+        self.condition(update.where_clause(), &scope)?;
         let reads = !matches!(update.where_clause(), Node::None)
             || update
                 .target_list()
@@ -212,7 +212,7 @@ impl<'a> Walk<'a> {
             from: From::one(rte.clone()).and(&others),
             parent: outer,
         };
-        self.expression(delete.where_clause(), &scope)?;
+        self.condition(delete.where_clause(), &scope)?;
         if !matches!(delete.where_clause(), Node::None) {
             self.read_all(&relations);
         }

@@ -80,11 +80,14 @@ impl Walk<'_> {
         match node {
             Node::None
             | Node::A_Const(_)
-            | Node::ParamRef(_)
             | Node::SetToDefault(_)
             | Node::SQLValueFunction(_)
             | Node::CurrentOfExpr(_)
             | Node::MergeSupportFunc(_) => Ok(()),
+            Node::ParamRef(parameter) => {
+                self.matches.uses(parameter.number);
+                Ok(())
+            }
             Node::NodeList(nodes) => self.expressions(nodes, scope),
             Node::A_Expr(operation) => self.operation(operation, scope),
             Node::BoolExpr(all) => self.expressions(all.args(), scope),

@@ -54,8 +54,9 @@ impl Walk<'_> {
             self.call(&function.schema, &function.name);
             asked = true;
         }
-        let built_in_too =
-            schema.is_none_or(|schema| schema == "pg_catalog") && !is_harmless_function(name);
+        let built_in_too = schema.is_none_or(|schema| schema == "pg_catalog")
+            && catalog.built_in.contains(name)
+            && !is_harmless_function(name);
         if !asked || built_in_too {
             self.call(schema.unwrap_or("pg_catalog"), name);
         }

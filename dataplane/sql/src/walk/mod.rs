@@ -7,6 +7,7 @@
 mod bare;
 mod define;
 mod dml;
+mod equality;
 mod expression;
 mod from;
 mod function;
@@ -26,7 +27,7 @@ use pg_raw_parse::Node;
 use weir_facts::{Access, Action, ColumnId, RelationName, Resource, Reveal};
 
 use crate::sensitive::stricter;
-use crate::statement::{OutputColumn, TransactionEffect};
+use crate::statement::{MatchParameter, OutputColumn, TransactionEffect};
 use crate::{Catalog, Limits, Refusal, Sensitive, SessionFacts, StatementKind};
 
 use self::scope::{Col, Cte};
@@ -51,6 +52,8 @@ pub(crate) struct Walk<'a> {
     /// Rows are locked or written somewhere.
     writes: bool,
     columns: usize,
+    /// Comparisons of hidden columns with the client's values.
+    matches: equality::Matches,
     depth: u16,
     /// Common table expressions in sight; a nested query pushes and truncates.
     ctes: Vec<Cte>,
@@ -90,6 +93,8 @@ pub(crate) struct Gathered {
     pub(crate) is_sensitive: bool,
     pub(crate) settings: Vec<u16>,
     pub(crate) is_plain_read: bool,
+    pub(crate) matches: u32,
+    pub(crate) match_parameters: Vec<MatchParameter>,
 }
 
 impl<'a> Walk<'a> {
@@ -111,6 +116,7 @@ impl<'a> Walk<'a> {
             creates_table: false,
             writes: false,
             columns: 0,
+            matches: equality::Matches::default(),
             depth: 0,
             ctes: Vec::new(),
             setting: None,
@@ -122,6 +128,7 @@ impl<'a> Walk<'a> {
     /// Walks a whole statement.
     pub(crate) fn statement(mut self, node: Node<'_>) -> Walked<Gathered> {
         let facts = self.any_statement(node)?;
+        self.settle_matches();
         if self.casts_to_reg && self.is_sensitive {
             self.call("pg_catalog", "regclass");
         }
@@ -134,11 +141,17 @@ impl<'a> Walk<'a> {
         let is_plain_read =
             is_query && !self.writes && !self.creates_table && self.accesses.iter().all(reads);
         Ok(Gathered {
-            facts,
             accesses: self.accesses.into_iter().collect(),
             is_sensitive: self.is_sensitive,
             settings: self.settings.into_iter().collect(),
             is_plain_read,
+            // What PREPARE and DECLARE hold is tested by EXECUTE and FETCH.
+            matches: match facts.kind {
+                StatementKind::Prepare { .. } | StatementKind::DeclareCursor { .. } => 0,
+                _ => self.matches.count,
+            },
+            match_parameters: self.matches.parameters(),
+            facts,
         })
     }
 
@@ -173,6 +186,9 @@ impl<'a> Walk<'a> {
             schema: schema.into(),
             name: name.into(),
         };
+        if self.sensitive.vouches(&name) {
+            return;
+        }
         self.ask(Action::PgCall, Resource::Function(name));
         self.is_sensitive |= !self.sensitive.is_empty();
     }
@@ -184,18 +200,7 @@ impl<'a> Walk<'a> {
 
     /// Sensitive columns met something that can tell them.
     fn infer(&mut self, columns: &[ColumnId]) {
-        for id in columns {
-            let sources = self
-                .sensitive
-                .mark(*id)
-                .map_or(&[][..], |mark| &mark.sources);
-            for id in std::iter::once(id).chain(sources) {
-                match self.catalog.column_name(*id) {
-                    Some(name) => self.ask(Action::PgInfer, Resource::Column(name)),
-                    None => self.unknown(Resource::Connection),
-                }
-            }
-        }
+        self.ask_about(Action::PgInfer, columns);
     }
 
     fn infer_all(&mut self, columns: &[Col]) {

@@ -76,7 +76,7 @@ impl Walk<'_> {
             outputs.extend(self.target(target.val(), target.name(), &scope)?);
         }
         self.setting = outer_setting;
-        self.expression(select.where_clause(), &scope)?;
+        self.condition(select.where_clause(), &scope)?;
         for node in select.group_clause() {
             self.group(node, &outputs, &scope)?;
         }

@@ -144,6 +144,8 @@ impl Walk<'_> {
         }
         self.is_prepared = true;
         let inner = self.inner(statement.query())?;
+        let declared: Vec<_> = statement.argtypes().iter().collect();
+        self.settle_declared(&declared);
         Ok(Facts::of(StatementKind::Prepare {
             name: shared(statement.name()),
             inner,
@@ -165,6 +167,8 @@ impl Walk<'_> {
             let off = || text_of(option.arg()).or_else(|| option.arg().as_str().map(str::to_owned));
             option.defname() == Some("analyze") && !off().is_some_and(|value| is_off(&value))
         });
+        // Estimates and row counts of every node would answer more than the one question.
+        self.matches.forbidden = true;
         let inner = self.inner(statement.query())?;
         if matches!(inner.kind, StatementKind::Execute { .. }) {
             // What it names is looked up when it runs, and nobody would look here.
@@ -209,6 +213,8 @@ impl Walk<'_> {
             transaction: facts.transaction,
             settings: self.settings.iter().copied().collect(),
             is_plain_read: false,
+            matches: self.matches.count,
+            match_parameters: self.matches.parameters(),
         }))
     }
 }

@@ -76,7 +76,9 @@ impl<'a> Walk<'a> {
     }
 
     fn rows_statement(&mut self, node: Node<'_>) -> Walked<Facts> {
+        self.matches.possible = true;
         let columns = self.query(node, None)?;
+        self.matches.possible = false;
         let (kind, has_where, answers) = match node {
             Node::InsertStmt(insert) => (
                 StatementKind::Insert,

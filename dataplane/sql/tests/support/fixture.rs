@@ -238,21 +238,38 @@ fn columns() -> Rows {
 
 fn functions(shadowing: bool) -> Rows {
     let mut rows = vec![
-        row(&["871", "pg_catalog", "upper", "f"]),
-        row(&["3155", "pg_catalog", "row_to_json", "f"]),
-        row(&["5001", "public", "f1", "f"]),
-        row(&["5002", "public", "similarity", "f"]),
-        row(&["5003", "shadow", "initcap", "f"]),
-        row(&["5004", "public", "replace", "t"]),
+        row(&["871", "pg_catalog", "upper", "f", ""]),
+        row(&["3155", "pg_catalog", "row_to_json", "f", ""]),
+        row(&["5001", "public", "f1", "f", "integer"]),
+        row(&["5002", "public", "similarity", "f", "text, text"]),
+        row(&["5003", "shadow", "initcap", "f", "text"]),
+        row(&[
+            "5004",
+            "public",
+            "replace",
+            "t",
+            "public.citext, public.citext",
+        ]),
+        row(&["5006", "public", "twice", "f", "integer"]),
+        row(&["5007", "public", "twice", "f", "text"]),
     ];
     if shadowing {
-        rows.push(row(&["5005", "shadow", "lower", "f"]));
+        rows.push(row(&["5005", "shadow", "lower", "f", "text"]));
     }
     rows
 }
 
 /// The catalogue; `shadowing` adds user objects with built-in names.
 pub(crate) fn catalog_with(shadowing: bool) -> Catalog {
+    build(shadowing, Vec::new())
+}
+
+/// The catalogue of a database where somebody has made an operator `=` for a built-in type.
+pub(crate) fn catalog_altered() -> Catalog {
+    build(false, vec![row(&["public", "="])])
+}
+
+fn build(shadowing: bool, equality: Rows) -> Catalog {
     let views = VIEW_OF_CUSTOMERS
         .iter()
         .map(|(oid, origins)| row(&[&oid.to_string(), &rule(origins, rest_of(*oid))]));
@@ -302,6 +319,7 @@ pub(crate) fn catalog_with(shadowing: bool) -> Catalog {
             row(&["1021", "w", "public", "stamp"]),
             vec![Some("1022".into()), Some("u".into()), None, None],
         ],
+        equality,
     ];
     Catalog::from_rows(Epoch(1), &results).expect("a catalogue")
 }

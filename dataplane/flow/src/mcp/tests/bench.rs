@@ -17,6 +17,7 @@ use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory
 
 use super::super::McpFlow;
 use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Start};
+use crate::meter::Meters;
 use crate::postgres::PlanCache;
 use crate::world::{
     Attribution, ClientTls, Connection, Connections, Durability, McpTarget, Settings, Stale,
@@ -174,6 +175,7 @@ impl Bench {
             journal: &mut book,
             random: &mut random,
             plans: &mut plans,
+            meters: &Meters::new(),
         };
         let flow = McpFlow::begin(&start, connection, &mut env);
         assert!(
@@ -206,6 +208,7 @@ impl Bench {
             journal: &mut self.book,
             random: &mut random,
             plans: &mut self.plans,
+            meters: &Meters::new(),
         };
         let taken = act(&mut self.flow, &mut env);
         let text = |pieces: &[Piece]| {

@@ -61,6 +61,8 @@ pub(super) struct End {
     pub(super) is_shut: bool,
     /// The flow has taken at least one byte.
     pub(super) has_spoken: bool,
+    /// The flow knows that no more comes than what waits here.
+    pub(super) is_hung_up: bool,
 }
 
 /// TLS of one side.

@@ -142,14 +142,37 @@ impl Engine {
             return Ok(false);
         };
         let end = flow.end_mut(side);
-        if end.input != Input::Ended || end.waiting() > 0 {
+        if end.input != Input::Ended {
             return Ok(false);
+        }
+        if end.waiting() > 0 {
+            return self.tell_hung_up(slot, side);
         }
         end.input = Input::Told;
         let Some(core) = flow.core.as_mut() else {
             return Ok(false);
         };
         let result = self.desk.call(|env| core.handle_eof(env, side));
+        self.apply(slot, result.map(|()| None))?;
+        Ok(true)
+    }
+
+    /// Tells the flow, once, that a side sends no more than what waits here. Somebody may be asked
+    /// for whom nobody waits any more.
+    fn tell_hung_up(&mut self, slot: usize, side: Side) -> io::Result<bool> {
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(false);
+        };
+        let is_told = flow.core.is_none() || flow.end(side).is_hung_up;
+        if is_told {
+            return Ok(false);
+        }
+        flow.end_mut(side).is_hung_up = true;
+        let Some(core) = flow.core.as_mut() else {
+            return Ok(false);
+        };
+        let event = Event::HungUp { side };
+        let result = self.desk.call(|env| core.handle_event(env, event));
         self.apply(slot, result.map(|()| None))?;
         Ok(true)
     }

@@ -36,7 +36,7 @@ use arc_swap::{ArcSwap, Cache};
 use slab::Slab;
 use weir_audit::Append;
 use weir_facts::{FlowId, Now};
-use weir_flow::{Env, Outbox, PlanCache, World};
+use weir_flow::{Env, Meters, Outbox, PlanCache, World};
 
 pub use self::config::{Listener, ListenerKind, Shared, WorkerConfig};
 use self::errand::Errand;
@@ -102,6 +102,7 @@ struct Desk {
     journal: Box<dyn Append + Send>,
     entropy: Entropy,
     plans: PlanCache,
+    meters: Arc<Meters>,
 }
 
 /// A flow's code panicked: the flow must end.
@@ -118,6 +119,7 @@ impl Desk {
             journal: &mut *self.journal,
             random: &mut random,
             plans: &mut self.plans,
+            meters: &self.meters,
         };
         // A panic in one flow must not take the others with it. What it shares with them (journal,
         // plans) is changed in single steps that do not panic half-way.
@@ -173,6 +175,7 @@ impl Engine {
         let mut links = Links::new(config.buffers, sockets, wake, Arc::clone(&counters))?;
         links.arm_tick(TICK_IDLE)?;
         let now = clock::now();
+        let meters = Arc::clone(&shared.meters);
         let mut world = Cache::new(Arc::clone(&shared.world));
         let current = Arc::clone(world.load());
         let boot = u64::from(config.boot & 0xf_ffff) << 44;
@@ -196,6 +199,7 @@ impl Engine {
                 journal: config.journal,
                 entropy: Entropy::new(),
                 plans: config.plans,
+                meters,
             },
             connectors: ConnectorCache::default(),
             timers: Timers::default(),

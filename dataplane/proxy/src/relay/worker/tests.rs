@@ -177,6 +177,7 @@ impl Rig {
             origins: None,
             load: None,
             own: Arc::new(OwnAddresses::new(own)),
+            meters: Arc::new(Meters::new()),
             control: control.clone(),
             ledger: None,
         };
