@@ -71,7 +71,7 @@ fn equality_with_a_masked_column_is_counted_over_all_flows() {
 
     let (rows, errors) = ask("SELECT id FROM customers WHERE ssn = '987-65-4321'");
     assert_eq!(rows, "");
-    for part in ["53400", "3 within 1h", "try again in 60 min"] {
+    for part in ["53400", "3 within 1h", "try again in "] {
         assert!(errors.contains(part), "{part}: {errors}");
     }
     // What is not counted goes on, and inferring is refused however little was matched.
@@ -170,6 +170,15 @@ fn a_bound_match_is_counted_once_and_its_type_is_the_columns() {
     raw.send(&[bind("", "s", 0, b"same"), execute("", 0), sync()].concat());
     let frames = raw.until(b'Z');
     assert!(error(&frames).contains("53400"), "{}", error(&frames));
+    // How common a value is would be told by estimates, and nobody would count.
+    for text in [
+        &b"EXPLAIN EXECUTE s('other')\0"[..],
+        b"EXPLAIN SELECT id FROM customers WHERE ssn = 'other'\0",
+    ] {
+        raw.send(&Raw::frame(b'Q', text));
+        let frames = raw.until(b'Z');
+        assert!(error(&frames).contains("42501"), "{}", error(&frames));
+    }
     // A declared type that the column would be converted to is refused before anything runs.
     raw.send(&[parse("t", text, &[1042]), sync()].concat());
     let frames = raw.until(b'Z');

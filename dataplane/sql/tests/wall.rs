@@ -928,6 +928,9 @@ fn a_text_that_is_not_read_is_unknown_whatever_else_is_known_of_it() {
         "{}",
         statement.normalised
     );
-    let explained = World::new().one("EXPLAIN EXECUTE s");
+    let explained = World::new().one("EXPLAIN ANALYZE EXECUTE s");
     assert!(asks(&explained, Action::PgUnknown));
+    // Nothing runs where only the plan is asked for; that may be seen by the statement's name.
+    let planned = World::new().one("EXPLAIN EXECUTE s");
+    assert!(!asks(&planned, Action::PgUnknown) && planned.sensitive);
 }

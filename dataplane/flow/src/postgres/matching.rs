@@ -1,13 +1,15 @@
 //! Comparisons of masked columns with the client's own values, where policy allows them at a
 //! rate: counted when they run, over all flows of the principal.
 
+use std::sync::Arc;
+
 use weir_facts::Verdict;
 use weir_policy::{Judgement, Rate};
 use weir_postgres::refuse::SqlState;
-use weir_postgres::session::{Lookup, Name};
-use weir_sql::Statement;
+use weir_postgres::session::{self, Lookup, Name};
+use weir_sql::{Statement, StatementKind};
 
-use super::desk::{Desk, JudgedStatement};
+use super::desk::{Desk, Judged, JudgedStatement};
 use super::plan::Plan;
 use super::refusal::Refusal;
 use super::stop::{Stop, unknown};
@@ -45,12 +47,22 @@ impl Desk {
         let mut all: Option<Matching> = None;
         for (index, statement) in statements.iter().enumerate() {
             let before = statements.get(..index).unwrap_or_default();
-            let runs = match self.session.resolve(before, statement) {
+            let explained = explained_by_name(statement, judged.0);
+            let runs = match self
+                .session
+                .resolve(before, explained.as_ref().unwrap_or(statement))
+            {
                 Lookup::Found(runs) => runs,
                 Lookup::Wait => return Err(Stop::Wait),
+                // The server says so, too.
+                Lookup::Unknown if explained.is_some() => continue,
                 Lookup::Unknown => return Err(unknown(&statement.effect)),
             };
-            if let Some(found) = self.matching_of(env, &runs, judged)? {
+            let found = self.matching_of(env, &runs, judged)?;
+            if explained.is_some() && found.is_some() {
+                return Err(estimates().into());
+            }
+            if let Some(found) = found {
                 all = Some(all.map_or(found, |all| all.and(found)));
             }
         }
@@ -64,7 +76,7 @@ impl Desk {
         (plan, judgement): (&Plan, &Judgement),
     ) -> Result<Option<Matching>, Stop> {
         let own = runs.plan.plan();
-        if std::sync::Arc::ptr_eq(&own.text, &plan.text) {
+        if Arc::ptr_eq(&own.text, &plan.text) {
             return of_statement(runs, plan, judgement);
         }
         let own = self.current(env, &runs.plan)?;
@@ -84,7 +96,7 @@ impl Desk {
         }
         let is_spent = self.binds.get(portal.as_str()).is_some_and(|bound| {
             let spent = bound.spent.as_ref();
-            spent.is_some_and(|spent| std::sync::Arc::ptr_eq(spent, written))
+            spent.is_some_and(|spent| Arc::ptr_eq(spent, written))
         });
         if is_spent {
             return Ok(None);
@@ -119,6 +131,30 @@ impl Desk {
             Err(exceeded) => Err(too_many(count, rate, exceeded)),
         }
     }
+}
+
+/// `EXPLAIN EXECUTE name`, as the EXECUTE that it does not run.
+fn explained_by_name(statement: &JudgedStatement, plan: &Plan) -> Option<JudgedStatement> {
+    let StatementKind::Explain { inner, .. } = &statement.plan.statement(plan)?.kind else {
+        return None;
+    };
+    let StatementKind::Execute { name } = &inner.kind else {
+        return None;
+    };
+    let name = Name::new(name).ok()?;
+    Some(Arc::new(session::Statement {
+        plan: Judged::new(&statement.plan.plan(), 0, 0),
+        effect: session::Effect::Execute { name },
+    }))
+}
+
+/// Estimates tell how common a value is, and are not counted.
+fn estimates() -> Refusal {
+    Refusal::new(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        "weir: what compares masked columns with values is not explained",
+    )
+    .hint("run the statement itself")
 }
 
 fn too_many(count: u32, rate: Rate, exceeded: Exceeded) -> Refusal {

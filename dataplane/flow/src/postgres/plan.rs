@@ -312,7 +312,7 @@ fn unpins(access: &Access) -> bool {
 fn may_match(step: &Statement) -> bool {
     let runs_another = matches!(
         step.kind,
-        StatementKind::Execute { .. } | StatementKind::Fetch { .. }
+        StatementKind::Execute { .. } | StatementKind::Fetch { .. } | StatementKind::Explain { .. }
     );
     step.matches > 0 || runs_another
 }

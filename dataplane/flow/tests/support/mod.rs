@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -177,6 +177,9 @@ impl Raw {
     }
 }
 
+/// All flows have one clock, as in one proxy.
+static BEGUN: OnceLock<Instant> = OnceLock::new();
+
 enum Message {
     Bytes(Side, Vec<u8>),
     Eof(Side),
@@ -240,7 +243,7 @@ impl<'a> Relay<'a> {
             connection: Some(shared.connection.clone()),
             workload: shared.workload.clone(),
         };
-        let begun = Instant::now();
+        let begun = *BEGUN.get_or_init(Instant::now);
         let world = shared.world.read().expect("unpoisoned").clone();
         let start = Start {
             id: FlowId(id),

@@ -170,7 +170,7 @@ impl Walk<'_> {
         // Estimates and row counts of every node would answer more than the one question.
         self.matches.forbidden = true;
         let inner = self.inner(statement.query())?;
-        if matches!(inner.kind, StatementKind::Execute { .. }) {
+        if analyze && matches!(inner.kind, StatementKind::Execute { .. }) {
             // What it names is looked up when it runs, and nobody would look here.
             self.unknown(Resource::Connection);
         }
