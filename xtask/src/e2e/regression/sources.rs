@@ -26,21 +26,13 @@ pub(super) struct Part {
     pub database: &'static str,
 }
 
-/// What runs in one session each, and what runs in several that meet.
-pub(super) const PARTS: [Part; 2] = [
-    Part {
-        name: "regress",
-        runner: "pg_regress",
-        schedule: "parallel_schedule",
-        database: "regression",
-    },
-    Part {
-        name: "isolation",
-        runner: "pg_isolation_regress",
-        schedule: "isolation_schedule",
-        database: "isolation_regression",
-    },
-];
+/// What there is.
+pub(super) const PARTS: [Part; 1] = [Part {
+    name: "regress",
+    runner: "pg_regress",
+    schedule: "parallel_schedule",
+    database: "regression",
+}];
 
 impl Part {
     /// Its runner, as Debian packs it beside the server.
