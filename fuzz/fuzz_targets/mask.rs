@@ -1,12 +1,13 @@
 #![no_main]
-//! Detectors and transforms over any bytes.
+//! Detectors, transforms of values and arrays, and the net over any bytes.
 
 use libfuzzer_sys::fuzz_target;
 use weir_mask::detect::{Class, ClassSet, scan};
-use weir_mask::{MaskKey, binary, text};
+use weir_mask::{MaskKey, Net, binary, text};
 
 fuzz_target!(|data: (u8, u32, Vec<u8>)| {
     let (rule, type_oid, mut value) = data;
+    let type_oid = kind(type_oid);
     let wanted = Class::ALL.iter().copied().collect::<ClassSet>();
     let mut found = Vec::new();
     scan(&value, wanted, &mut found);
@@ -30,5 +31,14 @@ fuzz_target!(|data: (u8, u32, Vec<u8>)| {
     };
     let key = MaskKey::new([7; 32]);
     let _ = text(&rule, &key, type_oid, &mut value.clone());
-    let _ = binary(&rule, &key, type_oid, &mut value);
+    let _ = binary(&rule, &key, type_oid, &mut value.clone());
+    let net = Net::new(Class::ALL.iter().map(|class| (*class, Some(rule.clone()))));
+    let _ = net.text(&key, type_oid, &mut value.clone());
+    let _ = net.binary(&key, type_oid, &mut value);
 });
+
+/// Types with a syntax of their own, and any.
+fn kind(any: u32) -> u32 {
+    let known = [25, 114, 142, 1007, 1009, 1182, 1231, 1700, 3802, 3807];
+    known.get((any % 16) as usize).copied().unwrap_or(any)
+}

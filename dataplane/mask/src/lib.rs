@@ -4,13 +4,16 @@
 //! [`MaskRule`](weir_facts::MaskRule) that policy chose, and gets back what may be shown.
 //! A value that a rule cannot be applied to in its type is never shown: it becomes NULL.
 //!
-//! Start with [`text`] and [`binary`] for a Postgres field, [`utf8`] for a JSON string, and
-//! [`detect::scan`] for text whose meaning nobody declared.
+//! Start with [`text`] and [`binary`] for a Postgres field, [`utf8`] for a JSON string,
+//! [`detect::scan`] for text whose meaning nobody declared, and [`Net`] for Postgres fields of
+//! such text.
 
 pub mod detect;
 mod key;
 pub mod limits;
+mod net;
 mod transform;
 
 pub use key::MaskKey;
+pub use net::Net;
 pub use transform::{Masked, binary, text, utf8};

@@ -40,6 +40,8 @@ const TYPES: &[(u32, Option<usize>)] = &[
     (869, None),
     (1007, None),
     (1009, None),
+    (1041, None),
+    (3807, None),
     (1042, None),
     (1043, None),
     (1082, Some(4)),
@@ -158,13 +160,203 @@ fn each_rule_leaves_what_it_says() {
         ("redact", 17, "\\000a", None),
         ("redact", 114, "{\"a\":1}", None),
         ("fixed:a\"b", 114, "{\"a\":1}", Some("\"a\\\"b\"")),
-        ("redact", 1009, "{a,b}", None),
+        ("fixed:12:30:00", 1083, "01:02:03", Some("12:30:00")),
+        ("fixed:24:00:00", 1083, "01:02:03", None),
+        (
+            "fixed:12:30:00+02",
+            1266,
+            "01:02:03+00",
+            Some("12:30:00+02"),
+        ),
+        ("fixed:192.0.2.0/24", 869, "10.0.0.1", Some("192.0.2.0/24")),
+        ("fixed:192.0.2.1/24", 650, "10.0.0.0/8", None),
+        ("fixed:2001:db8::/32", 650, "::/0", Some("2001:db8::/32")),
+        ("fixed:$0.00", 790, "$12,345.67", Some("$0.00")),
+        ("fixed:0.0", 790, "$12,345.67", None),
+        (
+            "fixed:08:00:2b:01:02:03",
+            829,
+            "00:00:00:00:00:01",
+            Some("08:00:2b:01:02:03"),
+        ),
+        ("fixed:0101", 1562, "111", Some("0101")),
+        ("fixed:hidden", 142, "<a>secret</a>", Some("hidden")),
+        ("fixed:<a>", 142, "<a>secret</a>", None),
+        ("redact", 142, "<a>secret</a>", None),
+        ("fixed:1 day", 1186, "2 days", None),
         ("fixed:x", 99_999, "happy", None),
     ] {
         assert_eq!(
             as_text(wanted, oid, value).as_deref(),
             shown,
             "{wanted} of {value:?} as {oid}"
+        );
+    }
+}
+
+#[test]
+fn arrays_in_text_are_masked_element_by_element() {
+    for (wanted, oid, value, shown) in [
+        (
+            "keep_last:4",
+            1009,
+            "{123-45-6789,NULL,null}",
+            Some("{*******6789,NULL,NULL}"),
+        ),
+        ("redact", 1009, "{a,b}", Some("{*,*}")),
+        ("redact", 1009, "{}", Some("{}")),
+        (
+            "redact",
+            1015,
+            r#"{"a b","","NULL","\"x\\"}"#,
+            Some(r#"{***,"",****,***}"#),
+        ),
+        (
+            "keep_first:1",
+            1009,
+            r#"{"\"secret",",,"}"#,
+            Some(r#"{"\"******",",*"}"#),
+        ),
+        ("redact", 1009, "{{a,b},{c,NULL}}", Some("{{*,*},{*,NULL}}")),
+        (
+            "redact",
+            1009,
+            "[-1:0][2:3]={{a,b},{c,d}}",
+            Some("[-1:0][2:3]={{*,*},{*,*}}"),
+        ),
+        ("redact", 1009, "{zoë}", Some("{***}")),
+        ("fixed:n/a", 1009, "{a,NULL}", Some("{n/a,NULL}")),
+        ("fixed:a b", 1009, "{a}", Some("{\"a b\"}")),
+        ("fixed:NULL", 1009, "{a}", Some("{\"NULL\"}")),
+        ("fixed:7", 1007, "{1,2}", Some("{7,7}")),
+        ("redact", 1007, "{1,2}", Some("{NULL,NULL}")),
+        ("fixed:t", 1000, "{f,t}", Some("{t,t}")),
+        ("redact", 1001, r#"{"\\x00ff"}"#, Some(r#"{"\\x2a2a"}"#)),
+        (
+            "date_year",
+            1182,
+            "{1980-05-06,infinity}",
+            Some("{1980-01-01,NULL}"),
+        ),
+        (
+            "date_year",
+            1115,
+            r#"{"1980-05-06 01:02:03"}"#,
+            Some(r#"{"1980-01-01 00:00:00"}"#),
+        ),
+        ("fixed:x", 3807, r#"{"{\"a\": 1}"}"#, Some(r#"{"\"x\""}"#)),
+        ("fixed:192.0.2.1", 1041, "{10.0.0.1}", Some("{192.0.2.1}")),
+        ("null", 1009, "{a,b}", None),
+        // Points, intervals: nothing has a meaning, and how many there are is not told.
+        ("fixed:1", 1017, "{\"(1,2)\"}", None),
+        ("fixed:1 day", 1187, "{01:00:00}", None),
+        // What is no array.
+        ("redact", 1009, "", None),
+        ("redact", 1009, "a", None),
+        ("redact", 1009, "{a", None),
+        ("redact", 1009, "{a}b", None),
+        ("redact", 1009, "{a,}", None),
+        ("redact", 1009, "{,a}", None),
+        ("redact", 1009, "{a{b}}", None),
+        ("redact", 1009, "{\"a}", None),
+        ("redact", 1009, "{\"a\"b}", None),
+        ("redact", 1009, "[secret]={a}", None),
+        ("redact", 1009, "[1:1]", None),
+        ("redact", 1009, "{{{{{{{a}}}}}}}", None),
+    ] {
+        assert_eq!(
+            as_text(wanted, oid, value).as_deref(),
+            shown,
+            "{wanted} of {value:?} as {oid}"
+        );
+    }
+}
+
+/// `array_send`: (length, lower bound) of each dimension, then the elements.
+fn array(of: u32, dimensions: &[(i32, i32)], elements: &[Option<&[u8]>]) -> Vec<u8> {
+    let has_nulls = elements.iter().any(Option::is_none);
+    let mut out = Vec::new();
+    let mut word = |word: i32| out.extend_from_slice(&word.to_be_bytes());
+    word(i32::try_from(dimensions.len()).expect("few"));
+    word(i32::from(has_nulls));
+    word(i32::try_from(of).expect("small"));
+    for (length, lower) in dimensions {
+        word(*length);
+        word(*lower);
+    }
+    for element in elements {
+        let length = element.map_or(-1, |element| i32::try_from(element.len()).expect("short"));
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(element.unwrap_or_default());
+    }
+    out
+}
+
+#[test]
+fn arrays_in_binary_are_masked_element_by_element() {
+    let texts = array(
+        25,
+        &[(2, 1), (2, 0)],
+        &[Some(b"123-45-6789"), None, Some(b""), Some(b"ab")],
+    );
+    assert_eq!(
+        as_binary("keep_last:4", 1009, &texts),
+        Some(array(
+            25,
+            &[(2, 1), (2, 0)],
+            &[Some(b"*******6789"), None, Some(b""), Some(b"**")]
+        ))
+    );
+    let numbers = array(23, &[(2, 1)], &[Some(&[0, 0, 0, 9]), Some(&[0, 0, 0, 8])]);
+    let sevens = array(23, &[(2, 1)], &[Some(&[0, 0, 0, 7]), Some(&[0, 0, 0, 7])]);
+    assert_eq!(as_binary("fixed:7", 1007, &numbers), Some(sevens));
+    let none = array(23, &[(2, 1)], &[None, None]);
+    assert_eq!(
+        as_binary("redact", 1007, &numbers),
+        Some(none),
+        "and says that it has nulls"
+    );
+    let empty = array(25, &[], &[]);
+    assert_eq!(as_binary("redact", 1009, &empty), Some(empty.clone()));
+    for wrong in [
+        array(19, &[(1, 1)], &[Some(b"secret")]),
+        array(25, &[(2, 1)], &[Some(b"secret")]),
+        array(25, &[(1, 1)], &[Some(b"secret"), Some(b"more")]),
+        array(25, &[(1, 1); 7], &[Some(b"secret")]),
+        array(25, &[(i32::MAX, 1); 6], &[Some(b"secret")]),
+        array(25, &[(-1, 1)], &[Some(b"secret")]),
+        texts[..texts.len() - 1].to_vec(),
+        [&texts[..], b"x"].concat(),
+        b"secret".to_vec(),
+    ] {
+        assert_eq!(as_binary("redact", 1009, &wrong), None, "{wrong:?}");
+    }
+}
+
+#[test]
+fn constants_are_encoded_as_the_server_does() {
+    for (wanted, oid, shown) in [
+        ("fixed:00:00:01.5", 1083, &1_500_000_i64.to_be_bytes()[..]),
+        (
+            "fixed:00:00:01+02:30",
+            1266,
+            b"\0\0\0\0\0\x0f\x42\x40\xff\xff\xdc\xd8",
+        ),
+        ("fixed:192.0.2.1", 869, b"\x02\x20\0\x04\xc0\0\x02\x01"),
+        ("fixed:192.0.2.0/24", 650, b"\x02\x18\x01\x04\xc0\0\x02\0"),
+        (
+            "fixed:::1",
+            869,
+            b"\x03\x80\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01",
+        ),
+        ("fixed:-1.05", 790, &(-105_i64).to_be_bytes()),
+        ("fixed:01:02:03:04:05:06", 829, b"\x01\x02\x03\x04\x05\x06"),
+        ("fixed:101000001", 1562, b"\0\0\0\x09\xa0\x80"),
+    ] {
+        assert_eq!(
+            as_binary(wanted, oid, b"whatever").as_deref(),
+            Some(shown),
+            "{wanted}"
         );
     }
 }
@@ -234,6 +426,17 @@ fn digits_keep_the_form_of_a_value() {
     let form = |text: &str| text.replace(|character: char| character.is_ascii_digit(), "0");
     assert_eq!(form(&shown), "0000-0000 x");
     assert_ne!(shown, "4111-1111 x");
+    for card in [
+        "4111 1111-1111 1111",
+        "4111.1111.1111.1111",
+        "3782 822463 10005",
+    ] {
+        let shown = as_text("digits", 25, card).expect("text");
+        assert_eq!(form(&shown), form(card));
+        assert_ne!(shown, card);
+        let listed = as_text("digits", 1009, &format!("{{\"{card}\"}}")).expect("an array");
+        assert_eq!(listed.trim_matches(['{', '}', '"']), shown);
+    }
     let numeric = as_text("digits", 1700, "-1234.50").expect("numeric");
     assert_eq!(form(&numeric), "-0000.00");
     let greatest = as_text("digits", 23, "2147483647").expect("int4");

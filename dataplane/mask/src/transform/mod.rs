@@ -11,8 +11,18 @@
 //! | float4, float8, bool | | | | X if it is one | | | |
 //! | date | | | | X if it is one | | first of January | |
 //! | timestamp, timestamptz | | | | | | midnight of the first of January | |
+//! | time, timetz | | | | `HH:MM:SS[.ffffff]`, with `±HH[:MM]` | | | |
 //! | uuid | | | a UUID of version 8 | X if it is one | | | |
-//! | all others, arrays, records and enums too | | | | | | | |
+//! | inet, cidr | | | | an address, with `/N` | | | |
+//! | macaddr, macaddr8 | | | | six or eight bytes, `08:00:2b:…` | | | |
+//! | money | | | | `[-][$]N[.NN]`, of a currency with two decimals | | | |
+//! | bit, varbit | | | | zeros and ones | | | |
+//! | xml | | | | X without `<` and `&` | | | |
+//! | arrays of all these | element by element | element by element | element by element | element by element | element by element | element by element | element by element |
+//! | all others: interval, points and other shapes, ranges, tsvector, enums, records, users' types, and arrays of them | | | | | | | |
+//!
+//! An array tells how many elements it has, and its dimensions; `null` hides it whole. An element
+//! that is NULL stays, and one that the rule cannot be applied to becomes NULL.
 //!
 //! `null` is always NULL. Dates in text are read in ISO style only; other styles are NULL.
 //! `digits` replaces each digit by one that the whole value and the key decide; now and then
@@ -21,12 +31,14 @@
 //! A value that is no longer than what `keep_first:N` or `keep_last:N` would keep is masked
 //! whole: otherwise nothing would be hidden. Lengths are counted in characters.
 
+pub(crate) mod array;
 mod bytes;
 mod calendar;
-mod kind;
+mod constant;
+pub(crate) mod kind;
 mod number;
 mod scalar;
-mod string;
+pub(crate) mod string;
 
 use weir_facts::MaskRule;
 
@@ -45,14 +57,14 @@ pub enum Masked {
 }
 
 impl Masked {
-    fn or_null(bytes: Option<Vec<u8>>) -> Self {
+    pub(crate) fn or_null(bytes: Option<Vec<u8>>) -> Self {
         bytes.map_or(Self::Null, Self::Replaced)
     }
 }
 
 /// How Postgres writes a value (protocol chapter "Formats and Format Codes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
     Text,
     Binary,
 }
@@ -97,6 +109,20 @@ fn field(rule: &MaskRule, key: &MaskKey, kind: Kind, format: Format, value: &mut
         Kind::Date => Masked::or_null(calendar::date(rule, format, value)),
         Kind::Timestamp | Kind::TimestampTz => {
             Masked::or_null(calendar::timestamp(rule, kind, format, value))
+        }
+        Kind::Time
+        | Kind::TimeTz
+        | Kind::Inet
+        | Kind::Cidr
+        | Kind::MacAddr
+        | Kind::MacAddr8
+        | Kind::Money
+        | Kind::Bit
+        | Kind::Xml => Masked::or_null(constant::of(rule, kind, format)),
+        Kind::Array(_) if *rule == MaskRule::Null => Masked::Null,
+        Kind::Array(element) => {
+            let each = |value: &mut [u8]| field(rule, key, Kind::of(element), format, value);
+            array::mask(element, format, value, each)
         }
         Kind::Opaque => Masked::Null,
     }

@@ -6,10 +6,10 @@ use super::{Masked, calendar};
 use crate::MaskKey;
 
 /// What stands for a hidden character.
-pub(super) const HIDDEN: u8 = b'*';
+pub(crate) const HIDDEN: u8 = b'*';
 
 /// Masks a string in place, as long as no character of more than one byte is hidden.
-pub(super) fn mask(rule: &MaskRule, key: &MaskKey, value: &mut [u8]) -> Masked {
+pub(crate) fn mask(rule: &MaskRule, key: &MaskKey, value: &mut [u8]) -> Masked {
     match rule {
         MaskRule::Null => Masked::Null,
         MaskRule::Fixed(shown) => Masked::Replaced(shown.as_bytes().to_vec()),
