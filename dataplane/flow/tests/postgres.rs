@@ -35,7 +35,7 @@ fn an_unmodified_psql_is_masked_held_and_refused() {
     for text in [
         "SELECT ssn || '' FROM customers",
         "SELECT id FROM customers WHERE ssn LIKE '1%'",
-        "COPY customers TO STDOUT",
+        "COPY customers TO STDOUT (ENCODING 'latin1')",
         "SELECT ssn::int FROM customers",
         "DO $$ BEGIN RAISE EXCEPTION '%', (SELECT ssn FROM customers LIMIT 1); END $$",
         "SELECT query_to_xml('select * from customers', true, true, '')",

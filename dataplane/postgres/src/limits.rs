@@ -22,8 +22,12 @@ pub const STREAMED_BYTES_MAX: usize = 0x3fff_fffe;
 /// A DataRow that has to be seen whole because a column of it is masked.
 pub const ROW_BYTES_MAX: usize = 16 << 20;
 
-/// One CopyData that has to be seen whole.
+/// A client's CopyData that has to be seen whole.
 pub const COPY_DATA_BYTES_MAX: usize = 1 << 20;
+
+/// A server's CopyData that has to be seen whole: a row, in the text format with up to two bytes
+/// for one, of which a column is masked.
+pub const COPY_ROW_BYTES_MAX: usize = 2 * ROW_BYTES_MAX;
 
 /// RowDescription: 1,664 columns (`MaxTupleAttributeNumber`) of a 63-byte name and 19 bytes more.
 pub const ROW_DESCRIPTION_BYTES_MAX: usize = 256 << 10;

@@ -23,6 +23,7 @@ pub mod limits;
 
 mod analyse;
 mod catalog;
+mod copy;
 mod normalise;
 mod refusal;
 mod sensitive;
@@ -32,6 +33,7 @@ mod walk;
 
 pub use analyse::analyse;
 pub use catalog::{Catalog, CatalogError, Column, Epoch, Generated, Relation, RelationKind};
+pub use copy::{CopyForm, CopyFormat};
 pub use limits::Limits;
 pub use refusal::Refusal;
 pub use sensitive::{Mark, Sensitive, Unlabelled, Vouched};

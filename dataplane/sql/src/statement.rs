@@ -6,6 +6,8 @@ use weir_facts::{Access, Action, ColumnId, RelationOid, Resource, Reveal};
 use crate::Limits;
 use crate::normalise::normalise;
 
+use crate::CopyForm;
+
 /// What the caller knows of the session that the text arrives in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionFacts {
@@ -33,9 +35,9 @@ pub struct Statement {
     /// It touches a relation that has sensitive columns, or one whose constraints or
     /// triggers reach such a relation: error and notice texts must be replaced.
     pub sensitive: bool,
-    /// The row description, column by column. `None` where the statement returns no rows
-    /// or where a prediction is impossible; a sensitive statement that answers with rows
-    /// although this is `None` must not pass.
+    /// The row description, column by column, or what COPY sends in each row. `None` where the
+    /// statement returns no rows or where a prediction is impossible; a sensitive statement
+    /// that answers with rows although this is `None` must not pass.
     pub columns: Option<Vec<OutputColumn>>,
     /// It changes what [`Catalog`](crate::Catalog) holds: read it again.
     pub changes_catalog: bool,
@@ -184,6 +186,9 @@ pub struct OutputColumn {
     pub name: Arc<str>,
     /// The (table OID, attribute number) pairs that the server may report, any of them.
     pub origins: Vec<ColumnId>,
+    /// `pg_type.oid` of the column that it is, a domain's base type; 0 for an expression, and
+    /// where its origins differ. For COPY, which describes nothing.
+    pub type_oid: u32,
     /// What of it the client may see.
     pub reveal: Reveal,
 }
@@ -303,6 +308,9 @@ pub enum StatementKind {
     Copy {
         /// Which way.
         direction: CopyDirection,
+        /// How rows are written towards the client; `None` the other ways, and where that
+        /// cannot be told.
+        form: Option<CopyForm>,
     },
     /// DO.
     Do,

@@ -244,6 +244,10 @@ async fn predictions_hold(client: &Client, catalog: &Catalog, sensitive: &Sensit
             }
             continue;
         };
+        // COPY is described by nobody.
+        if matches!(statement.kind, StatementKind::Copy { .. }) {
+            continue;
+        }
         compared += 1;
         let agrees = fields.len() == predicted.len()
             && fields

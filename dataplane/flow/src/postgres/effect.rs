@@ -95,9 +95,11 @@ fn effect(
         K::Unread => SessionEffect::Unread,
         K::Copy {
             direction: CopyDirection::FromClient,
+            ..
         } => SessionEffect::CopyIn,
         K::Copy {
             direction: CopyDirection::ToClient,
+            ..
         } => SessionEffect::CopyOut,
         K::Explain { .. }
         | K::Select
@@ -118,6 +120,7 @@ fn effect(
         | K::Discard { all: false }
         | K::Copy {
             direction: CopyDirection::Server,
+            ..
         }
         | K::Do
         | K::Call

@@ -284,15 +284,30 @@ fn shape(step: &Statement, sensitive: &Sensitive) -> Option<Denial> {
             policies: Vec::new(),
         });
     }
-    let copies = matches!(
-        step.kind,
-        StatementKind::Copy {
-            direction: CopyDirection::ToClient
+    copied(step)
+}
+
+/// COPY answers without a description: what is masked in it must have been predicted whole.
+fn copied(step: &Statement) -> Option<Denial> {
+    let StatementKind::Copy {
+        direction: CopyDirection::ToClient,
+        form,
+    } = &step.kind
+    else {
+        return None;
+    };
+    let outside = match (&step.columns, form) {
+        _ if !step.sensitive => return None,
+        (None, _) => {
+            "COPY of a relation with masked columns is refused in this form; COPY the table, or a SELECT of its columns"
         }
-    );
-    (step.sensitive && copies).then(|| Denial {
-        outside: "COPY of a relation with masked columns is refused; SELECT the columns instead"
-            .into(),
+        (Some(columns), None) if columns.iter().any(|column| column.reveal != Reveal::Clear) => {
+            "COPY of masked columns is refused with these options: ENCODING is UTF8, DELIMITER, QUOTE and ESCAPE are single characters, and NULL in text format is '\\N' or ''"
+        }
+        (Some(_), _) => return None,
+    };
+    Some(Denial {
+        outside: outside.into(),
         advice: None,
         inside: "COPY TO of a relation with sensitive columns".into(),
         policies: Vec::new(),

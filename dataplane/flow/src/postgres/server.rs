@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use weir_postgres::frame::{Place, ServerTag};
-use weir_postgres::message::{BackendKeyData, RowDescription, TransactionStatus};
+use weir_postgres::message::{BackendKeyData, CopyResponse, RowDescription, TransactionStatus};
 use weir_postgres::refuse;
 use weir_postgres::rows;
 use weir_postgres::session::{Described, Disposal, Origin, Ticket, What};
@@ -45,6 +45,8 @@ pub(crate) enum Meaning {
         has_columns: bool,
     },
     Row,
+    CopyOut,
+    CopyData,
     Ended {
         outcome: String,
         rows: u64,
@@ -110,6 +112,8 @@ impl Desk {
         let what = match event.what {
             What::Columns { of, has_columns } => Meaning::Columns { of, has_columns },
             What::Row => Meaning::Row,
+            What::CopyOut => Meaning::CopyOut,
+            What::CopyData => Meaning::CopyData,
             What::Completed { tag, tally } => Meaning::Ended {
                 outcome: tag.to_owned(),
                 rows: tally.rows,
@@ -149,9 +153,7 @@ impl Desk {
             | What::Bound
             | What::Closed
             | What::Parameters
-            | What::CopyOut
             | What::CopyIn
-            | What::CopyData
             | What::CopyDone => Meaning::Other,
         };
         Ok(Understood {
@@ -176,6 +178,11 @@ impl Desk {
                 Ok(Answer::Forward)
             }
             Meaning::Row => self.on_row(body),
+            Meaning::CopyOut => {
+                self.on_copy_out(seen.statement.as_ref(), body)?;
+                Ok(Answer::Forward)
+            }
+            Meaning::CopyData => self.on_copy_data(body),
             Meaning::Ended {
                 outcome,
                 rows,
@@ -268,6 +275,38 @@ impl Desk {
         let mut out = Vec::new();
         let change = |column: usize, value: &mut [u8]| layout.edit(column, key, value);
         match rows::edit(body, layout.count, layout.columns(), change, &mut out)
+            .map_err(End::server)?
+        {
+            rows::Edited::InPlace => Ok(Answer::Forward),
+            rows::Edited::Rewritten => Ok(Answer::Instead(out.into())),
+        }
+    }
+
+    /// COPY describes no column: how many there are is all that can be held against the prediction.
+    fn on_copy_out(&mut self, statement: Option<&JudgedStatement>, body: &[u8]) -> Result<(), End> {
+        let statement = statement.ok_or(End::Broken("a COPY of no statement"))?;
+        let plan = statement.plan.plan();
+        let facts = statement
+            .plan
+            .statement(&plan)
+            .ok_or(End::Broken("a plan without its statement"))?;
+        let response = CopyResponse::parse(body).map_err(End::server)?;
+        let layout = Layout::copied(facts, response)?;
+        match self.session.lay_out(layout) {
+            Err(layout) if !layout.is_clear() => Err(End::Broken("a COPY that nothing asked for")),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn on_copy_data(&mut self, body: &mut [u8]) -> Result<Answer, End> {
+        let key = &self.context.connection.mask_key;
+        let layout = self
+            .session
+            .layout_mut()
+            .ok_or(End::Broken("COPY data without a layout"))?;
+        let mut out = Vec::new();
+        match layout
+            .edit_copied(key, body, &mut out)
             .map_err(End::server)?
         {
             rows::Edited::InPlace => Ok(Answer::Forward),

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 use weir_flow::{Connection, Target};
@@ -89,6 +89,15 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// What psql writes for one statement, asked directly as the superuser, byte by byte.
+    pub(crate) fn bytes(&self, database: &str, text: &str) -> Vec<u8> {
+        let output = asked(self.address.port(), "postgres", database, text);
+        assert!(output.status.success(), "{text}: {output:?}");
+        output.stdout
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         let data = self.data();
@@ -103,7 +112,15 @@ impl Drop for Cluster {
 
 /// Runs SQL with an unmodified psql. Returns what it printed on its two outputs.
 pub(crate) fn psql(port: u16, user: &str, database: &str, text: &str) -> (String, String) {
-    let output = Command::new(bin().join("psql"))
+    let output = asked(port, user, database, text);
+    (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+fn asked(port: u16, user: &str, database: &str, text: &str) -> Output {
+    Command::new(bin().join("psql"))
         .args([
             "-X",
             "-q",
@@ -125,11 +142,7 @@ pub(crate) fn psql(port: u16, user: &str, database: &str, text: &str) -> (String
         .arg(text)
         .stdin(Stdio::null())
         .output()
-        .expect("psql runs");
-    (
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
+        .expect("psql runs")
 }
 
 /// The newest installed server's programs.

@@ -112,7 +112,7 @@ tags! {
         /// CopyBothResponse (replication only).
         CopyBothResponse = b'W', MEDIUM_MESSAGE_BYTES_MAX;
         /// CopyData.
-        CopyData = b'd', COPY_DATA_BYTES_MAX;
+        CopyData = b'd', COPY_ROW_BYTES_MAX;
         /// CopyDone.
         CopyDone = b'c', TINY_MESSAGE_BYTES_MAX;
         /// CopyInResponse.

@@ -75,6 +75,9 @@ pub enum MessageError {
     /// More of something than the server can have.
     #[error("too many fields")]
     TooMany,
+    /// A CopyData that is no row, no header and no trailer as PostgreSQL writes them.
+    #[error("COPY data that is not a whole row")]
+    CopyRow,
 }
 
 /// Checks the body of a message that has none (ParseComplete, NoData, Sync and the like).

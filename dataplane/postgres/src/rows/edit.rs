@@ -35,11 +35,26 @@ pub fn edit(
     body: &mut [u8],
     count: usize,
     columns: impl IntoIterator<Item = usize>,
+    change: impl FnMut(usize, &mut [u8]) -> Edit,
+    out: &mut Vec<u8>,
+) -> Result<Edited, MessageError> {
+    edit_tuple(ServerTag::DataRow, body, 0, count, columns, change, out)
+}
+
+/// The same for a tuple that starts at `start` of a body: DataRow's values, and those of a row of
+/// COPY's binary format, are written alike.
+pub(super) fn edit_tuple(
+    tag: ServerTag,
+    body: &mut [u8],
+    start: usize,
+    count: usize,
+    columns: impl IntoIterator<Item = usize>,
     mut change: impl FnMut(usize, &mut [u8]) -> Edit,
     out: &mut Vec<u8>,
 ) -> Result<Edited, MessageError> {
     let announced = body
-        .first_chunk()
+        .get(start..)
+        .and_then(|tuple| tuple.first_chunk())
         .map(|word| usize::from(u16::from_be_bytes(*word)));
     if announced.ok_or(MessageError::Truncated)? != count {
         return Err(MessageError::FormatCount);
@@ -47,7 +62,7 @@ pub fn edit(
     let mut chosen = columns.into_iter();
     let mut next = chosen.next();
     let mut fresh: Option<Fresh> = None;
-    let mut at = 2;
+    let mut at = start + 2;
     for position in 0..count {
         let (value, end) = value_at(body, at)?;
         if next == Some(position) {
@@ -55,9 +70,12 @@ pub fn edit(
             if let Some(span) = value {
                 let edited = change(position, body.get_mut(span).ok_or(MessageError::Truncated)?);
                 if edited != Edit::InPlace {
-                    fresh
-                        .get_or_insert_with(|| Fresh::begin(out))
-                        .replace(body, at, end, &edited, out);
+                    fresh.get_or_insert_with(|| Fresh::begin(tag, out)).replace(
+                        body,
+                        at..end,
+                        out,
+                        |out| put(body, at..end, &edited, out),
+                    );
                 }
             }
         }
@@ -90,8 +108,26 @@ fn value_at(body: &[u8], at: usize) -> Result<(Option<Range<usize>>, usize), Mes
     Ok((Some(start..end), end))
 }
 
+/// Writes a value with its length in place of the one at `span`.
+fn put(body: &[u8], span: Range<usize>, edit: &Edit, out: &mut Vec<u8>) {
+    match edit {
+        Edit::Replace(value) => {
+            // Longer than 2³¹−1 cannot be said: null is the safe value.
+            match i32::try_from(value.len()) {
+                Ok(length) => {
+                    out.extend_from_slice(&length.to_be_bytes());
+                    out.extend_from_slice(value);
+                }
+                Err(_) => out.extend_from_slice(&(-1_i32).to_be_bytes()),
+            }
+        }
+        Edit::Null => out.extend_from_slice(&(-1_i32).to_be_bytes()),
+        Edit::InPlace => out.extend_from_slice(body.get(span).unwrap_or_default()),
+    }
+}
+
 /// A row that is being written anew.
-struct Fresh {
+pub(super) struct Fresh {
     /// Where its length word is in the buffer.
     length_at: usize,
     /// How much of the old body is in it.
@@ -99,8 +135,8 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn begin(out: &mut Vec<u8>) -> Self {
-        out.push(ServerTag::DataRow.byte());
+    pub(super) fn begin(tag: ServerTag, out: &mut Vec<u8>) -> Self {
+        out.push(tag.byte());
         let length_at = out.len();
         out.extend_from_slice(&[0; 4]);
         Self {
@@ -109,26 +145,20 @@ impl Fresh {
         }
     }
 
-    fn replace(&mut self, body: &[u8], at: usize, end: usize, edit: &Edit, out: &mut Vec<u8>) {
-        out.extend_from_slice(body.get(self.copied..at).unwrap_or_default());
-        match edit {
-            Edit::Replace(value) => {
-                // Longer than 2³¹−1 cannot be said: null is the safe value.
-                match i32::try_from(value.len()) {
-                    Ok(length) => {
-                        out.extend_from_slice(&length.to_be_bytes());
-                        out.extend_from_slice(value);
-                    }
-                    Err(_) => out.extend_from_slice(&(-1_i32).to_be_bytes()),
-                }
-            }
-            Edit::Null => out.extend_from_slice(&(-1_i32).to_be_bytes()),
-            Edit::InPlace => out.extend_from_slice(body.get(at..end).unwrap_or_default()),
-        }
-        self.copied = end;
+    /// Lets `write` say what stands in the place of `span`.
+    pub(super) fn replace(
+        &mut self,
+        body: &[u8],
+        span: Range<usize>,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        out.extend_from_slice(body.get(self.copied..span.start).unwrap_or_default());
+        write(out);
+        self.copied = span.end;
     }
 
-    fn finish(self, body: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+    pub(super) fn finish(self, body: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
         out.extend_from_slice(body.get(self.copied..).unwrap_or_default());
         let length =
             i32::try_from(out.len() - self.length_at).map_err(|_| MessageError::TooMany)?;

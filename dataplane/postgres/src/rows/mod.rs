@@ -1,9 +1,12 @@
-//! Rows: formats, a walk over DataRow's values, and edits of chosen columns.
+//! Rows: formats, a walk over DataRow's values, and edits of chosen columns, in DataRow and in
+//! COPY's three formats.
 
+mod copy;
 mod edit;
 mod format;
 mod layout;
 
+pub use copy::{CopyForm, CopyHeader, CopyRows};
 pub use edit::{Edit, Edited, edit};
 pub use format::{Format, Formats};
 pub use layout::rename;

@@ -486,35 +486,32 @@ impl<P, L> Session<P, L> {
         })
     }
 
-    /// Attaches the caller's layout to what the last RowDescription described: the statement of a
-    /// Query, or a portal, for as long as it exists. Returns it where there is nothing to attach to.
+    /// Attaches the caller's layout to what the last RowDescription described, or the last
+    /// CopyOutResponse began: the statement of a Query, or a portal, for as long as it exists.
+    /// Returns it where there is nothing to attach to.
     ///
     /// # Errors
     /// The layout itself.
     pub fn lay_out(&mut self, layout: L) -> Result<(), L> {
-        if let Some(Entry {
-            request: Request::DescribePortal { name, id, .. },
-            ..
-        }) = &self.last
-        {
-            return match self.portals.confirmed_mut(name.as_str()) {
-                Some(slot) if slot.value.id == *id => {
-                    slot.layout = Some(layout);
-                    Ok(())
-                }
-                Some(_) | None => Err(layout),
-            };
-        }
-        match self.queue.front_mut() {
+        let slot = match &self.last {
             Some(Entry {
-                request: Request::Query(query),
+                request: Request::DescribePortal { name, id, .. },
                 ..
-            }) => {
-                query.layout = Some(layout);
+            }) => slot_of(&mut self.portals, name, *id),
+            Some(_) | None => layout_of(&mut self.portals, self.queue.front_mut()),
+        };
+        match slot {
+            Some(slot) => {
+                *slot = Some(layout);
                 Ok(())
             }
-            Some(_) | None => Err(layout),
+            None => Err(layout),
         }
+    }
+
+    /// The layout of the rows that come next, to keep where in them the caller stands.
+    pub fn layout_mut(&mut self) -> Option<&mut L> {
+        layout_of(&mut self.portals, self.queue.front_mut())?.as_mut()
     }
 
     /// Believes no name any more: something ran that can make names unseen. Names that are being
@@ -563,6 +560,37 @@ impl<P, L> Session<P, L> {
             | Request::Refusal { .. } => (None, None),
         }
     }
+}
+
+/// Where the layout of a request's rows is kept.
+fn layout_of<'s, P, L>(
+    portals: &'s mut Names<Arc<PortalFacts<P>>, L>,
+    entry: Option<&'s mut Entry<P, L>>,
+) -> Option<&'s mut Option<L>> {
+    match &mut entry?.request {
+        Request::Query(query) => Some(&mut query.layout),
+        Request::Execute {
+            portal, portal_id, ..
+        } => slot_of(portals, portal, *portal_id),
+        Request::Startup
+        | Request::Parse { .. }
+        | Request::Bind { .. }
+        | Request::DescribeStatement { .. }
+        | Request::DescribePortal { .. }
+        | Request::CloseStatement { .. }
+        | Request::ClosePortal { .. }
+        | Request::Sync { .. }
+        | Request::Refusal { .. } => None,
+    }
+}
+
+fn slot_of<'s, P, L>(
+    portals: &'s mut Names<Arc<PortalFacts<P>>, L>,
+    name: &Name,
+    id: u64,
+) -> Option<&'s mut Option<L>> {
+    let slot = portals.confirmed_mut(name.as_str())?;
+    (slot.value.id == id).then_some(&mut slot.layout)
 }
 
 #[cfg(test)]

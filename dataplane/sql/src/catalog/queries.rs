@@ -41,8 +41,13 @@ const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relper
  c.reltoastrelid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
  WHERE c.relkind IN ('r','v','m','p','f','S','t')";
 
-const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.attnotnull, a.attgenerated \
- FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+/// A domain is told by its base type, as RowDescription does.
+const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, \
+ CASE WHEN t.typtype = 'd' THEN (WITH RECURSIVE d(base) AS (SELECT t.typbasetype UNION ALL \
+ SELECT b.typbasetype FROM d JOIN pg_type b ON b.oid = d.base AND b.typtype = 'd') \
+ SELECT b.oid FROM d JOIN pg_type b ON b.oid = d.base AND b.typtype <> 'd') ELSE a.atttypid END, \
+ a.attnotnull, a.attgenerated \
+ FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r','v','m','p','f','S','t') \
  ORDER BY a.attrelid, a.attnum";
 

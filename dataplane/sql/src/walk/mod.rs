@@ -5,6 +5,7 @@
 //! expression is *inferred*; one that stays bare is passed on.
 
 mod bare;
+mod copy;
 mod define;
 mod dml;
 mod equality;
@@ -216,10 +217,23 @@ impl<'a> Walk<'a> {
         }
         let output = |column: Col| OutputColumn {
             reveal: self.reveal(&column),
+            type_oid: self.type_of(&column.origins),
             name: column.name,
             origins: column.origins,
         };
         Some(columns.into_iter().map(output).collect())
+    }
+
+    /// The type on which all of a column's origins agree, else 0.
+    fn type_of(&self, origins: &[ColumnId]) -> u32 {
+        let mut types = origins.iter().map(|id| {
+            let relation = self.catalog.relation(id.relation)?;
+            Some(relation.column(id.attnum)?.type_oid)
+        });
+        match types.next().flatten() {
+            Some(first) if types.all(|next| next == Some(first)) => first,
+            Some(_) | None => 0,
+        }
     }
 
     fn reveal(&self, column: &Col) -> Reveal {

@@ -250,6 +250,7 @@ fn text_column(name: &str) -> OutputColumn {
     OutputColumn {
         name: name.into(),
         origins: vec![NO_ORIGIN],
+        type_oid: 0,
         reveal: Reveal::Clear,
     }
 }

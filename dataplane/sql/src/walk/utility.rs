@@ -1,14 +1,14 @@
 //! Every kind of statement, by an allow-list: what is not named here is unknown.
 
-use pg_raw_parse::nodes::{CallStmt, CopyStmt, SelectStmt, TruncateStmt};
+use pg_raw_parse::nodes::{CallStmt, SelectStmt, TruncateStmt};
 use pg_raw_parse::raw::DiscardMode;
 use pg_raw_parse::raw::SetOperation;
 use pg_raw_parse::{Node, list};
 use weir_facts::{Action, RelationName, RelationOid, Resource};
 
-use super::scope::{Col, From, Scope};
+use super::scope::{From, Scope};
 use super::{Facts, Walk, Walked, qualified, shared, strings};
-use crate::{CopyDirection, StatementKind};
+use crate::StatementKind;
 
 impl<'a> Walk<'a> {
     pub(super) fn any_statement(&mut self, node: Node<'_>) -> Walked<Facts> {
@@ -206,84 +206,6 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(Facts::of(StatementKind::Truncate))
-    }
-
-    fn copy(&mut self, statement: &CopyStmt) -> Walked<Facts> {
-        let server = statement.is_program || statement.filename().is_some();
-        if server {
-            // A file or a program of the server's host: nothing of it passes here.
-            self.unknown(Resource::Connection);
-        }
-        if statement.is_program {
-            self.execute_code(Resource::Connection);
-        }
-        let direction = match (server, statement.is_from) {
-            (true, _) => CopyDirection::Server,
-            (false, true) => CopyDirection::FromClient,
-            (false, false) => CopyDirection::ToClient,
-        };
-        if statement.is_from {
-            self.copy_from(statement)?;
-        } else {
-            self.copy_to(statement)?;
-        }
-        Ok(Facts::of(StatementKind::Copy { direction }))
-    }
-
-    fn copy_from(&mut self, statement: &CopyStmt) -> Walked<()> {
-        let Some(range) = statement.relation() else {
-            self.unknown(Resource::Connection);
-            return Ok(());
-        };
-        let candidates = self.candidates(range, Action::PgCopyFrom)?;
-        for relation in &candidates {
-            self.write(relation, Action::PgCopyFrom);
-        }
-        let rte = self.rte(range, &candidates)?;
-        self.expression(
-            statement.where_clause(),
-            &Scope {
-                from: From::one(rte),
-                parent: None,
-            },
-        )
-    }
-
-    /// COPY sends rows without a description: no column of it can be masked.
-    fn copy_to(&mut self, statement: &CopyStmt) -> Walked<()> {
-        let Some(range) = statement.relation() else {
-            let before = self.accesses.clone();
-            let columns = self.query(statement.query(), None)?;
-            self.infer_all(&columns);
-            let read = self
-                .accesses
-                .difference(&before)
-                .filter(|access| access.action == Action::PgSelect);
-            let copied: Vec<Resource> = read.map(|access| access.resource.clone()).collect();
-            self.ask(Action::PgCopyTo, Resource::Connection);
-            copied
-                .into_iter()
-                .for_each(|table| self.ask(Action::PgCopyTo, table));
-            return Ok(());
-        };
-        let candidates = self.candidates(range, Action::PgCopyTo)?;
-        for relation in &candidates {
-            self.read(relation);
-            self.ask(Action::PgCopyTo, Resource::Table(relation.name.clone()));
-        }
-        let rte = self.rte(range, &candidates)?;
-        let listed: Vec<&str> = statement
-            .attlist()
-            .iter()
-            .filter_map(Node::as_str)
-            .collect();
-        let copied: Vec<Col> = rte
-            .columns
-            .into_iter()
-            .filter(|c| listed.is_empty() || listed.contains(&&*c.name))
-            .collect();
-        self.infer_all(&copied);
-        Ok(())
     }
 }
 
