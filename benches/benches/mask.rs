@@ -1,15 +1,17 @@
-//! Transforms of one value, and the detectors over a megabyte. Twin of the detectors: a scan
-//! for `@` by memchr, the least that reading every byte costs.
+//! Transforms of one value, the detectors over a megabyte, and the net over fields as rows have
+//! them. Twin of the detectors: a scan for `@` by memchr, the least that reading every byte costs.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use weir_facts::MaskRule;
 use weir_mask::detect::{Class, ClassSet, scan};
-use weir_mask::{MaskKey, text};
+use weir_mask::{MaskKey, Masked, Net, text};
 
-/// `pg_type.oid` of text.
+/// `pg_type.oid` of text, jsonb and text[].
 const TEXT: u32 = 25;
+const JSONB: u32 = 3802;
+const TEXTS: u32 = 1009;
 
 fn transforms(c: &mut Criterion) {
     let key = MaskKey::new([7; 32]);
@@ -69,5 +71,42 @@ fn detectors(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, transforms, detectors);
+/// A KiB of fields, of which none holds a value.
+fn net(c: &mut Criterion) {
+    let key = MaskKey::new([7; 32]);
+    let rule = |rule: &str| Some(rule.parse().expect("fixed input"));
+    let net = Net::new(Class::ALL.iter().map(|class| (*class, rule("keep_last:4"))));
+    let long =
+        "The quick brown fox jumps over the lazy dog; order 17 was sent on day 4. ".repeat(14);
+    let short = "customer number 4711, city 17";
+    let document = format!(
+        "{{{}}}",
+        vec![r#""name": "the quick brown fox", "n": 17"#; 27].join(", ")
+    );
+    let list = format!(
+        "{{{}}}",
+        vec![r#""the quick brown fox",plain"#; 37].join(",")
+    );
+    let mut group = c.benchmark_group("mask/net");
+    group.throughput(Throughput::Bytes(1024));
+    for (name, oid, field, times) in [
+        ("text, one field", TEXT, long.as_str(), 1),
+        ("text, 35 fields", TEXT, short, 35),
+        ("jsonb", JSONB, document.as_str(), 1),
+        ("text[]", TEXTS, list.as_str(), 1),
+    ] {
+        let mut value = field.as_bytes().to_vec();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                for _ in 0..times {
+                    let masked = net.text(&key, oid, black_box(&mut value));
+                    assert_eq!(masked, Masked::InPlace);
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, transforms, detectors, net);
 criterion_main!(benches);

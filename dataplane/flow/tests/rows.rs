@@ -4,10 +4,11 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use support::Raw;
 use support::world::{guard, snapshot, world};
 use support::cluster::{Cluster, psql};
+use support::{Guard, Raw};
 use tokio_postgres::{Client, NoTls};
 
 /// Values that mean something to a format of COPY.
@@ -284,4 +285,263 @@ fn a_new_label_masks_the_next_copy_of_a_prepared_statement() {
     }));
     *guard.world.write().expect("unpoisoned") = Arc::new(next);
     assert_eq!(executed(&mut raw, "s"), b"*******6789\n");
+}
+
+#[test]
+fn cutting_the_servers_bytes_anywhere_changes_no_row() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", &schema());
+    let guard = guard(&cluster, &["engineering"]);
+    let mut raw = Raw::open(guard.port, "app");
+    let texts = [
+        "COPY customers TO STDOUT (FORMAT csv, HEADER)",
+        "COPY customers TO STDOUT (FORMAT binary)",
+        "COPY customers TO STDOUT",
+        "COPY (SELECT id, name FROM customers) TO STDOUT",
+        "SELECT id, name, ssn, email FROM customers",
+    ];
+    for text in texts {
+        guard.cut.store(0, Ordering::Relaxed);
+        let mut answer = |text: &str| {
+            raw.send(&Raw::frame(b'Q', format!("{text}\0").as_bytes()));
+            raw.until(b'Z')
+        };
+        let whole = answer(text);
+        assert!(whole.len() > HOSTILE.len(), "{text}: {whole:?}");
+        for cut in [1, 2, 3, 5, 7, 11, 64] {
+            guard.cut.store(cut, Ordering::Relaxed);
+            assert_eq!(answer(text), whole, "{text} in pieces of {cut}");
+        }
+    }
+}
+
+const NOTES: &str = r#"
+    CREATE ROLE app LOGIN PASSWORD 'secret';
+    CREATE TABLE notes(id int, body text, doc jsonb, raw json, tags text[], page xml, card bigint, known text);
+    INSERT INTO notes VALUES
+      (1, 'call 123-45-6789, or jane.doe@example.org', '{"ssn": "123-45-6789", "n": 4111111111111111, "ok": [1, "x"]}',
+       '{"123-45-6789": "123\u002d45-6789"}', ARRAY['a 123-45-6789', NULL, 'b,c'], '<p>123-45-6789</p>',
+       4111111111111111, '123-45-6789'),
+      (2, 'nothing', '{}', '[]', '{}', '<p/>', 7, 'nothing'),
+      (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+    CREATE TABLE loaded(LIKE notes);
+    CREATE VIEW known_notes AS SELECT known FROM notes;
+    ALTER TABLE notes OWNER TO app; ALTER TABLE loaded OWNER TO app; ALTER VIEW known_notes OWNER TO app;
+"#;
+
+/// A guard that searches unlabelled columns; `notes.known` is labelled as harmless.
+fn searching(cluster: &Cluster, groups: &[&str]) -> Guard {
+    let guard = guard(cluster, groups);
+    let mut next = world(cluster);
+    next.version = 2;
+    next.snapshot = Arc::new(snapshot("masks.toml", |text| {
+        text.replacen(
+            "unlabelled = \"clear\"\n",
+            "unlabelled = \"clear\"\ndetectors = [\"ssn\", \"email\", \"payment_card\"]\n",
+            1,
+        )
+        .replacen(
+            "[connection.demo-pg.columns]\n",
+            "[connection.demo-pg.columns]\n\"public.notes.known\" = []\n",
+            1,
+        )
+    }));
+    *guard.world.write().expect("unpoisoned") = Arc::new(next);
+    guard
+}
+
+#[test]
+fn what_nobody_labelled_is_searched_in_every_answer() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", NOTES);
+    let guard = searching(&cluster, &["engineering"]);
+    let ask = |text: &str| psql(guard.port, "app", "postgres", text);
+    let masked = concat!(
+        r#"1|call *******6789, or j*******@example.org|"#,
+        r#"{"n": "****************", "ok": [1, "x"], "ssn": "*******6789"}|"#,
+        r#"{"*******6789": "*******6789"}|{"a *******6789",NULL,"b,c"}|<p>*******6789</p>|"#,
+        "4111111111111111|123-45-6789\n",
+        "2|nothing|{}|[]|{}|<p/>|7|nothing\n3|||||||\n",
+    );
+    let select = "SELECT * FROM notes ORDER BY id";
+    assert_eq!(ask(select).0, masked);
+    let direct = cluster.sql("postgres", select);
+    assert!(
+        direct.contains("call 123-45-6789") && direct.contains("n\": 4111"),
+        "{direct}"
+    );
+    // Expressions have no label, and neither have a literal, EXPLAIN and a cursor.
+    for (text, wanted) in [
+        (
+            "SELECT upper(body) FROM notes WHERE id = 1",
+            "CALL *******6789, OR J*******@EXAMPLE.ORG\n",
+        ),
+        (
+            "SELECT body || known FROM notes WHERE id = 2",
+            "nothingnothing\n",
+        ),
+        (
+            "SELECT known || '' FROM notes WHERE id = 1",
+            "*******6789\n",
+        ),
+        ("SELECT known FROM known_notes LIMIT 1", "123-45-6789\n"),
+        ("SELECT ROW(1, '123-45-6789')", "(1,*******6789)\n"),
+        (
+            "BEGIN; DECLARE c CURSOR FOR SELECT body FROM notes; FETCH 1 FROM c",
+            "call *******6789, or j*******@example.org\n",
+        ),
+        (
+            "PREPARE p AS SELECT tags FROM notes WHERE id = 1; EXECUTE p",
+            "{\"a *******6789\",NULL,\"b,c\"}\n",
+        ),
+    ] {
+        let (rows, errors) = ask(text);
+        assert_eq!(rows, wanted, "{text}: {errors}");
+    }
+    // Who may see the class sees it.
+    let trusted = searching(&cluster, &["engineering", "pii-readers"]);
+    assert_eq!(psql(trusted.port, "app", "postgres", select).0, direct);
+}
+
+#[test]
+fn what_nobody_labelled_is_searched_in_copy_and_stays_loadable() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", NOTES);
+    let guard = searching(&cluster, &["engineering"]);
+    let shown = psql(
+        guard.port,
+        "app",
+        "postgres",
+        "SELECT * FROM notes ORDER BY id",
+    )
+    .0;
+    let mut raw = Raw::open(guard.port, "app");
+    for options in [
+        "",
+        "(FORMAT csv)",
+        "(FORMAT binary)",
+        "(FORMAT csv, FORCE_QUOTE *)",
+    ] {
+        let direct = cluster.bytes("postgres", &format!("COPY notes TO STDOUT {options}"));
+        assert!(holds(&direct, "call 123-45-6789"), "{options}");
+        let text = format!("COPY notes TO STDOUT {options}");
+        let rows = queried(&mut raw, &text);
+        assert!(
+            holds(&rows, "call *******6789") && !holds(&rows, "call 1"),
+            "{options}"
+        );
+        parsed(&mut raw, "", &text);
+        assert_eq!(show(&executed(&mut raw, "")), show(&rows), "{options}");
+        // What was masked is still of its type.
+        cluster.sql("postgres", "TRUNCATE loaded");
+        let load = format!(
+            "COPY loaded FROM STDIN {}\0",
+            options.replace("FORCE_QUOTE *", "NULL ''")
+        );
+        raw.send(&Raw::frame(b'Q', load.as_bytes()));
+        raw.until(b'G');
+        raw.send(&[Raw::frame(b'd', &rows), Raw::frame(b'c', b"")].concat());
+        let answer = raw.until(b'Z');
+        assert!(
+            answer.iter().all(|(tag, _)| *tag != b'E'),
+            "{options}: {answer:?}"
+        );
+        assert_eq!(
+            cluster.sql("postgres", "SELECT * FROM loaded ORDER BY id"),
+            shown,
+            "{options}"
+        );
+    }
+    // A count that is not predicted, and an expression, whose type nobody tells.
+    for text in [
+        "COPY (SELECT body || '' FROM notes) TO STDOUT",
+        "COPY (INSERT INTO loaded (id, body) VALUES (9, 'call 123-45-6789') RETURNING id, body) TO STDOUT (FORMAT csv)",
+        "COPY (SELECT ARRAY[body] FROM notes) TO STDOUT (FORMAT binary)",
+    ] {
+        let rows = queried(&mut raw, text);
+        assert!(
+            holds(&rows, "call *******6789") && !holds(&rows, "123-45"),
+            "{text}: {}",
+            show(&rows)
+        );
+    }
+    let (rows, errors) = psql(
+        guard.port,
+        "app",
+        "postgres",
+        "COPY notes TO STDOUT (ENCODING 'latin1')",
+    );
+    assert!(
+        rows.is_empty() && errors.contains("42501"),
+        "{rows}{errors}"
+    );
+}
+
+#[test]
+fn arrays_are_masked_in_text_and_binary_as_drivers_read_them() {
+    let cluster = Cluster::start();
+    cluster.sql(
+        "postgres",
+        "CREATE ROLE app LOGIN PASSWORD 'secret';
+         CREATE TABLE customers(id int, ssn text[], email varchar[], phone int[], birth_date date[]);
+         INSERT INTO customers VALUES
+           (1, ARRAY[['123-45-6789', NULL], ['a \"b\" \\', '']], '{jane@example.org}', '{1,2}', '{1980-05-06}'),
+           (2, '[0:1]={123-45-6789,NULL}', '{}', NULL, NULL);
+         ALTER TABLE customers OWNER TO app",
+    );
+    let guard = guard(&cluster, &["engineering"]);
+    let select = "SELECT ssn, email, phone, birth_date FROM customers ORDER BY id";
+    let direct = cluster.sql("postgres", select);
+    assert!(
+        direct.contains("123-45-6789") && direct.contains("1980-05-06"),
+        "{direct}"
+    );
+    assert_eq!(
+        psql(guard.port, "app", "postgres", select).0,
+        concat!(
+            r#"{{*******6789,NULL},{"***b\" \\",""}}|{j***@example.org}|{NULL,NULL}|{NULL}"#,
+            "\n[0:1]={*******6789,NULL}|{}||\n"
+        )
+    );
+    block_on(async {
+        let guarded = connect(guard.port, "app").await;
+        let text = "SELECT ssn, phone, birth_date FROM customers WHERE id = $1";
+        let row = guarded.query_one(text, &[&2_i32]).await.expect("a row");
+        let ssn: Elements = row.get(0);
+        assert_eq!(ssn.0, [Some(b"*******6789".to_vec()), None]);
+        let row = guarded.query_one(text, &[&1_i32]).await.expect("a row");
+        let (phone, dates): (Elements, Elements) = (row.get(1), row.get(2));
+        assert_eq!((phone.0, dates.0), (vec![None, None], vec![None]));
+    });
+}
+
+/// The elements of any array, as the driver's own parser of the binary format reads them.
+struct Elements(Vec<Option<Vec<u8>>>);
+
+impl<'a> tokio_postgres::types::FromSql<'a> for Elements {
+    fn from_sql(
+        _: &tokio_postgres::types::Type,
+        raw: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        let word = |at: usize| i32::from_be_bytes(raw[at..at + 4].try_into().expect("a word"));
+        let dimensions = usize::try_from(word(0))?;
+        let count: i32 = (0..dimensions).map(|at| word(12 + 8 * at)).product();
+        let mut at = 12 + 8 * dimensions;
+        let mut elements = Vec::new();
+        for _ in 0..count {
+            let length = word(at);
+            at += 4;
+            elements.push((length >= 0).then(|| {
+                let element = raw[at..at + length as usize].to_vec();
+                at += length as usize;
+                element
+            }));
+        }
+        assert_eq!(at, raw.len());
+        Ok(Self(elements))
+    }
+
+    fn accepts(_: &tokio_postgres::types::Type) -> bool {
+        true
+    }
 }

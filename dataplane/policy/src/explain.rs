@@ -71,6 +71,9 @@ impl Snapshot {
             Resource::DataClass(class) if access.action == Action::McpReveal => {
                 told(self.reveal_class(who, on, class, "", cx))
             }
+            Resource::DataClass(class) if access.action == Action::PgReveal => {
+                told(self.reveal_detected(who, on, class, cx))
+            }
             _ => {
                 let judgement = self.judge(who, on, std::slice::from_ref(access), cx);
                 (verdict_told(&judgement.verdict), judgement.policies)

@@ -50,11 +50,36 @@ impl Snapshot {
         tool: &str,
         cx: &JudgeContext<'_>,
     ) -> Reveal {
+        let tool = (!tool.is_empty()).then_some(tool);
+        self.reveal_found(Action::McpReveal, who, on, class, tool, cx)
+    }
+
+    /// What of a value that a detector found in a Postgres answer reaches the client, by
+    /// `pg.reveal` on its class.
+    #[must_use]
+    pub fn reveal_detected(
+        &self,
+        who: &Principal,
+        on: &ConnectionName,
+        class: &str,
+        cx: &JudgeContext<'_>,
+    ) -> Reveal {
+        self.reveal_found(Action::PgReveal, who, on, class, None, cx)
+    }
+
+    fn reveal_found(
+        &self,
+        action: Action,
+        who: &Principal,
+        on: &ConnectionName,
+        class: &str,
+        tool: Option<&str>,
+        cx: &JudgeContext<'_>,
+    ) -> Reveal {
         let access = Access {
-            action: Action::McpReveal,
+            action,
             resource: Resource::DataClass(class.into()),
         };
-        let tool = (!tool.is_empty()).then_some(tool);
         let revealed = self
             .compiled_or_refused(on)
             .and_then(|compiled| self.masked(compiled, who, on, &access, tool, cx, None));

@@ -534,7 +534,7 @@ fn the_strictest_mask_wins_and_deny_wins_over_masks() {
 fn an_unlabelled_column_has_its_connections_default() {
     let snapshot = snapshot(
         "@id(\"see\") permit(principal, action == Weir::Action::\"pg.reveal\", resource);\n\
-         @id(\"one\") @effect(\"mask\") @mask(\"keep_last:1\") forbid(principal, action == Weir::Action::\"pg.reveal\", resource) when { resource.name == \"strict\" };",
+         @id(\"one\") @effect(\"mask\") @mask(\"keep_last:1\") forbid(principal, action == Weir::Action::\"pg.reveal\", resource is Weir::Column) when { resource.name == \"strict\" };",
     );
     let other = ConnectionName::new("other");
     let reveal = |name: &str| snapshot.reveal(&user(&[]), &other, &column(name), &cx());

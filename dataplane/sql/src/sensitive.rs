@@ -34,6 +34,7 @@ pub struct Sensitive {
     marks: HashMap<ColumnId, Mark>,
     relations: HashSet<RelationOid>,
     touchy: HashSet<RelationOid>,
+    shown: HashSet<ColumnId>,
     unresolved: Vec<ColumnName>,
     vouched: HashSet<RelationName>,
 }
@@ -70,12 +71,16 @@ impl Sensitive {
         let copies = copies(catalog);
         let mut clear = closure.seed(catalog, labelled);
         while closure.spread(catalog, &copies) {}
-        if let Unlabelled::Hidden(reveal) = unlabelled {
-            while copies.iter().fold(false, |more, (from, to)| {
+        while !clear.is_empty()
+            && copies.iter().fold(false, |more, (from, to)| {
                 more | (clear.contains(from) && clear.insert(*to))
-            }) {}
+            })
+        {}
+        if let Unlabelled::Hidden(reveal) = unlabelled {
             closure.hide_rest(catalog, &clear, reveal);
         }
+        clear.retain(|id| !closure.marks.contains_key(id));
+        closure.shown = clear;
         closure.index(catalog);
         closure
     }
@@ -119,6 +124,12 @@ impl Sensitive {
     #[must_use]
     pub fn mark(&self, column: ColumnId) -> Option<&Mark> {
         self.marks.get(&column)
+    }
+
+    /// Whether a label says that a column, or one that it copies, may be shown as it is.
+    #[must_use]
+    pub fn is_shown_by_label(&self, column: ColumnId) -> bool {
+        self.shown.contains(&column)
     }
 
     /// What of a column the client may see; `None` is all of it.

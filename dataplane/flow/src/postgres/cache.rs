@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_facts::{Access, ConnectionName, Principal};
+use weir_mask::Net;
 use weir_policy::Judgement;
 use weir_sql::{Epoch, Sensitive};
 
@@ -52,10 +53,14 @@ pub(crate) struct ScopeKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ScopeId(u64);
 
-struct Scope {
-    id: ScopeId,
-    sensitive: Arc<Sensitive>,
-    guards: Guards,
+/// What is hidden within a scope.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    pub(crate) id: ScopeId,
+    pub(crate) sensitive: Arc<Sensitive>,
+    /// What unlabelled columns are searched for; `None` where they are not.
+    pub(crate) net: Option<Arc<Net>>,
+    pub(crate) guards: Guards,
 }
 
 /// A worker's judged texts. A text is kept when it comes a second time: one with its constants
@@ -142,27 +147,25 @@ impl PlanCache {
     pub(crate) fn scope(
         &mut self,
         key: ScopeKey,
-        make: impl FnOnce() -> (Sensitive, Guards),
-    ) -> (ScopeId, Arc<Sensitive>, Guards) {
+        hidden: impl FnOnce() -> (Sensitive, Guards, Option<Net>),
+    ) -> Scope {
         if let Some(scope) = self.scopes.get(&key) {
-            return (scope.id, scope.sensitive.clone(), scope.guards);
+            return scope.clone();
         }
         if self.scopes.len() >= SCOPES_MAX {
             self.clear();
         }
         let id = ScopeId(self.next);
         self.next += 1;
-        let (sensitive, guards) = make();
-        let sensitive = Arc::new(sensitive);
-        self.scopes.insert(
-            key,
-            Scope {
-                id,
-                sensitive: sensitive.clone(),
-                guards,
-            },
-        );
-        (id, sensitive, guards)
+        let (sensitive, guards, net) = hidden();
+        let scope = Scope {
+            id,
+            sensitive: Arc::new(sensitive),
+            net: net.map(Arc::new),
+            guards,
+        };
+        self.scopes.insert(key, scope.clone());
+        scope
     }
 
     /// The plan of a text in a scope.

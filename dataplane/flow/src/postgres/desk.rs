@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use weir_audit::{Receipt, RecordSeq};
 use weir_facts::{Action, ApprovalId, Digest, Group, OperationRef, Verdict};
+use weir_mask::Net;
 use weir_policy::{Bulk, Permit, Reads};
 use weir_postgres::frame::ClientTag;
 use weir_postgres::message::TransactionStatus;
@@ -13,7 +14,7 @@ use weir_postgres::session::{self, Admission, Pins, Session, Ticket};
 use weir_sql::{Catalog, Epoch, Sensitive, Statement, StatementKind};
 
 use super::bulk::{Counted, Ending, Gone, Paused};
-use super::cache::{ScopeId, ScopeKey};
+use super::cache::{self, ScopeId, ScopeKey};
 use super::context::Context;
 use super::end::End;
 use super::freshness::Freshness;
@@ -94,6 +95,7 @@ pub(crate) struct Scope {
     pub(crate) guards: Guards,
     /// How much may leave.
     pub(crate) bulk: Option<Arc<Bulk>>,
+    pub(crate) net: Option<Arc<Net>>,
 }
 
 /// An operation that runs, until its outcome is recorded.
@@ -400,6 +402,7 @@ impl Desk {
             now: env.now,
             in_transaction: self.session.status() != TransactionStatus::Idle,
             uncommitted_ddl: self.is_ahead(),
+            searches: self.scope.net.is_some(),
         }
     }
 
@@ -476,9 +479,15 @@ fn enter(context: &Context, catalog: Arc<Catalog>, env: &mut Env<'_>) -> Scope {
         let labelled = plan::labelled(&world, connection, principal, &judging);
         let guards = Guards::of(&world, connection, principal, &judging, &labelled);
         let sensitive = plan::sensitive(&world, connection, labelled, &catalog);
-        (sensitive, guards)
+        let net = plan::net(&world, connection, principal, &judging);
+        (sensitive, guards, net)
     };
-    let (id, sensitive, guards) = env.plans.scope(key, make);
+    let cache::Scope {
+        id,
+        sensitive,
+        net,
+        guards,
+    } = env.plans.scope(key, make);
     Scope {
         id,
         world: world.version,
@@ -491,6 +500,7 @@ fn enter(context: &Context, catalog: Arc<Catalog>, env: &mut Env<'_>) -> Scope {
             .snapshot
             .bulk(&context.connection.name, &context.principal)
             .cloned(),
+        net,
     }
 }
 

@@ -250,7 +250,7 @@ impl Desk {
         let statement = runs.plan.statement(plan);
         // Also where no rows are predicted: rows that come nevertheless must not find a layout
         // from a time when the statement was thought clear.
-        if statement.is_some_and(|statement| statement.sensitive) {
+        if self.scope.net.is_some() || statement.is_some_and(|statement| statement.sensitive) {
             self.session.describe_portal(Origin::Weir, portal)?;
             let mut describe = Vec::new();
             message::Describe {

@@ -1,8 +1,10 @@
 //! A result as the server describes it, held against what lineage predicted, and the cells
 //! to edit in its rows.
 
+use std::sync::Arc;
+
 use weir_facts::{ColumnId, MaskRule, RelationOid, Reveal};
-use weir_mask::{MaskKey, Masked};
+use weir_mask::{MaskKey, Masked, Net};
 use weir_postgres::message::{CopyResponse, Field, MessageError};
 use weir_postgres::rows::{self, CopyHeader, CopyRows, Edited, Format};
 use weir_sql::{CopyFormat, OutputColumn, Sensitive, Statement, StatementKind};
@@ -13,17 +15,55 @@ pub(crate) struct Layout {
     /// How many columns there are.
     pub(crate) count: usize,
     edits: Vec<Edit>,
+    /// What columns without a label are searched for.
+    net: Option<Arc<Net>>,
     /// How a COPY writes them, and where in it we are.
     copy: Option<CopyRows>,
 }
 
-/// One column's mask.
+/// One column that is not passed on unseen.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Edit {
+struct Edit {
     column: usize,
-    rule: MaskRule,
+    how: How,
     type_oid: u32,
     format: Format,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum How {
+    Mask(MaskRule),
+    Search,
+}
+
+/// Which columns are searched.
+#[derive(Clone, Copy)]
+pub(crate) struct Search<'a> {
+    pub(crate) sensitive: &'a Sensitive,
+    pub(crate) net: Option<&'a Arc<Net>>,
+}
+
+impl Search<'_> {
+    /// The edit of a clear column, if it is searched: those that a label shows are not.
+    fn edit(
+        self,
+        column: usize,
+        origins: &[ColumnId],
+        type_oid: u32,
+        format: Format,
+    ) -> Option<Edit> {
+        let is_shown = || {
+            let mut origins = origins.iter();
+            origins.len() > 0 && origins.all(|origin| self.sensitive.is_shown_by_label(*origin))
+        };
+        let searched = self.net.is_some() && Net::searches(type_oid) && !is_shown();
+        searched.then_some(Edit {
+            column,
+            how: How::Search,
+            type_oid,
+            format,
+        })
+    }
 }
 
 /// The server describes something else than lineage predicted. Nothing of the result may pass.
@@ -46,13 +86,9 @@ impl Layout {
     pub(crate) fn predicted<'a>(
         predicted: &[OutputColumn],
         (count, described): (usize, impl Iterator<Item = Field<'a>>),
+        search: &Search<'_>,
     ) -> Result<Self, Mismatch> {
-        if count != predicted.len() {
-            return Err(Mismatch::Count {
-                predicted: predicted.len(),
-                actual: count,
-            });
-        }
+        check_count(predicted, count)?;
         let mut edits = Vec::new();
         for (column, (wanted, found)) in predicted.iter().zip(described).enumerate() {
             if !wanted.origins.contains(&origin(&found)) {
@@ -61,62 +97,62 @@ impl Layout {
             if wanted.name.as_bytes() != found.name {
                 return Err(Mismatch::Name { column });
             }
-            match &wanted.reveal {
-                Reveal::Clear => {}
-                Reveal::Mask(rule, _) => {
-                    edits.push(Edit {
-                        column,
-                        rule: rule.clone(),
-                        type_oid: found.type_oid,
-                        format: found.format,
-                    });
-                }
-                Reveal::Deny(_) => return Err(Mismatch::Unpredicted { column }),
-            }
+            let clear = || search.edit(column, &[origin(&found)], found.type_oid, found.format);
+            edits.extend(edit_of(
+                column,
+                wanted,
+                found.type_oid,
+                found.format,
+                clear,
+            )?);
         }
-        Ok(Self {
-            count,
-            edits,
-            copy: None,
-        })
+        Ok(Self::new(count, edits, search))
     }
 
     /// Checks the response to a COPY against the prediction.
-    pub(crate) fn copied(statement: &Statement, response: CopyResponse) -> Result<Self, Mismatch> {
-        let count = usize::from(response.columns);
-        if !statement.sensitive {
-            return Ok(Self {
-                count,
-                edits: Vec::new(),
-                copy: None,
-            });
-        }
-        let predicted = statement.columns.as_ref().ok_or(Mismatch::Form)?;
-        if count != predicted.len() {
-            return Err(Mismatch::Count {
-                predicted: predicted.len(),
-                actual: count,
-            });
-        }
+    pub(crate) fn copied(
+        statement: &Statement,
+        response: CopyResponse,
+        search: &Search<'_>,
+    ) -> Result<Self, Mismatch> {
+        let (count, format) = (usize::from(response.columns), response.format);
         let mut edits = Vec::new();
-        for (column, wanted) in predicted.iter().enumerate() {
-            match &wanted.reveal {
-                Reveal::Clear => {}
-                Reveal::Mask(rule, _) => edits.push(Edit {
-                    column,
-                    rule: rule.clone(),
-                    type_oid: wanted.type_oid,
-                    format: response.format,
-                }),
-                Reveal::Deny(_) => return Err(Mismatch::Unpredicted { column }),
+        let names = match &statement.columns {
+            Some(predicted) if statement.sensitive || predicted.len() == count => {
+                check_count(predicted, count)?;
+                for (column, wanted) in predicted.iter().enumerate() {
+                    let clear = || search.edit(column, &wanted.origins, wanted.type_oid, format);
+                    edits.extend(edit_of(column, wanted, wanted.type_oid, format, clear)?);
+                }
+                let names = predicted.iter().map(|column| column.name.as_bytes().into());
+                if statement.sensitive {
+                    CopyHeader::Names(names.collect())
+                } else {
+                    CopyHeader::Unchecked
+                }
             }
-        }
-        let copy = if edits.is_empty() {
-            None
-        } else {
-            Some(copy_rows(&statement.kind, predicted, response.format)?)
+            None if statement.sensitive => return Err(Mismatch::Form),
+            // Nothing is masked in it; what there is to search, and of which type, is not known.
+            Some(_) | None => {
+                let unknown = (0..count).filter_map(|column| search.edit(column, &[], 0, format));
+                edits.extend(unknown);
+                CopyHeader::Unchecked
+            }
         };
-        Ok(Self { count, edits, copy })
+        let mut layout = Self::new(count, edits, search);
+        if !layout.is_clear() {
+            layout.copy = Some(copy_rows(&statement.kind, count, format, names)?);
+        }
+        Ok(layout)
+    }
+
+    fn new(count: usize, edits: Vec<Edit>, search: &Search<'_>) -> Self {
+        Self {
+            count,
+            edits,
+            net: search.net.cloned(),
+            copy: None,
+        }
     }
 
     /// Whether rows are to be edited.
@@ -126,21 +162,20 @@ impl Layout {
 
     /// Checks that a result that was thought clear has no sensitive column after all.
     pub(crate) fn clear<'a>(
-        sensitive: &Sensitive,
         (count, described): (usize, impl Iterator<Item = Field<'a>>),
+        search: &Search<'_>,
     ) -> Result<Self, Mismatch> {
+        let sensitive = search.sensitive;
+        let mut edits = Vec::new();
         for (column, found) in described.enumerate() {
             let origin = origin(&found);
             let whole_row = origin.attnum == 0 && origin.relation != RelationOid(0);
             if sensitive.mark(origin).is_some() || (whole_row && sensitive.holds(origin.relation)) {
                 return Err(Mismatch::Unpredicted { column });
             }
+            edits.extend(search.edit(column, &[origin], found.type_oid, found.format));
         }
-        Ok(Self {
-            count,
-            edits: Vec::new(),
-            copy: None,
-        })
+        Ok(Self::new(count, edits, search))
     }
 
     /// Masks the next CopyData.
@@ -153,7 +188,9 @@ impl Layout {
         body: &mut [u8],
         out: &mut Vec<u8>,
     ) -> Result<Edited, MessageError> {
-        let Self { edits, copy, .. } = self;
+        let Self {
+            edits, net, copy, ..
+        } = self;
         let Some(rows) = copy else {
             // Whole frames are only asked for where rows are edited.
             return Err(MessageError::CopyRow);
@@ -162,7 +199,7 @@ impl Layout {
         rows.edit(
             body,
             columns,
-            |column, value| masked(edits, column, key, value),
+            |column, value| masked(edits, net.as_deref(), column, key, value),
             out,
         )
     }
@@ -174,18 +211,28 @@ impl Layout {
 
     /// Masks a column's value.
     pub(crate) fn edit(&self, column: usize, key: &MaskKey, value: &mut [u8]) -> rows::Edit {
-        masked(&self.edits, column, key, value)
+        masked(&self.edits, self.net.as_deref(), column, key, value)
     }
 }
 
-fn masked(edits: &[Edit], column: usize, key: &MaskKey, value: &mut [u8]) -> rows::Edit {
+fn masked(
+    edits: &[Edit],
+    net: Option<&Net>,
+    column: usize,
+    key: &MaskKey,
+    value: &mut [u8],
+) -> rows::Edit {
     // A column that is edited without a mask is a broken invariant: nothing is shown.
-    let Some(edit) = edits.iter().find(|edit| edit.column == column) else {
+    let found = edits.binary_search_by_key(&column, |edit| edit.column);
+    let Some(edit) = found.ok().and_then(|at| edits.get(at)) else {
         return rows::Edit::Null;
     };
-    let masked = match edit.format {
-        Format::Text => weir_mask::text(&edit.rule, key, edit.type_oid, value),
-        Format::Binary => weir_mask::binary(&edit.rule, key, edit.type_oid, value),
+    let masked = match (&edit.how, edit.format, net) {
+        (How::Mask(rule), Format::Text, _) => weir_mask::text(rule, key, edit.type_oid, value),
+        (How::Mask(rule), Format::Binary, _) => weir_mask::binary(rule, key, edit.type_oid, value),
+        (How::Search, Format::Text, Some(net)) => net.text(key, edit.type_oid, value),
+        (How::Search, Format::Binary, Some(net)) => net.binary(key, edit.type_oid, value),
+        (How::Search, _, None) => Masked::Null,
     };
     match masked {
         Masked::InPlace => rows::Edit::InPlace,
@@ -194,11 +241,42 @@ fn masked(edits: &[Edit], column: usize, key: &MaskKey, value: &mut [u8]) -> row
     }
 }
 
-/// The reader of a COPY's rows. The names of its header are checked against the prediction.
+fn check_count(predicted: &[OutputColumn], actual: usize) -> Result<(), Mismatch> {
+    if actual == predicted.len() {
+        return Ok(());
+    }
+    Err(Mismatch::Count {
+        predicted: predicted.len(),
+        actual,
+    })
+}
+
+/// What is done with a predicted column; `clear` says what with one that is shown.
+fn edit_of(
+    column: usize,
+    wanted: &OutputColumn,
+    type_oid: u32,
+    format: Format,
+    clear: impl FnOnce() -> Option<Edit>,
+) -> Result<Option<Edit>, Mismatch> {
+    match &wanted.reveal {
+        Reveal::Clear => Ok(clear()),
+        Reveal::Mask(rule, _) => Ok(Some(Edit {
+            column,
+            how: How::Mask(rule.clone()),
+            type_oid,
+            format,
+        })),
+        Reveal::Deny(_) => Err(Mismatch::Unpredicted { column }),
+    }
+}
+
+/// The reader of a COPY's rows, in which `names` are those of a header.
 fn copy_rows(
     kind: &StatementKind,
-    predicted: &[OutputColumn],
+    count: usize,
     answered: Format,
+    names: CopyHeader,
 ) -> Result<CopyRows, Mismatch> {
     let StatementKind::Copy {
         form: Some(form), ..
@@ -235,13 +313,12 @@ fn copy_rows(
     if format != answered {
         return Err(Mismatch::Form);
     }
-    let names = predicted.iter().map(|column| column.name.as_bytes().into());
     let header = if form.header {
-        CopyHeader::Names(names.collect())
+        names
     } else {
         CopyHeader::Absent
     };
-    Ok(CopyRows::new(rows, predicted.len(), header))
+    Ok(CopyRows::new(rows, count, header))
 }
 
 fn origin(field: &Field<'_>) -> ColumnId {

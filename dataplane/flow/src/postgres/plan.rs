@@ -8,11 +8,13 @@ use weir_facts::{
     Access, Action, ColumnName, ConnectionName, Denial, Digest, Group, HoldTerms, Now, Principal,
     Resource, Reveal, Verdict,
 };
+use weir_mask::Net;
+use weir_mask::detect::Class;
 use weir_policy::{JudgeContext, Judgement, Reads};
 use weir_postgres::startup::PINNED;
 use weir_sql::{
-    Catalog, CopyDirection, Limits, Refusal, Sensitive, SessionFacts, Statement, StatementKind,
-    Unlabelled, Vouched,
+    Catalog, CopyDirection, Limits, OutputColumn, Refusal, Sensitive, SessionFacts, Statement,
+    StatementKind, Unlabelled, Vouched,
 };
 
 use super::cache::{ScopeId, Verdicts};
@@ -34,6 +36,8 @@ pub(crate) struct Question<'a> {
     pub(crate) now: Now,
     pub(crate) in_transaction: bool,
     pub(crate) uncommitted_ddl: bool,
+    /// Unlabelled columns are searched for values.
+    pub(crate) searches: bool,
 }
 
 /// An analysed and judged text. What a session does with it hangs on [`Plan::judgement`].
@@ -202,9 +206,33 @@ pub(crate) fn sensitive(
     Sensitive::close(catalog, labelled, &unlabelled).vouching(catalog, &vouched)
 }
 
+/// What columns without a label are searched for, and what becomes of it.
+pub(crate) fn net(
+    world: &World,
+    connection: &ConnectionName,
+    principal: &Principal,
+    context: &JudgeContext<'_>,
+) -> Option<Net> {
+    let snapshot = &world.snapshot;
+    let classes = snapshot
+        .detectors(connection)
+        .iter()
+        .filter_map(|class| Class::parse(class));
+    let rules = classes.filter_map(|class| {
+        match snapshot.reveal_detected(principal, connection, class.as_str(), context) {
+            Reveal::Clear => None,
+            Reveal::Mask(rule, _) => Some((class, Some(rule))),
+            Reveal::Deny(_) => Some((class, None)),
+        }
+    });
+    let net = Net::new(rules);
+    (!net.is_empty()).then_some(net)
+}
+
 fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> Judgement {
     let one = |step: &Statement| {
-        if let Some(denial) = shape(step, question.sensitive) {
+        let refused = shape(step, question.sensitive);
+        if let Some(denial) = refused.or_else(|| copied(step, question.searches)) {
             return Judgement::refused(denial);
         }
         let context = JudgeContext {
@@ -284,11 +312,11 @@ fn shape(step: &Statement, sensitive: &Sensitive) -> Option<Denial> {
             policies: Vec::new(),
         });
     }
-    copied(step)
+    None
 }
 
 /// COPY answers without a description: what is masked in it must have been predicted whole.
-fn copied(step: &Statement) -> Option<Denial> {
+fn copied(step: &Statement, searches: bool) -> Option<Denial> {
     let StatementKind::Copy {
         direction: CopyDirection::ToClient,
         form,
@@ -297,21 +325,24 @@ fn copied(step: &Statement) -> Option<Denial> {
         return None;
     };
     let outside = match (&step.columns, form) {
-        _ if !step.sensitive => return None,
-        (None, _) => {
+        (None, _) if step.sensitive => {
             "COPY of a relation with masked columns is refused in this form; COPY the table, or a SELECT of its columns"
         }
-        (Some(columns), None) if columns.iter().any(|column| column.reveal != Reveal::Clear) => {
-            "COPY of masked columns is refused with these options: ENCODING is UTF8, DELIMITER, QUOTE and ESCAPE are single characters, and NULL in text format is '\\N' or ''"
+        (columns, None) if searches || columns.iter().flatten().any(is_masked) => {
+            "COPY of masked columns, and where columns are searched for values, is refused with these options: ENCODING is UTF8, DELIMITER, QUOTE and ESCAPE are single characters, and NULL in text format is '\\N' or ''"
         }
-        (Some(_), _) => return None,
+        (Some(_) | None, _) => return None,
     };
     Some(Denial {
         outside: outside.into(),
         advice: None,
-        inside: "COPY TO of a relation with sensitive columns".into(),
+        inside: "COPY TO whose rows could not be read back".into(),
         policies: Vec::new(),
     })
+}
+
+fn is_masked(column: &OutputColumn) -> bool {
+    column.reveal != Reveal::Clear
 }
 
 /// Whether it can change a parameter that decides how texts and results are read.

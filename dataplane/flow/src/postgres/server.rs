@@ -12,7 +12,7 @@ use weir_postgres::startup::encode_cancel;
 use super::context::Ending;
 use super::desk::{Desk, JudgedStatement, Running};
 use super::end::End;
-use super::layout::Layout;
+use super::layout::{Layout, Search};
 use super::opening::cancel_key;
 use crate::io::{Effect, Env, Piece};
 
@@ -77,6 +77,7 @@ impl Desk {
         match (head.layout, head.statement) {
             (Some(layout), _) => !layout.is_clear(),
             // Not described yet: the description, or a refusal, comes first.
+            (None, Some(_)) if self.scope.net.is_some() => true,
             (None, Some(statement)) => {
                 let plan = statement.plan.plan();
                 statement
@@ -249,13 +250,13 @@ impl Desk {
         let description = RowDescription::parse(body).map_err(End::server)?;
         let described = (description.len(), description.fields());
         let layout = match (&facts.columns, facts.sensitive) {
-            (Some(predicted), true) => Layout::predicted(predicted, described)?,
+            (Some(predicted), true) => Layout::predicted(predicted, described, &self.search())?,
             (None, true) => {
                 return Err(End::Broken(
                     "a sensitive statement answers with rows that were not predicted",
                 ));
             }
-            (Some(_) | None, false) => Layout::clear(&self.scope.sensitive, described)?,
+            (Some(_) | None, false) => Layout::clear(described, &self.search())?,
         };
         match of {
             Described::Statement => {}
@@ -291,10 +292,17 @@ impl Desk {
             .statement(&plan)
             .ok_or(End::Broken("a plan without its statement"))?;
         let response = CopyResponse::parse(body).map_err(End::server)?;
-        let layout = Layout::copied(facts, response)?;
+        let layout = Layout::copied(facts, response, &self.search())?;
         match self.session.lay_out(layout) {
             Err(layout) if !layout.is_clear() => Err(End::Broken("a COPY that nothing asked for")),
             Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn search(&self) -> Search<'_> {
+        Search {
+            sensitive: &self.scope.sensitive,
+            net: self.scope.net.as_ref(),
         }
     }
 

@@ -8,7 +8,7 @@ pub(crate) mod world;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread;
@@ -52,6 +52,8 @@ pub(crate) struct Guard {
     pub(crate) is_deaf: Arc<AtomicBool>,
     /// Requests that were given up.
     pub(crate) withdrawn: Arc<Mutex<Vec<ApprovalId>>>,
+    /// Bytes that a flow is offered at a time; 0 for as many as have come.
+    pub(crate) cut: Arc<AtomicUsize>,
 }
 
 /// What every flow of a guard shares.
@@ -62,6 +64,7 @@ struct Shared {
     is_silent: Arc<AtomicBool>,
     is_deaf: Arc<AtomicBool>,
     withdrawn: Arc<Mutex<Vec<ApprovalId>>>,
+    cut: Arc<AtomicUsize>,
     people: Box<People>,
     server: SocketAddr,
     connection: ConnectionName,
@@ -86,6 +89,7 @@ impl Guard {
         let is_silent = Arc::new(AtomicBool::new(false));
         let is_deaf = Arc::new(AtomicBool::new(false));
         let withdrawn = Arc::new(Mutex::new(Vec::new()));
+        let cut = Arc::new(AtomicUsize::new(0));
         let shared = Arc::new(Shared {
             world: world.clone(),
             kept: kept.clone(),
@@ -93,6 +97,7 @@ impl Guard {
             is_silent: is_silent.clone(),
             is_deaf: is_deaf.clone(),
             withdrawn: withdrawn.clone(),
+            cut: cut.clone(),
             people,
             server,
             connection: ConnectionName::new(connection),
@@ -113,6 +118,7 @@ impl Guard {
             is_silent,
             is_deaf,
             withdrawn,
+            cut,
         }
     }
 }
@@ -284,7 +290,16 @@ impl<'a> Relay<'a> {
                 return;
             };
             match message {
-                Message::Bytes(side, bytes) => self.parked[index(side)].extend_from_slice(&bytes),
+                Message::Bytes(side, bytes) => {
+                    let cut = match self.shared.cut.load(Ordering::Relaxed) {
+                        0 => bytes.len(),
+                        cut => cut,
+                    };
+                    for piece in bytes.chunks(cut) {
+                        self.parked[index(side)].extend_from_slice(piece);
+                        self.offer();
+                    }
+                }
                 Message::Eof(side) => self.end(side),
                 Message::Event(event) => {
                     self.call(&mut [], |flow, env, _| flow.handle_event(env, event))

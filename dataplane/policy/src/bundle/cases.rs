@@ -364,6 +364,9 @@ fn run_one(snapshot: &Snapshot, case: &Case) -> TestResult {
         (Action::PgReveal, Resource::Column(column)) => {
             revealed(snapshot.reveal(&case.who, &case.on, column, &cx))
         }
+        (Action::PgReveal, Resource::DataClass(class)) => {
+            revealed(snapshot.reveal_detected(&case.who, &case.on, class, &cx))
+        }
         (Action::McpReveal, Resource::DataClass(class)) => {
             revealed(snapshot.reveal_class(&case.who, &case.on, class, &case.tool, &cx))
         }

@@ -145,6 +145,7 @@ mod tests {
             ["pg.write"]
         );
         assert!(applies_to(Action::PgReveal, "Column"));
+        assert!(applies_to(Action::PgReveal, "DataClass"));
         assert!(!applies_to(Action::PgReveal, "Table"));
     }
 }

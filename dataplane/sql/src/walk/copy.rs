@@ -41,15 +41,12 @@ impl<'a> Walk<'a> {
         let copied = self.copy_to(statement)?;
         if server || !copied.is_read {
             self.infer_all(&copied.columns);
-            let direction = if server {
-                CopyDirection::Server
+            let (direction, form) = if server {
+                (CopyDirection::Server, None)
             } else {
-                CopyDirection::ToClient
+                (CopyDirection::ToClient, form(statement, &copied.columns))
             };
-            return Ok(Facts::of(StatementKind::Copy {
-                direction,
-                form: None,
-            }));
+            return Ok(Facts::of(StatementKind::Copy { direction, form }));
         }
         Ok(self.sent(statement, copied.columns))
     }
@@ -58,8 +55,7 @@ impl<'a> Walk<'a> {
     fn sent(&mut self, statement: &CopyStmt, columns: Vec<Col>) -> Facts {
         // No description will contradict what the catalogue no longer says.
         self.is_opaque |= self.session.uncommitted_ddl && !self.sensitive.is_empty();
-        let names: Vec<_> = columns.iter().map(|column| &*column.name).collect();
-        let form = CopyForm::read(statement.options(), &names);
+        let form = form(statement, &columns);
         Facts {
             columns: self.describe(columns),
             ..Facts::of(StatementKind::Copy {
@@ -145,6 +141,11 @@ impl<'a> Walk<'a> {
         self.is_opaque |= rte.open || differ;
         Ok(rte.columns.into_iter().filter(is_stored).collect())
     }
+}
+
+fn form(statement: &CopyStmt, columns: &[Col]) -> Option<CopyForm> {
+    let names: Vec<_> = columns.iter().map(|column| &*column.name).collect();
+    CopyForm::read(statement.options(), &names)
 }
 
 fn named(rte: &Rte, name: &str) -> Option<Col> {
