@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use support::world::{guard, snapshot, world};
 use support::cluster::{Cluster, psql};
+use support::world::{guard, snapshot, world};
 use support::{Guard, Raw};
 use tokio_postgres::{Client, NoTls};
 

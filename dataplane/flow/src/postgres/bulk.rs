@@ -595,6 +595,8 @@ impl Desk {
             Meaning::Ended { .. }
             | Meaning::Columns { .. }
             | Meaning::Row
+            | Meaning::CopyOut
+            | Meaning::CopyData
             | Meaning::Text
             | Meaning::Parameter
             | Meaning::Notification
@@ -635,11 +637,15 @@ fn only_reads(plan: &Plan) -> bool {
         )
     };
     let answers = |step: &Statement| {
-        let to_client = StatementKind::Copy {
-            direction: CopyDirection::ToClient,
-        };
+        let to_client = matches!(
+            step.kind,
+            StatementKind::Copy {
+                direction: CopyDirection::ToClient,
+                ..
+            }
+        );
         let fetches = matches!(step.kind, StatementKind::Fetch { .. });
-        step.is_plain_read || fetches || step.kind == to_client
+        step.is_plain_read || fetches || to_client
     };
     plan.accesses.iter().all(reads) && plan.steps.iter().all(answers)
 }
