@@ -42,6 +42,11 @@ enum Command {
     /// Throw malformed bytes at a server; the end-to-end tests start it inside the guarded cgroup.
     #[command(hide = true)]
     Throw(e2e::throw::Arguments),
+    /// Try every known way to a masked value, guarded and direct: the evasion suite alone.
+    Evasion(e2e::Alone),
+    /// Play cases of the evasion suite; the suite starts it inside the guarded cgroup and outside.
+    #[command(hide = true)]
+    Evade(e2e::evasion::play::Arguments),
     /// Check the import law, the cores' purity and the repository's manners.
     Tidy,
 }
@@ -75,6 +80,8 @@ fn run(command: Command) -> Result<()> {
         ),
         Command::Ebpf(arguments) => ebpf::run(&arguments),
         Command::Throw(arguments) => e2e::throw::run(&arguments),
+        Command::Evasion(arguments) => e2e::run_evasion(&arguments),
+        Command::Evade(arguments) => e2e::evasion::play::run(&arguments),
         Command::Tidy => tidy::run(),
     }
 }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -264,31 +265,61 @@ pub enum Event {
     Drain,
 }
 
-/// The newest catalogue of one database. Whoever holds it sees replacements.
-pub struct CatalogCell(ArcSwap<Catalog>);
+/// The newest catalogue of one database. Whoever holds it sees replacements, and is told when
+/// another flow changes what it says.
+pub struct CatalogCell {
+    catalog: ArcSwap<Catalog>,
+    changes: AtomicU64,
+    /// How many changes the catalogue at hand is known to contain.
+    read: AtomicU64,
+}
 
 impl CatalogCell {
     /// A cell with its first catalogue.
     #[must_use]
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self(ArcSwap::new(catalog))
+        Self {
+            catalog: ArcSwap::new(catalog),
+            changes: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+        }
+    }
+
+    /// A flow changes the meaning of names, or has just made such a change visible to others:
+    /// what was read before may be overtaken.
+    pub fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many changes were noted. To be asked before the server is, so that [`Self::store`] can
+    /// tell what the answer contains.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether a change was noted since the catalogue at hand was asked for.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.read.load(Ordering::Acquire) != self.changes()
     }
 
     /// The catalogue as last read.
     #[must_use]
     pub fn load(&self) -> Arc<Catalog> {
-        self.0.load_full()
+        self.catalog.load_full()
     }
 
     /// The epoch of the catalogue as last read.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.0.load().epoch()
+        self.catalog.load().epoch()
     }
 
-    /// Replaces the catalogue.
-    pub fn store(&self, catalog: Arc<Catalog>) {
-        self.0.store(catalog);
+    /// Replaces the catalogue by one that was asked for when so many changes were noted.
+    pub fn store(&self, catalog: Arc<Catalog>, changes: u64) {
+        self.catalog.store(catalog);
+        self.read.store(changes, Ordering::Release);
     }
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use support::Raw;
+use support::{Raw, text_of};
 use support::cluster::{Cluster, psql};
 use support::world::{SCHEMA, guard, kept, snapshot, world};
 use weir_audit::Kind;
@@ -161,18 +161,68 @@ fn arguments_of_execute_tell_nothing() {
     }));
     *guard.world.write().expect("unpoisoned") = Arc::new(lenient);
     let mut client = Raw::open(guard.port, "app");
-    let mut ask = |text: &str| {
-        client.send(&Raw::frame(b'Q', format!("{text}\0").as_bytes()));
-        let answer = client.until(b'Z');
-        let bytes: Vec<u8> = answer.into_iter().flat_map(|(_, body)| body).collect();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
+    let mut ask = |text: &str| client.ask(text);
     ask("PREPARE say(text) AS SELECT $1");
     assert!(ask("EXECUTE say('plain')").contains("plain"));
     for text in ["SELECT tell()", "EXECUTE say(tell())"] {
         let answer = ask(text);
         assert!(!answer.contains("123-45"), "{text}: {answer}");
     }
+}
+
+/// A guard under whose policy engineers may define views, and a view that hides nothing.
+fn guard_of_views(cluster: &Cluster) -> Guard {
+    cluster.sql("postgres", SCHEMA);
+    cluster.sql(
+        "postgres",
+        "CREATE VIEW innocent AS SELECT id, name AS word FROM customers; ALTER VIEW innocent OWNER TO app; GRANT CREATE ON SCHEMA public TO app",
+    );
+    let guard = guard(cluster, &["engineering"]);
+    let mut lenient = world(cluster);
+    lenient.version = 2;
+    lenient.snapshot = Arc::new(snapshot("policies.cedar", |text| {
+        text + r#"@id("views") permit(principal, action == Weir::Action::"pg.define_code", resource);"#
+    }));
+    *guard.world.write().expect("unpoisoned") = Arc::new(lenient);
+    guard
+}
+
+const INNOCENT: &str = "SELECT word FROM innocent ORDER BY id";
+const REPLACE: &str = "CREATE OR REPLACE VIEW innocent AS SELECT id, ssn AS word FROM customers";
+
+#[test]
+fn a_view_that_another_session_has_replaced_is_masked_at_once() {
+    let cluster = Cluster::start();
+    let guard = guard_of_views(&cluster);
+    let mut client = Raw::open(guard.port, "app");
+    assert!(client.ask(INNOCENT).contains("Alice"));
+    let (_, errors) = psql(guard.port, "app", "postgres", REPLACE);
+    assert_eq!(errors, "");
+    let answer = client.ask(INNOCENT);
+    assert!(answer.contains("*******6789"), "{answer}");
+    assert!(!answer.contains("123-45"), "{answer}");
+}
+
+#[test]
+fn a_view_that_is_replaced_while_a_query_waits_for_it_is_withheld() {
+    let cluster = Cluster::start();
+    let guard = guard_of_views(&cluster);
+    let mut client = Raw::open(guard.port, "app");
+    assert!(client.ask(INNOCENT).contains("Alice"));
+    let mut other = Raw::open(guard.port, "app");
+    for text in ["BEGIN", REPLACE] {
+        other.ask(text);
+    }
+    client.send(&Raw::frame(b'Q', format!("{INNOCENT}\0").as_bytes()));
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    let begun = std::time::Instant::now();
+    while cluster.sql("postgres", waits) != "1\n" {
+        assert!(begun.elapsed().as_secs() < 60, "the query does not wait");
+    }
+    other.ask("COMMIT");
+    let answer = text_of(client.rest());
+    assert!(!answer.contains("123-45"), "{answer}");
+    assert!(answer.contains("a definition was changed"), "{answer}");
 }
 
 #[test]

@@ -165,6 +165,88 @@ fn a_real_server_agrees_with_every_prediction() {
     });
 }
 
+/// What a superuser, or the owner of a type, can hide where nobody looks for it.
+const HIDDEN: &str = "
+    CREATE VIEW information_schema.sly AS SELECT ssn AS z FROM public.customers;
+    CREATE FUNCTION pg_catalog.lower(int) RETURNS text LANGUAGE sql AS 'SELECT ''x''';
+    CREATE TYPE public.ct AS (a text);
+    CREATE FUNCTION public.ct_text(public.ct) RETURNS text LANGUAGE sql AS 'SELECT ''x''';
+    CREATE CAST (public.ct AS text) WITH FUNCTION public.ct_text(public.ct) AS IMPLICIT;
+    CREATE TABLE public.holds_ct(c public.ct);
+    CREATE FUNCTION public.fine(text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+    CREATE DOMAIN public.d AS text CHECK (public.fine(VALUE));
+    CREATE DOMAIN public.e AS public.d;
+    CREATE TYPE public.holds_e AS (x public.e);
+    CREATE TABLE public.holds_d(c public.d);
+    CREATE TABLE public.rows_cast(c int);
+    CREATE FUNCTION public.row_text(public.rows_cast) RETURNS text LANGUAGE sql AS 'SELECT ''x''';
+    CREATE CAST (public.rows_cast AS text) WITH FUNCTION public.row_text(public.rows_cast) AS IMPLICIT;
+    CREATE OPERATOR public.!!! (rightarg = text, function = pg_read_file);
+    CREATE FUNCTION public.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+    CREATE EVENT TRIGGER hidden ON ddl_command_end EXECUTE FUNCTION public.on_ddl();
+";
+
+#[test]
+fn code_is_asked_about_wherever_it_hides() {
+    let Some(server) = Server::start() else {
+        eprintln!("PostgreSQL 15 is not installed: not run");
+        return;
+    };
+    block_on(async {
+        let client = server.connect("").await;
+        for text in [include_str!("data/setup.sql"), HIDDEN] {
+            client.batch_execute(text).await.expect("set up");
+        }
+        let reader = server.connect("-csearch_path=pg_catalog").await;
+        let catalog = catalog(&reader).await;
+        let sensitive = Sensitive::close(&catalog, support::labels(), &Unlabelled::Clear);
+        let one = |text: &str| {
+            let statements = analyse(text, &catalog, &sensitive, &SESSION, &Limits::STANDARD);
+            statements.expect(text).remove(0)
+        };
+        let asks = |text: &str, action| {
+            let accesses = one(text).accesses;
+            accesses.iter().any(|access| access.action == action)
+        };
+        for text in [
+            "SELECT lower(1)",
+            "SELECT pg_catalog.lower(1)",
+            "SELECT upper(ROW('a')::ct)",
+            "SELECT upper(c) FROM holds_ct",
+            "SELECT upper(rows_cast) FROM rows_cast",
+            "SELECT 'x'::e",
+            "SELECT '{x}'::e[]",
+            "SELECT '(x)'::holds_e",
+            "INSERT INTO holds_d VALUES ('x')",
+            "SELECT !!! 'x'",
+            "CREATE TABLE t(a int)",
+            "COMMENT ON TABLE customers IS 'x'",
+        ] {
+            assert!(asks(text, Action::PgCall), "{text}");
+        }
+        for text in [
+            "CREATE OR REPLACE FUNCTION pg_catalog.upper(text) RETURNS text LANGUAGE sql AS ''",
+            "CREATE FUNCTION initcap(int) RETURNS text LANGUAGE sql AS ''",
+            "ALTER EXTENSION plpgsql ADD OPERATOR !!! (NONE, text)",
+        ] {
+            assert!(asks(text, Action::PgUnknown), "{text}");
+        }
+        for text in ["SELECT upper('x'), 1 + 1", "SELECT ssn FROM customers"] {
+            assert!(!asks(text, Action::PgCall), "{text}");
+        }
+        let sly = one("SELECT z FROM information_schema.sly");
+        let columns = sly.columns.expect("predicted");
+        assert!(columns.iter().all(|column| column.reveal != Reveal::Clear));
+        let ct = rows(&reader, "SELECT 'public.ct'::regtype::oid::text").await;
+        let ct = ct[0][0]
+            .as_deref()
+            .expect("a number")
+            .parse()
+            .expect("a number");
+        assert!(catalog.runs_code(ct) && !catalog.runs_code(25));
+    });
+}
+
 fn closure_is_complete(catalog: &Catalog, sensitive: &Sensitive) {
     let names: BTreeSet<String> = sensitive
         .columns()

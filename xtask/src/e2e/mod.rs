@@ -4,6 +4,7 @@
 mod crash;
 mod doctor;
 mod encryption;
+pub(crate) mod evasion;
 mod hostile;
 pub(crate) mod regression;
 mod revoke;
@@ -13,6 +14,32 @@ use anyhow::{Result, bail};
 
 use crate::checks::Checks;
 use crate::stage::{E2E, Selection, Stage};
+
+/// What to run.
+#[derive(clap::Args)]
+pub(crate) struct Alone {
+    /// Use the programs in this folder instead of building them.
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<std::path::PathBuf>,
+}
+
+/// The evasion suite alone, on a stage of its own.
+///
+/// # Errors
+/// A case leaked, or did not leak direct.
+pub(crate) fn run_evasion(arguments: &Alone) -> Result<()> {
+    let programs = arguments.programs.clone();
+    let stage = Stage::up(E2E, &programs.map_or(Selection::Programs, Selection::Ready))?;
+    let mut checks = Checks::new();
+    checks.scene("Evasion", |checks| evasion::play(&stage, checks));
+    stage.keep_logs();
+    stage.down()?;
+    if !checks.all_passed() {
+        bail!("{}", checks.summary("evasion"));
+    }
+    println!("{}", checks.summary("evasion"));
+    Ok(())
+}
 
 /// Sets a stage up, runs every check, takes the stage down.
 ///
@@ -28,6 +55,9 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
         encryption::play(&stage, checks)
     });
     checks.scene(regression::TITLE, |checks| regression::play(&stage, checks));
+    checks.scene("Evasion: every known way to a masked value", |checks| {
+        evasion::play(&stage, checks)
+    });
     checks.scene("Bad input", |checks| hostile::play(&stage, checks));
     checks.scene(
         "kill -9 of proxy, warden and control plane under load",

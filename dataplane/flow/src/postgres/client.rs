@@ -10,7 +10,7 @@ use weir_postgres::frame::ClientTag;
 use weir_postgres::message::{self, TransactionStatus};
 use weir_postgres::session::{Admission, Lookup, Origin};
 
-use super::desk::{Allowance, Deferred, Desk, Grant, JudgedStatement, Running, Waiting};
+use super::desk::{Allowance, Deferred, Desk, Grant, JudgedStatement, Running, Waiting, redefines};
 use super::end::End;
 use super::matching::Matching;
 use super::plan::Plan;
@@ -339,11 +339,15 @@ impl Desk {
         statements: &[JudgedStatement],
     ) -> Result<(), Stop> {
         let ticket = self.session.query(Origin::Client, statements)?;
+        self.note_sent();
         let mut changes_catalog = false;
         for statement in statements {
             let plan = statement.plan.plan();
             let facts = statement.plan.statement(&plan);
             changes_catalog |= facts.is_none_or(|facts| facts.changes_catalog);
+            if facts.is_none_or(redefines) {
+                self.note_redefinition();
+            }
             self.ran_unread |= plan.blinds;
         }
         let mut running = Running::new(

@@ -209,6 +209,10 @@ pub(crate) struct Desk {
     pub(crate) uncommitted_ddl: bool,
     /// What was not read has run in this session, or what changes how texts are read.
     pub(crate) ran_unread: bool,
+    /// It changed what names mean to others, who will see it when it ends.
+    pub(crate) redefines: bool,
+    /// How many changes of the catalogue were noted when the first of what runs was sent.
+    pub(crate) sent_at: Option<u64>,
     pub(crate) waiting: Option<Waiting>,
     pub(crate) running: VecDeque<Running>,
     /// The Bind behind each portal.
@@ -264,6 +268,8 @@ impl Desk {
             readings: 0,
             uncommitted_ddl: false,
             ran_unread: false,
+            redefines: false,
+            sent_at: None,
             waiting: None,
             running: VecDeque::new(),
             binds: HashMap::new(),
@@ -287,7 +293,10 @@ impl Desk {
             self.reread_quietly(env);
             return Ok(());
         }
-        if self.is_overtaken() {
+        // Amid changes of its own nothing at hand is believed anyway.
+        let is_behind =
+            self.freshness == Freshness::Fresh && !self.is_ahead() && self.cell.is_behind();
+        if self.is_overtaken() || is_behind {
             self.request_catalog(env);
             return Err(Trouble::Wait);
         }
@@ -447,6 +456,24 @@ impl Desk {
     pub(crate) fn check_connect(&self, env: &Env<'_>) -> Result<(), End> {
         opening::judge_connect(&self.context, env, env.world).map_err(End::from)
     }
+}
+
+/// Whether a statement may change what names mean in statements of others: new relations do not.
+pub(crate) fn redefines(statement: &Statement) -> bool {
+    let may = |action: Action| {
+        matches!(
+            action,
+            Action::PgAlterTable
+                | Action::PgDefineCode
+                | Action::PgDefineOther
+                | Action::PgDropObject
+                | Action::PgGrant
+                | Action::PgExecuteCode
+                | Action::PgCall
+                | Action::PgUnknown
+        )
+    };
+    statement.changes_catalog && statement.accesses.iter().any(|access| may(access.action))
 }
 
 /// What an allowed plan still needs.

@@ -10,7 +10,9 @@ use weir_postgres::session::{Effect as SessionEffect, Lookup, Name, Origin, Stat
 
 use super::bulk::Counted;
 use super::client::{Act, Asked, sha256};
-use super::desk::{Allowance, Bound, Deferred, Desk, Judged, JudgedStatement, Running};
+use super::desk::{
+    Allowance, Bound, Deferred, Desk, Judged, JudgedStatement, Running, redefines,
+};
 use super::matching::check_match_types;
 use super::plan::Plan;
 use super::refusal::Refusal;
@@ -27,6 +29,19 @@ impl Desk {
     ) -> Result<Act, Stop> {
         let name = Name::new(parse.name)?;
         let plan = self.plan(env, parse.text)?;
+        // Such a value is cast and checked by users' code wherever it meets another.
+        if !self.scope.sensitive.is_empty()
+            && parse
+                .parameter_types()
+                .any(|oid| self.scope.catalog.runs_code(oid))
+        {
+            return Err(Refusal::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                "weir: a parameter's type runs code that is not known to be harmless",
+            )
+            .hint("leave the type open, or pass text")
+            .into());
+        }
         let types = parameter_types(parse);
         let (plan, statements) = self.viewed(env, plan, types.as_ref())?;
         let allowance = Self::allowed(&plan)?;
@@ -91,6 +106,7 @@ impl Desk {
         self.note_bind(&portal, &statement, &plan, frame);
         self.session
             .bind(portal, &name, bind.result_formats.clone())?;
+        self.note_sent();
         Ok(Act::Forward)
     }
 
@@ -262,6 +278,10 @@ impl Desk {
         }
         let counted = self.portal_counted(portal, runs);
         let ticket = self.session.execute(portal)?;
+        self.note_sent();
+        if statement.is_none_or(redefines) {
+            self.note_redefinition();
+        }
         self.ran_unread |= plan.blinds || matches!(runs.effect, SessionEffect::Unread);
         let mut running = Running::new(
             ticket,

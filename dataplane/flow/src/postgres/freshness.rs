@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use weir_postgres::message::TransactionStatus;
+use weir_postgres::refuse::SqlState;
 
 use super::desk::{Desk, Waiting};
+use super::end::End;
+use super::refusal::Refusal;
 use crate::io::{CatalogCell, Effect, Env};
 
 /// How long no DDL must have been committed before the catalogue is read again where nobody waits
@@ -109,8 +112,49 @@ impl Desk {
         true
     }
 
+    /// Something is sent that the server plans by its catalogue of that moment.
+    pub(crate) fn note_sent(&mut self) {
+        let changes = self.cell.changes();
+        let _ = self.sent_at.get_or_insert(changes);
+    }
+
+    /// A statement that may change what names mean to others is sent.
+    pub(crate) fn note_redefinition(&mut self) {
+        self.redefines = true;
+        self.cell.note_change();
+        // One's own is judged as such.
+        self.sent_at = self.sent_at.map(|changes| changes + 1);
+    }
+
+    /// The server has planned what was sent, perhaps after it waited for another flow's change:
+    /// then it is not what was judged.
+    ///
+    /// # Errors
+    /// The end of the flow, if a change was noted meanwhile and there is something to hide.
+    pub(crate) fn check_sent(&self) -> Result<(), End> {
+        let is_same = self
+            .sent_at
+            .is_none_or(|changes| changes == self.cell.changes());
+        if is_same || self.scope.sensitive.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            SqlState::ADMIN_SHUTDOWN,
+            "weir: a definition was changed while the statement ran, and its result was withheld",
+        )
+        .hint("connect again and retry")
+        .into())
+    }
+
     /// A transaction ended or goes on, as ReadyForQuery says.
     pub(crate) fn settle_transaction(&mut self, status: TransactionStatus, now_ns: u64) {
+        if status == TransactionStatus::Idle && std::mem::take(&mut self.redefines) {
+            self.cell.note_change();
+            self.sent_at = self.sent_at.map(|changes| changes + 1);
+        }
+        if self.session.outstanding() == 0 {
+            self.sent_at = None;
+        }
         if status == TransactionStatus::Idle && self.uncommitted_ddl {
             self.uncommitted_ddl = false;
             self.freshness = Freshness::Stale { since_ns: now_ns };

@@ -54,6 +54,8 @@ pub(crate) enum Meaning {
         kind: Ended,
     },
     Ready(TransactionStatus),
+    /// The server has planned what was sent.
+    Planned,
     Text,
     Parameter,
     Notification,
@@ -150,12 +152,8 @@ impl Desk {
             What::Parameter { .. } => Meaning::Parameter,
             What::Notification => Meaning::Notification,
             What::CancelKey => Meaning::CancelKey,
-            What::Parsed
-            | What::Bound
-            | What::Closed
-            | What::Parameters
-            | What::CopyIn
-            | What::CopyDone => Meaning::Other,
+            What::Bound | What::CopyIn => Meaning::Planned,
+            What::Parsed | What::Closed | What::Parameters | What::CopyDone => Meaning::Other,
         };
         Ok(Understood {
             disposal: event.disposal,
@@ -174,12 +172,18 @@ impl Desk {
         body: &mut [u8],
     ) -> Result<Answer, End> {
         match &seen.what {
+            Meaning::Planned => {
+                self.check_sent()?;
+                Ok(Answer::Forward)
+            }
             Meaning::Columns { of, has_columns } => {
+                self.check_sent()?;
                 self.on_columns(*of, *has_columns, seen.statement.as_ref(), body)?;
                 Ok(Answer::Forward)
             }
             Meaning::Row => self.on_row(body),
             Meaning::CopyOut => {
+                self.check_sent()?;
                 self.on_copy_out(seen.statement.as_ref(), body)?;
                 Ok(Answer::Forward)
             }
@@ -332,7 +336,8 @@ impl Desk {
             }
             None => !self.scope.sensitive.is_empty() && self.session.outstanding() > 0,
         };
-        if !near {
+        // Behind another flow's change it may be about anything.
+        if !near && self.check_sent().is_ok() {
             return Ok(Answer::Forward);
         }
         let mut out = Vec::new();

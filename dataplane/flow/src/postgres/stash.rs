@@ -198,6 +198,7 @@ impl Desk {
         self.note_bind(&portal, &statement, &plan, frame);
         self.session
             .bind(portal, &name, bind.result_formats.clone())?;
+        self.note_sent();
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod cluster;
 pub(crate) mod world;
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -70,6 +71,31 @@ struct Shared {
     connection: ConnectionName,
     workload: Option<Arc<Workload>>,
     meters: Meters,
+    /// What all flows know of a database, as in the proxy.
+    cells: Mutex<HashMap<Arc<str>, Arc<CatalogCell>>>,
+}
+
+impl Shared {
+    fn cell(&self, world: &World, database: &Arc<str>) -> Result<Arc<CatalogCell>, String> {
+        let mut cells = self.cells.lock().expect("unpoisoned");
+        let changes = cells.get(database).map_or(0, |cell| cell.changes());
+        let connection = world
+            .connections
+            .named(&self.connection)
+            .expect("registered");
+        let catalog = Arc::new(cluster::catalog(connection, database)?);
+        Ok(match cells.get(database) {
+            Some(cell) => {
+                cell.store(catalog, changes);
+                cell.clone()
+            }
+            None => {
+                let cell = Arc::new(CatalogCell::new(catalog));
+                cells.insert(database.clone(), cell.clone());
+                cell
+            }
+        })
+    }
 }
 
 impl Guard {
@@ -103,6 +129,7 @@ impl Guard {
             connection: ConnectionName::new(connection),
             workload: workload.map(Arc::new),
             meters: Meters::new(),
+            cells: Mutex::default(),
         });
         thread::spawn(move || {
             for (id, client) in listener.incoming().flatten().enumerate() {
@@ -121,6 +148,12 @@ impl Guard {
             cut,
         }
     }
+}
+
+/// The bodies of frames, as text.
+pub(crate) fn text_of(frames: Vec<(u8, Vec<u8>)>) -> String {
+    let bodies: Vec<u8> = frames.into_iter().flat_map(|(_, body)| body).collect();
+    String::from_utf8_lossy(&bodies).into_owned()
 }
 
 /// A client that says what no driver says.
@@ -146,6 +179,12 @@ impl Raw {
     pub(crate) fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
         let length = u32::try_from(body.len() + 4).expect("short");
         [&[tag][..], &length.to_be_bytes(), body].concat()
+    }
+
+    /// Everything that is said to a Query.
+    pub(crate) fn ask(&mut self, text: &str) -> String {
+        self.send(&Self::frame(b'Q', format!("{text}\0").as_bytes()));
+        text_of(self.until(b'Z'))
     }
 
     /// Reads up to a frame of this type; returns the types and bodies before it.
@@ -397,17 +436,9 @@ impl<'a> Relay<'a> {
                 };
                 self.tell(event);
             }
-            Effect::Catalog {
-                connection,
-                database,
-                ..
-            } => {
+            Effect::Catalog { database, .. } => {
                 self.shared.readings.fetch_add(1, Ordering::Relaxed);
-                let connection = world.connections.named(&connection).expect("registered");
-                let catalog = cluster::catalog(connection, &database);
-                self.tell(Event::Catalog(
-                    catalog.map(|catalog| Arc::new(CatalogCell::new(Arc::new(catalog)))),
-                ));
+                self.tell(Event::Catalog(self.shared.cell(world, &database)));
             }
             Effect::RequestApproval(request) => {
                 let decision = (self.shared.people)(&request);

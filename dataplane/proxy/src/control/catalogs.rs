@@ -19,6 +19,9 @@ use super::server_tls::ServerTls;
 /// believed late by at most this much; SECURITY.md says so.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long a catalogue is kept that no flow uses any more.
+const UNUSED_MAX: Duration = Duration::from_secs(60);
+
 /// How long one catalogue query may take before the flow that waits for it is refused.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -72,10 +75,16 @@ impl Catalogs {
             return Ok(reading.cell.clone());
         }
         let is_first = newest.is_none();
-        let cell = self
-            .renew(&entry, &mut newest, connection, database)
-            .await?;
+        let renewed = self.renew(&entry, &mut newest, connection, database).await;
         drop(newest);
+        let cell = match renewed {
+            // A client can name any database; one that was never read is not kept.
+            Err(error) if is_first => {
+                self.forget(&entry, connection, database).await;
+                return Err(error);
+            }
+            renewed => renewed?,
+        };
         if is_first {
             self.poll(entry, connection.clone(), database.clone());
         }
@@ -90,10 +99,11 @@ impl Catalogs {
         database: &str,
     ) -> Result<Arc<CatalogCell>> {
         let begun = Instant::now();
+        let changes = newest.as_ref().map_or(0, |reading| reading.cell.changes());
         let catalog = Arc::new(self.read(entry, connection, database).await?);
         let cell = match newest {
             Some(reading) => {
-                reading.cell.store(catalog);
+                reading.cell.store(catalog, changes);
                 reading.cell.clone()
             }
             None => Arc::new(CatalogCell::new(catalog)),
@@ -115,6 +125,18 @@ impl Catalogs {
             })
         };
         databases.entry(key).or_insert_with(fresh).clone()
+    }
+
+    /// Lets go of a database, unless another one of its name has come since.
+    async fn forget(&self, entry: &Rc<Database>, connection: &Connection, database: &Arc<str>) {
+        let key = (connection.name.clone(), database.clone());
+        let mut databases = self.databases.lock().await;
+        if databases
+            .get(&key)
+            .is_some_and(|known| Rc::ptr_eq(known, entry))
+        {
+            databases.remove(&key);
+        }
     }
 
     /// Reads everything again, over the session at hand or a new one.
@@ -169,18 +191,27 @@ impl Catalogs {
         self.tls.connect(connection, &mut config).await
     }
 
-    /// Watches for changes that did not come through Weir.
+    /// Watches for changes that did not come through Weir, while anybody uses the catalogue.
     fn poll(self: &Rc<Self>, entry: Rc<Database>, connection: Arc<Connection>, database: Arc<str>) {
         let catalogs = self.clone();
         tokio::task::spawn_local(async move {
+            let mut used = Instant::now();
             loop {
                 tokio::time::sleep(POLL).await;
-                let known = entry
-                    .read
-                    .lock()
-                    .await
+                let newest = entry.read.lock().await;
+                let known = newest.as_ref().map(|reading| reading.cell.epoch());
+                // Every flow that uses it holds the cell.
+                if newest
                     .as_ref()
-                    .map(|reading| reading.cell.epoch());
+                    .is_some_and(|reading| Arc::strong_count(&reading.cell) > 1)
+                {
+                    used = Instant::now();
+                }
+                drop(newest);
+                if used.elapsed() > UNUSED_MAX {
+                    catalogs.forget(&entry, &connection, &database).await;
+                    return;
+                }
                 if known.is_some() && catalogs.epoch(&entry).await == known {
                     continue;
                 }
@@ -190,6 +221,11 @@ impl Catalogs {
                     .await
                 {
                     tracing::warn!(connection = %connection.name, %database, %error, "catalogue not read");
+                    if used.elapsed() > POLL {
+                        drop(newest);
+                        catalogs.forget(&entry, &connection, &database).await;
+                        return;
+                    }
                 }
             }
         });

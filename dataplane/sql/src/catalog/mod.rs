@@ -161,8 +161,12 @@ pub struct Catalog {
     pub(crate) shadowed: HashSet<Arc<str>>,
     /// Operators by name whose function is user code, and that function.
     pub(crate) operators: HashMap<Arc<str>, Vec<RelationName>>,
-    /// Types by name whose casts or checks run user code, and that code.
+    /// Types by name whose values can run user code, and that code.
     pub(crate) casts: HashMap<Arc<str>, Vec<RelationName>>,
+    /// The same by the type's number; 0 is any.
+    pub(crate) typed: HashMap<u32, Vec<RelationName>>,
+    /// User code that every definition runs: event triggers.
+    pub(crate) on_ddl: Vec<RelationName>,
     pub(crate) code: HashMap<RelationOid, Code>,
     /// `=` between values of built-in types may be somebody's own operator.
     pub(crate) equality_altered: bool,
@@ -232,6 +236,12 @@ impl Catalog {
             .into_iter()
             .flatten()
             .filter_map(|oid| self.relations.get(oid))
+    }
+
+    /// Whether a value of the type of this number can run user code.
+    #[must_use]
+    pub fn runs_code(&self, type_oid: u32) -> bool {
+        self.typed.contains_key(&type_oid)
     }
 
     /// How policies name a column.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use weir_facts::{ColumnId, RelationName, RelationOid};
 
+use crate::trust::is_known_function;
+
 use super::rule::NodeTree;
 use super::{
     Catalog, CatalogError, Code, Column, Epoch, ForeignKey, Generated, Relation, RelationKind, View,
@@ -88,8 +90,14 @@ pub(super) fn build(
         .of("server")
         .next()
         .ok_or(CatalogError::Row { query: "server" })?;
-    let (relations, toast) = relations(&results)?;
+    let (relations, toast, row_types) = relations(&results)?;
     let functions = functions(&results)?;
+    let casts = user_code(results.of("casts"))?;
+    let typed = typed(&results)?;
+    let (mut code, on_ddl) = code(&results)?;
+    for relation in relations.values() {
+        type_code(&mut code, relation, row_types.get(&relation.oid), &typed);
+    }
     let mut by_name: HashMap<Arc<str>, Vec<RelationOid>> = HashMap::new();
     for relation in relations.values() {
         by_name
@@ -110,7 +118,7 @@ pub(super) fn build(
             .of("foreign_keys")
             .map(|row| foreign_key(&row))
             .collect::<Result<_, _>>()?,
-        views: views(&results, &functions.by_oid)?,
+        views: views(&results, &functions)?,
         generated: results
             .of("generated")
             .map(|row| generated(&row))
@@ -122,19 +130,26 @@ pub(super) fn build(
         built_in: functions.built_in,
         shadowed: functions.shadowed,
         operators: user_code(results.of("operators"))?,
-        casts: user_code(results.of("casts"))?,
-        code: code(&results)?,
+        casts,
+        typed,
+        on_ddl,
+        code,
         equality_altered: results.of("equality").next().is_some(),
     })
 }
 
 type Relations = HashMap<RelationOid, Relation>;
 
-fn relations(
-    results: &Results<'_>,
-) -> Result<(Relations, Vec<(RelationOid, RelationOid)>), CatalogError> {
+/// (toast table, its owner)
+type Toast = Vec<(RelationOid, RelationOid)>;
+
+/// Types of relations' rows.
+type RowTypes = HashMap<RelationOid, u32>;
+
+fn relations(results: &Results<'_>) -> Result<(Relations, Toast, RowTypes), CatalogError> {
     let mut relations = Relations::new();
     let mut toast = Vec::new();
+    let mut row_types = RowTypes::new();
     for row in results.of("relations") {
         let kind = match row.text(3)? {
             "r" => RelationKind::Table,
@@ -155,6 +170,7 @@ fn relations(
             columns: Vec::new(),
         };
         relations.insert(oid, relation);
+        row_types.insert(oid, row.number(6)?);
         let toasted = row.oid(5)?;
         if toasted.0 != 0 {
             toast.push((toasted, oid));
@@ -179,7 +195,7 @@ fn relations(
     relations
         .values_mut()
         .for_each(|relation| relation.columns.sort_by_key(|column| column.attnum));
-    Ok((relations, toast))
+    Ok((relations, toast, row_types))
 }
 
 fn foreign_key(row: &Row<'_>) -> Result<ForeignKey, CatalogError> {
@@ -207,7 +223,7 @@ fn generated(row: &Row<'_>) -> Result<(ColumnId, Vec<i16>), CatalogError> {
 
 fn views(
     results: &Results<'_>,
-    functions: &HashMap<u32, RelationName>,
+    functions: &Functions,
 ) -> Result<HashMap<RelationOid, View>, CatalogError> {
     let mut views: HashMap<RelationOid, View> = HashMap::new();
     for row in results.of("views") {
@@ -230,15 +246,25 @@ fn views(
 }
 
 /// Names of the functions; one that has gone since is named by its OID and trusted by nobody.
-fn named(oids: &BTreeSet<u32>, functions: &HashMap<u32, RelationName>) -> Vec<RelationName> {
+fn named(oids: &BTreeSet<u32>, functions: &Functions) -> Vec<RelationName> {
     let unknown = |oid: &u32| RelationName {
         schema: "".into(),
         name: oid.to_string().into(),
     };
     oids.iter()
-        .map(|oid| functions.get(oid).cloned().unwrap_or_else(|| unknown(oid)))
+        .map(|oid| {
+            functions
+                .by_oid
+                .get(oid)
+                .cloned()
+                .unwrap_or_else(|| unknown(oid))
+        })
+        .filter(|name| !is_known_function(name) || functions.is_user(name))
         .collect()
 }
+
+/// `FirstNormalObjectId` of transam.h: what has a smaller number was brought by the server.
+const FIRST_NORMAL_OID: u32 = 16384;
 
 struct Functions {
     by_oid: HashMap<u32, RelationName>,
@@ -246,6 +272,14 @@ struct Functions {
     overloads: HashMap<RelationName, Vec<(u32, Arc<str>)>>,
     built_in: HashSet<Arc<str>>,
     shadowed: HashSet<Arc<str>>,
+}
+
+impl Functions {
+    /// Whether a user has made a function of that name, in whatever schema.
+    fn is_user(&self, name: &RelationName) -> bool {
+        let overloads = self.by_name.get(&name.name);
+        overloads.is_some_and(|overloads| overloads.contains(name))
+    }
 }
 
 fn functions(results: &Results<'_>) -> Result<Functions, CatalogError> {
@@ -257,12 +291,14 @@ fn functions(results: &Results<'_>) -> Result<Functions, CatalogError> {
         shadowed: HashSet::new(),
     };
     for row in results.of("functions") {
-        let name = row.name(1)?;
-        all.by_oid.insert(row.number(0)?, name.clone());
+        let (name, oid) = (row.name(1)?, row.number(0)?);
+        all.by_oid.insert(oid, name.clone());
+        // A superuser can make functions in the system's own schemas.
+        let is_system = matches!(&*name.schema, "pg_catalog" | "information_schema");
         if &*name.schema == "pg_catalog" {
             all.built_in.insert(Arc::clone(&name.name));
         }
-        if matches!(&*name.schema, "pg_catalog" | "information_schema") {
+        if is_system && oid < FIRST_NORMAL_OID {
             continue;
         }
         let overload = (row.number(0)?, row.text(4)?.into());
@@ -281,22 +317,63 @@ fn functions(results: &Results<'_>) -> Result<Functions, CatalogError> {
     Ok(all)
 }
 
-/// Rows of (name, function's schema, function's name).
+/// Rows of (name, function's schema, function's name, whether it is a user's).
 fn user_code<'a>(
     rows: impl Iterator<Item = Row<'a>>,
 ) -> Result<HashMap<Arc<str>, Vec<RelationName>>, CatalogError> {
     let mut code: HashMap<Arc<str>, Vec<RelationName>> = HashMap::new();
     for row in rows {
-        code.entry(row.text(0)?.into())
-            .or_default()
-            .push(row.name(1)?);
+        let function = row.name(1)?;
+        if row.flag(3)? || !is_known_function(&function) {
+            code.entry(row.text(0)?.into()).or_default().push(function);
+        }
     }
     Ok(code)
 }
 
-fn code(results: &Results<'_>) -> Result<HashMap<RelationOid, Code>, CatalogError> {
-    let mut all: HashMap<RelationOid, Code> = HashMap::new();
+/// The rows of the casts, by the number of the type.
+fn typed(results: &Results<'_>) -> Result<HashMap<u32, Vec<RelationName>>, CatalogError> {
+    let mut typed: HashMap<u32, Vec<RelationName>> = HashMap::new();
+    for row in results.of("casts") {
+        let function = row.name(1)?;
+        if row.flag(3)? || !is_known_function(&function) {
+            typed.entry(row.number(4)?).or_default().push(function);
+        }
+    }
+    Ok(typed)
+}
+
+/// Whoever reads or writes a relation has values of its columns' types, and of its row's.
+fn type_code(
+    code: &mut HashMap<RelationOid, Code>,
+    relation: &Relation,
+    row_type: Option<&u32>,
+    typed: &HashMap<u32, Vec<RelationName>>,
+) {
+    let types = relation.columns.iter().map(|column| &column.type_oid);
+    let functions: BTreeSet<_> = types
+        .chain(row_type)
+        .filter_map(|oid| typed.get(oid))
+        .flatten()
+        .cloned()
+        .collect();
+    if !functions.is_empty() {
+        let code = code.entry(relation.oid).or_default();
+        code.on_read.extend(functions.iter().cloned());
+        code.on_write.extend(functions);
+    }
+}
+
+type CodeByRelation = HashMap<RelationOid, Code>;
+
+fn code(results: &Results<'_>) -> Result<(CodeByRelation, Vec<RelationName>), CatalogError> {
+    let mut all = CodeByRelation::new();
+    let mut on_ddl = Vec::new();
     for row in results.of("code") {
+        if row.text(1)? == "e" {
+            on_ddl.push(row.name(2)?);
+            continue;
+        }
         let code = all.entry(row.oid(0)?).or_default();
         match row.text(1)? {
             "r" => code.on_read.push(row.name(2)?),
@@ -305,5 +382,5 @@ fn code(results: &Results<'_>) -> Result<HashMap<RelationOid, Code>, CatalogErro
             _ => return Err(row.wrong()),
         }
     }
-    Ok(all)
+    Ok((all, on_ddl))
 }

@@ -173,7 +173,7 @@ pub(super) const HARMLESS: &[&str] = &[
     "pg_get_statisticsobjdef_columns", "pg_get_statisticsobjdef_expressions", "pg_get_triggerdef", "pg_get_userbyid",
     "pg_get_viewdef", "pg_has_role", "pg_identify_object", "pg_identify_object_as_address",
     "pg_index_column_has_property", "pg_index_has_property", "pg_indexam_has_property",
-    "pg_indexam_progress_phasename", "pg_indexes_size", "pg_input_is_valid", "pg_is_in_recovery",
+    "pg_indexam_progress_phasename", "pg_indexes_size", "pg_is_in_recovery",
     "pg_is_other_temp_schema", "pg_is_wal_replay_paused", "pg_jit_available", "pg_last_wal_receive_lsn",
     "pg_last_wal_replay_lsn", "pg_last_xact_replay_timestamp", "pg_listening_channels", "pg_lock_status",
     "pg_lsn_cmp", "pg_lsn_eq", "pg_lsn_ge", "pg_lsn_gt", "pg_lsn_hash", "pg_lsn_hash_extended", "pg_lsn_larger",

@@ -3,6 +3,8 @@
 
 mod harmless;
 
+use weir_facts::RelationName;
+
 /// A function of pg_catalog that only computes from its arguments, or tells what the
 /// catalogue or the clock says.
 pub(crate) fn is_harmless_function(name: &str) -> bool {
@@ -26,6 +28,19 @@ pub(crate) fn is_harmless_in_information_schema(name: &str) -> bool {
         "_pg_truetypmod",
     ];
     HARMLESS.binary_search(&name).is_ok()
+}
+
+/// Whether a function of this name may run unasked behind an operator, a cast or a view.
+pub(crate) fn is_known_function(function: &RelationName) -> bool {
+    match &*function.schema {
+        // Views may show a sequence and a setting that a statement is asked about.
+        "pg_catalog" => {
+            is_harmless_function(&function.name)
+                || matches!(&*function.name, "currval" | "current_setting")
+        }
+        "information_schema" => true,
+        _ => false,
+    }
 }
 
 /// Output columns of functions that return rows, where they are not one column named as the

@@ -11,6 +11,7 @@ use weir_facts::{Action, RelationName, Resource};
 use super::scope::{From, Scope};
 use super::{Facts, Walk, Walked, qualified, strings};
 use crate::StatementKind;
+use crate::trust::is_harmless_function;
 
 impl<'a> Walk<'a> {
     pub(super) fn define_statement(&mut self, node: Node<'_>) -> Walked<Facts> {
@@ -142,10 +143,18 @@ impl<'a> Walk<'a> {
     fn define_function(&mut self, names: &list::NodeList) -> Facts {
         match strings(names).as_deref().and_then(qualified) {
             Some((schema, name)) => {
+                // One that stands for the server's own, or replaces it, would be taken for it.
+                let is_system = match schema {
+                    Some(schema) => matches!(schema, "pg_catalog" | "information_schema"),
+                    None => is_harmless_function(name),
+                };
                 let name = RelationName {
                     schema: schema.unwrap_or_default().into(),
                     name: name.into(),
                 };
+                if is_system {
+                    self.unknown(Resource::Function(name.clone()));
+                }
                 self.ask(Action::PgDefineCode, Resource::Function(name));
             }
             None => self.ask(Action::PgDefineCode, Resource::Connection),
@@ -263,7 +272,9 @@ fn by_connection(node: Node<'_>) -> Option<(&'static str, &'static [Action])> {
         Node::CreateCastStmt(_) | Node::CreateTransformStmt(_) | Node::CreateConversionStmt(_) => ("CAST", &[PgDefineCode]),
         Node::CreatePLangStmt(_) | Node::CreateAmStmt(_) => ("LANGUAGE", &[PgDefineCode]),
         Node::CreateEventTrigStmt(_) | Node::AlterEventTrigStmt(_) => ("EVENT TRIGGER", &[PgDefineCode]),
-        Node::CreateExtensionStmt(_) | Node::AlterExtensionStmt(_) | Node::AlterExtensionContentsStmt(_) => ("EXTENSION", &[PgDefineCode]),
+        Node::CreateExtensionStmt(_) | Node::AlterExtensionStmt(_) => ("EXTENSION", &[PgDefineCode]),
+        // What belongs to an extension is trusted for more than what a user makes.
+        Node::AlterExtensionContentsStmt(_) => ("EXTENSION", &[PgDefineCode, PgUnknown]),
         // CREATE AGGREGATE, OPERATOR, TYPE, TEXT SEARCH …, COLLATION.
         Node::DefineStmt(_) => ("DEFINE", &[PgDefineCode]),
         Node::CreateDomainStmt(_) | Node::AlterDomainStmt(_) => ("DOMAIN", &[PgDefineCode]),

@@ -42,10 +42,17 @@ impl Walk<'_> {
         if self.means_built_in(schema, name) && is_harmless_function(name) {
             return;
         }
-        if schema == Some("information_schema") && is_harmless_in_information_schema(name) {
+        let catalog = self.catalog;
+        let is_user = || {
+            let mut overloads = catalog.functions.get(name).into_iter().flatten();
+            overloads.any(|one| &*one.schema == "information_schema")
+        };
+        if schema == Some("information_schema")
+            && is_harmless_in_information_schema(name)
+            && !is_user()
+        {
             return;
         }
-        let catalog = self.catalog;
         let overloads = catalog.functions.get(name).into_iter().flatten();
         let fits =
             |function: &&RelationName| schema.is_none_or(|schema| &*function.schema == schema);
@@ -63,9 +70,10 @@ impl Walk<'_> {
     }
 
     fn means_built_in(&self, schema: Option<&str>, name: &str) -> bool {
+        let overloads = || self.catalog.functions.get(name).into_iter().flatten();
         match schema {
-            Some("pg_catalog") => true,
-            Some("information_schema") => false,
+            // A superuser's own may stand beside the server's.
+            Some("pg_catalog") => !overloads().any(|one| &*one.schema == "pg_catalog"),
             Some(_) => false,
             None => !self.catalog.shadowed.contains(name),
         }

@@ -130,6 +130,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn statement(mut self, node: Node<'_>) -> Walked<Gathered> {
         let facts = self.any_statement(node)?;
         self.settle_matches();
+        self.code_behind(&facts.kind);
         if self.casts_to_reg && self.is_sensitive {
             self.call("pg_catalog", "regclass");
         }
@@ -154,6 +155,44 @@ impl<'a> Walk<'a> {
             match_parameters: self.matches.parameters(),
             facts,
         })
+    }
+
+    /// Code that runs behind whole kinds of statements: event triggers behind definitions, and
+    /// behind whatever has values a superuser's casts between the server's own types.
+    fn code_behind(&mut self, kind: &StatementKind) {
+        let catalog = self.catalog;
+        let defines = matches!(
+            kind,
+            StatementKind::Ddl(_)
+                | StatementKind::CreateTableAs
+                | StatementKind::Maintain
+                | StatementKind::Unknown(_)
+        );
+        if defines || self.creates_table {
+            for function in &catalog.on_ddl {
+                self.call(&function.schema, &function.name);
+            }
+        }
+        let has_values = defines
+            || matches!(
+                kind,
+                StatementKind::Select
+                    | StatementKind::Insert
+                    | StatementKind::Update
+                    | StatementKind::Delete
+                    | StatementKind::Merge
+                    | StatementKind::Prepare { .. }
+                    | StatementKind::Execute { .. }
+                    | StatementKind::DeclareCursor { .. }
+                    | StatementKind::Explain { .. }
+                    | StatementKind::Copy { .. }
+                    | StatementKind::Call
+            );
+        if has_values {
+            for function in catalog.typed.get(&0).into_iter().flatten() {
+                self.call(&function.schema, &function.name);
+            }
+        }
     }
 
     /// Runs `f` one level deeper.

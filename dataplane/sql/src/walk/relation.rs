@@ -10,7 +10,7 @@ use super::scope::{Col, Rte};
 use super::{Walk, Walked};
 use crate::Refusal;
 use crate::catalog::Relation;
-use crate::trust::{carries_values, is_harmless_function};
+use crate::trust::carries_values;
 
 impl<'a> Walk<'a> {
     /// Every relation that the name can mean, independent of `search_path`. Empty only
@@ -95,7 +95,7 @@ impl<'a> Walk<'a> {
             .get(&reached)
             .into_iter()
             .flat_map(|view| &view.functions);
-        for function in of_view.filter(|function| !is_known(function)) {
+        for function in of_view {
             self.call(&function.schema, &function.name);
         }
         for function in catalog
@@ -278,18 +278,4 @@ impl<'a> Walk<'a> {
 enum Follow {
     Views,
     ViewsAndChildren,
-}
-
-fn is_known(function: &RelationName) -> bool {
-    match &*function.schema {
-        "pg_catalog" => is_harmless_function(&function.name) || is_internal_name(&function.name),
-        "information_schema" => true,
-        _ => false,
-    }
-}
-
-/// Comparison and arithmetic functions behind operators are immutable and in the list; what
-/// is left are those that a view may call and a statement is asked about.
-fn is_internal_name(name: &str) -> bool {
-    matches!(name, "currval" | "current_setting")
 }

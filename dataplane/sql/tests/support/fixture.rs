@@ -203,17 +203,24 @@ fn relations() -> Rows {
         } else {
             "f"
         };
-        row(&[&oid.to_string(), schema, name, kind, temporary, toast])
+        row(&[&oid.to_string(), schema, name, kind, temporary, toast, "0"])
     });
-    let system = SYSTEM
-        .iter()
-        .zip(9000..)
-        .map(|(name, oid): (_, u32)| row(&[&oid.to_string(), "pg_catalog", name, "r", "f", "0"]));
+    let system = SYSTEM.iter().zip(9000..).map(|(name, oid): (_, u32)| {
+        row(&[&oid.to_string(), "pg_catalog", name, "r", "f", "0", "0"])
+    });
     let schema = ["tables", "columns"]
         .iter()
         .zip(9500..)
         .map(|(name, oid): (_, u32)| {
-            row(&[&oid.to_string(), "information_schema", name, "v", "f", "0"])
+            row(&[
+                &oid.to_string(),
+                "information_schema",
+                name,
+                "v",
+                "f",
+                "0",
+                "0",
+            ])
         });
     user.chain(system).chain(schema).collect()
 }
@@ -239,6 +246,7 @@ fn columns() -> Rows {
 fn functions(shadowing: bool) -> Rows {
     let mut rows = vec![
         row(&["871", "pg_catalog", "upper", "f", ""]),
+        row(&["17001", "pg_catalog", "initcap_of", "f", "text"]),
         row(&["3155", "pg_catalog", "row_to_json", "f", ""]),
         row(&["5001", "public", "f1", "f", "integer"]),
         row(&["5002", "public", "similarity", "f", "text, text"]),
@@ -288,9 +296,12 @@ fn build(shadowing: bool, equality: Rows) -> Catalog {
         ("1020", "9007", "1"),
     ];
     let operators: &[&[&str]] = if shadowing {
-        &[&["@@@", "public", "opf"], &["+", "shadow", "evil"]]
+        &[
+            &["@@@", "public", "opf", "t"],
+            &["+", "shadow", "evil", "t"],
+        ]
     } else {
-        &[&["@@@", "public", "opf"]]
+        &[&["@@@", "public", "opf", "t"]]
     };
     let results = vec![
         vec![row(&["150018"])],
@@ -314,7 +325,7 @@ fn build(shadowing: bool, equality: Rows) -> Catalog {
         ])],
         functions(shadowing),
         operators.iter().map(|operator| row(operator)).collect(),
-        vec![row(&["checked_text", "public", "checked"])],
+        vec![row(&["checked_text", "public", "checked", "t", "6001"])],
         vec![
             row(&["1021", "w", "public", "stamp"]),
             vec![Some("1022".into()), Some("u".into()), None, None],
