@@ -4,9 +4,9 @@ mod support;
 
 use std::sync::Arc;
 
-use support::{Raw, text_of};
 use support::cluster::{Cluster, psql};
 use support::world::{SCHEMA, guard, kept, snapshot, world};
+use support::{Guard, Raw, text_of};
 use weir_audit::Kind;
 use weir_flow::{Lock, Locked};
 

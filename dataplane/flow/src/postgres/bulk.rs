@@ -595,6 +595,7 @@ impl Desk {
             Meaning::Ended { .. }
             | Meaning::Columns { .. }
             | Meaning::Row
+            | Meaning::Planned
             | Meaning::CopyOut
             | Meaning::CopyData
             | Meaning::Text

@@ -10,9 +10,7 @@ use weir_postgres::session::{Effect as SessionEffect, Lookup, Name, Origin, Stat
 
 use super::bulk::Counted;
 use super::client::{Act, Asked, sha256};
-use super::desk::{
-    Allowance, Bound, Deferred, Desk, Judged, JudgedStatement, Running, redefines,
-};
+use super::desk::{Allowance, Bound, Deferred, Desk, Judged, JudgedStatement, Running, redefines};
 use super::matching::check_match_types;
 use super::plan::Plan;
 use super::refusal::Refusal;
