@@ -3,22 +3,25 @@
 
 mod account;
 mod approval;
+mod idp;
 mod policy;
 mod server;
 mod session;
 
 pub use account::{
-    Account, AccountNew, Groups, Role, Scope, SecretMade, Token, TokenMade, TokenNew, Whoami,
-    Workload,
+    Account, AccountNew, Certificates, Groups, Role, Scope, SecretMade, Token, TokenMade, TokenNew,
+    Whoami, Workload,
 };
 pub use approval::{Access, Approval, ApprovalState, Decision, Requester, Vote};
+pub use idp::{IdentityProvider, IdentityProviderView};
 pub use policy::{
     Change, File, PolicyContent, PolicyDiff, PolicyPush, PolicyPushed, PolicyVersion, Rollback,
     TestOutcome,
 };
 pub use server::{
-    Connection, ConnectionView, Credential, CredentialView, Guard, GuardHealth, Kind, Lock, Mode,
-    Node, NodeHealth, NodeMade, NodeNew, Push, Status, Tls, Unlabelled,
+    Connection, ConnectionReport, ConnectionView, Credential, CredentialView, Guard, GuardHealth,
+    Kind, Lock, LoginMethod, LoginRule, Mode, Node, NodeHealth, NodeMade, NodeNew, Push,
+    RoleFinding, RoleReport, Status, Tls, Unlabelled,
 };
 pub use session::{Alert, Event, ManagementEntry, Masked, Session, SessionDetail};
 

@@ -64,6 +64,9 @@ pub(crate) enum Command {
     /// Guarded servers and their credentials
     #[command(subcommand)]
     Connection(Connection),
+    /// Issuers of tokens (OpenID Connect) that clients may show
+    #[command(subcommand)]
+    Idp(Idp),
     /// Whose connections are taken
     #[command(subcommand)]
     Guard(Guard),
@@ -120,6 +123,15 @@ pub(crate) enum Account {
     List,
     /// Set the groups of an account; none given takes all away
     Groups { name: String, groups: Vec<String> },
+    /// Set what client certificates of an account name; none given takes all away
+    #[command(
+        after_long_help = "Examples:\n  weir account certificate etl dns:etl.corp.example uri:spiffe://corp.example/etl\n  weir account certificate alice cn:alice email:alice@corp.example\n      A certificate counts on connections that have a --client-ca which vouches for it."
+    )]
+    Certificate {
+        name: String,
+        /// cn:…, dns:…, email:… or uri:…, each of one account only
+        names: Vec<String>,
+    },
     /// Take everything from an account but its name
     Disable { name: String },
     /// Make a token; it is printed once
@@ -192,13 +204,34 @@ pub(crate) enum Connection {
         /// The least-privilege role that reads the catalogue
         #[arg(long)]
         catalogue: bool,
+        /// File with the certificate that this role shows to the server, PEM
+        #[arg(long, requires = "key")]
+        certificate: Option<PathBuf>,
+        /// File with its private key, PEM
+        #[arg(long, requires = "certificate")]
+        key: Option<PathBuf>,
+        /// The certificate is enough: read no secret
+        #[arg(long, requires = "certificate")]
+        no_password: bool,
     },
     /// All servers
     List,
     /// Remove a server and its credentials
     Remove { name: String },
-    /// Can its addresses be reached from here, and do they offer TLS?
-    Check { name: String },
+    /// What could the stored roles do at the server beside what Weir lets pass?
+    ///
+    /// A data plane that serves the connection looks, as each role: superuser and other attributes,
+    /// memberships, ownership, CREATE, TEMPORARY, ways out of the database. Prints the statements
+    /// that close each; all else is comment. Exit code 1 if there is one.
+    #[command(
+        after_long_help = "Example:\n  weir connection check prod-pg > close.sql; psql -f close.sql … as a superuser, after reading it"
+    )]
+    Check {
+        name: String,
+        /// The same as --output json
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args)]
@@ -241,6 +274,61 @@ pub(crate) struct ConnectionAdd {
     /// The role for sessions whose start-up user has no credential of its own
     #[arg(long)]
     pub(crate) default_role: Option<String>,
+    /// How a start-up user is asked: USER=METHOD, * for every user; the first that fits decides.
+    /// Methods: certificate, secret, token, oauthbearer, workload
+    #[arg(long = "login", value_name = "USER=METHOD", value_parser = login_rule)]
+    pub(crate) logins: Vec<weir_api::http::LoginRule>,
+    /// File with the certificates that may vouch for clients', PEM
+    #[arg(long)]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Do not tell this server the principal through application_name
+    #[arg(long)]
+    pub(crate) unattributed: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Idp {
+    /// Register an issuer, or change one; its keys are fetched at once
+    #[command(
+        after_long_help = "Examples:\n  weir idp add https://idp.corp.example --audience 'urn:weir:{connection}'\n      Tokens must be for one connection each; keys are where the issuer's metadata says.\n  weir idp add https://token.actions.example --audience urn:weir:ci-pg --group-prefix ci: --jwks https://token.actions.example/keys\n\nThen say whose tokens are asked for:\n  weir connection add prod-pg … --login 'app=token' --login 'human=oauthbearer'"
+    )]
+    Add(Box<IdpAdd>),
+    /// All issuers, and how their keys stand
+    List,
+    /// Take no more tokens of an issuer
+    Remove { issuer: String },
+    /// Fetch an issuer's keys now
+    Refresh { issuer: String },
+}
+
+#[derive(Args)]
+pub(crate) struct IdpAdd {
+    /// The "iss" of its tokens: an https URL
+    pub(crate) issuer: String,
+    /// What a token's "aud" must name; {connection} stands for the connection's name
+    #[arg(long = "audience", required = true)]
+    pub(crate) audiences: Vec<String>,
+    /// Where its keys are; what its metadata says if absent
+    #[arg(long, value_name = "URL")]
+    pub(crate) jwks: Option<String>,
+    /// What its tokens may be signed with
+    #[arg(long = "algorithm", default_values = ["RS256", "ES256", "EdDSA"])]
+    pub(crate) algorithms: Vec<String>,
+    /// The claim that names the subject
+    #[arg(long, default_value = "sub")]
+    pub(crate) subject_claim: String,
+    /// The claim that lists its groups
+    #[arg(long, default_value = "groups")]
+    pub(crate) groups_claim: String,
+    /// Stands before each of its groups, so that it cannot name those of others
+    #[arg(long, default_value = "")]
+    pub(crate) group_prefix: String,
+    /// The scope that clients without a token are told to ask for
+    #[arg(long, default_value = "openid")]
+    pub(crate) scope: String,
+    /// File with the certificates that may vouch for it, PEM; the host's if absent
+    #[arg(long)]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -421,6 +509,17 @@ fn scope(text: &str) -> Result<weir_api::http::Scope, String> {
 
 fn kind(text: &str) -> Result<weir_api::http::Kind, String> {
     word(text, "postgres, mcp")
+}
+
+fn login_rule(text: &str) -> Result<weir_api::http::LoginRule, String> {
+    let known = "certificate, secret, token, oauthbearer, workload";
+    let (user, method) = text
+        .rsplit_once('=')
+        .ok_or_else(|| format!("give USER=METHOD; methods are {known}"))?;
+    Ok(weir_api::http::LoginRule {
+        user: user.to_owned(),
+        method: word(method, known)?,
+    })
 }
 
 fn tls(text: &str) -> Result<weir_api::http::Tls, String> {

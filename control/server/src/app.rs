@@ -7,7 +7,9 @@ use weir_api::v1::to_data_plane::Message;
 use crate::approval;
 use crate::clock::now;
 use crate::error::Result;
+use crate::http::Checks;
 use crate::hub::Hub;
+use crate::idp::Fetches;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -19,6 +21,10 @@ pub(crate) struct App {
     pub(crate) keys: Keys,
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Metrics,
+    /// Whose keys are fetched, and were.
+    pub(crate) fetches: Fetches,
+    /// Looks at servers that nodes were asked for.
+    pub(crate) checks: Checks,
     /// Where data planes reach us, for join strings.
     pub(crate) grpc_url: String,
 }

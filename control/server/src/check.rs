@@ -49,6 +49,37 @@ pub(crate) fn text(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// What a certificate names, as data planes spell it.
+pub(crate) fn certificate_name(text: &str) -> Result<()> {
+    let known = ["cn:", "dns:", "email:", "uri:"];
+    let value = known.iter().find_map(|kind| text.strip_prefix(kind));
+    if value.is_some_and(|value| !value.is_empty())
+        && text.len() <= TEXT_BYTES_MAX
+        && !text.contains(char::is_control)
+    {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "{text:?} is not what a certificate names: cn:alice, dns:ci.corp.example, email:alice@corp.example or uri:spiffe://corp.example/ci"
+    )))
+}
+
+/// A certificate and its private key, PEM.
+pub(crate) fn certificate(certificate: &str, key: &str) -> Result<()> {
+    if !certificate.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(Error::Invalid(
+            "the certificate is not a PEM certificate".to_owned(),
+        ));
+    }
+    let is_key = key.contains("PRIVATE KEY-----");
+    if !is_key || key.contains("ENCRYPTED") {
+        return Err(Error::Invalid(
+            "the key is not an unencrypted PEM private key".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// A list that is short enough.
 pub(crate) fn bounded(what: &str, length: usize) -> Result<()> {
     if length > LIST_MAX {

@@ -14,6 +14,7 @@ mod diff;
 mod error;
 mod http;
 mod hub;
+mod idp;
 mod init;
 mod keys;
 mod limits;

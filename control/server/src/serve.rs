@@ -1,4 +1,4 @@
-//! Two listeners, one sweeper, one end.
+//! Two listeners, one sweeper, one keeper of keys, one end.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,11 +14,12 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::app::App;
 use crate::hub::Hub;
+use crate::idp::Fetches;
 use crate::keys::Keys;
 use crate::limits::DRAIN_S_MAX;
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::{http, notify, rpc};
+use crate::{http, idp, notify, rpc};
 
 /// How often the sweeper looks for requests that time has ended.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -52,12 +53,15 @@ pub(crate) async fn serve(state: &Path, http: SocketAddr, grpc: SocketAddr) -> a
         keys,
         hub,
         metrics: Metrics::default(),
+        fetches: Fetches::default(),
+        checks: http::Checks::default(),
         grpc_url: grpc_url.clone(),
     });
 
     let people = tokio::spawn(serve_people(Arc::clone(&app), http));
     let planes = tokio::spawn(serve_planes(Arc::clone(&app), grpc));
     let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
+    let keys_keeper = tokio::spawn(idp::keep(Arc::clone(&app)));
     // One line that scripts can read, whatever ports were asked for.
     println!(
         "{}",
@@ -71,6 +75,7 @@ pub(crate) async fn serve(state: &Path, http: SocketAddr, grpc: SocketAddr) -> a
     tracing::info!("stops");
     app.hub.stop();
     sweeper.abort();
+    keys_keeper.abort();
     let drained = tokio::time::timeout(Duration::from_secs(DRAIN_S_MAX), async {
         (people.await, planes.await)
     })

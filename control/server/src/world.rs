@@ -10,7 +10,7 @@ use crate::clock::signed;
 use crate::error::{Error, Result};
 use crate::limits::CLOCK_SKEW_S_MAX;
 use crate::seal::Sealer;
-use crate::store::{account, fleet, policy, server};
+use crate::store::{account, fleet, idp, policy, server};
 
 /// Seconds that an MCP call is held: TypeScript clients give up at 60.
 const MCP_HOLD_S: u32 = 50;
@@ -47,12 +47,13 @@ pub(crate) async fn build(
         .map(|c| (c.name.clone(), c.kind))
         .collect();
     let mut credentials = Vec::new();
-    for (name, role, sealed, catalogue) in server::credentials(&mut *db).await? {
-        let Some((_, kind)) = kinds.iter().find(|(served, _)| *served == name) else {
-            continue;
-        };
-        let secret = sealer.open(&server::credential_place(&name, &role), &sealed)?;
-        credentials.push(credential(name, role, *kind, &secret, catalogue)?);
+    for sealed in server::credentials(&mut *db).await? {
+        let kind = kinds
+            .iter()
+            .find(|(served, _)| *served == sealed.connection);
+        if let Some((_, kind)) = kind {
+            credentials.push(credential(sealer, sealed, *kind)?);
+        }
     }
     let clock = match fleet::last_health(&mut *db, node).await? {
         Some(health) if health.clock_ahead_s.abs() > CLOCK_SKEW_S_MAX => v1::ClockTrust::Skewed,
@@ -80,6 +81,11 @@ pub(crate) async fn build(
             .collect(),
         locks: locks(db).await?,
         settings: Some(settings(clock)),
+        identity_providers: idp::list(&mut *db)
+            .await?
+            .into_iter()
+            .map(identity_provider)
+            .collect(),
     })
 }
 
@@ -132,17 +138,66 @@ fn connection(spec: http::Connection, mask_key: &[u8]) -> v1::Connection {
         listen: spec.listen,
         client_tls_required: spec.client_tls_required,
         default_role: spec.default_role.unwrap_or_default(),
+        logins: spec.logins.into_iter().map(login_rule).collect(),
+        client_ca_pem: spec.client_ca_pem.unwrap_or_default(),
+        unattributed: spec.unattributed,
+    }
+}
+
+fn login_rule(rule: http::LoginRule) -> v1::LoginRule {
+    let method = match rule.method {
+        http::LoginMethod::Certificate => v1::LoginMethod::Certificate,
+        http::LoginMethod::Secret => v1::LoginMethod::Secret,
+        http::LoginMethod::Token => v1::LoginMethod::Token,
+        http::LoginMethod::Oauthbearer => v1::LoginMethod::Oauthbearer,
+        http::LoginMethod::Workload => v1::LoginMethod::Workload,
+    };
+    v1::LoginRule {
+        user: if rule.user == "*" {
+            String::new()
+        } else {
+            rule.user
+        },
+        method: method.into(),
+    }
+}
+
+fn identity_provider(stored: idp::Stored) -> v1::IdentityProvider {
+    let idp::Stored { provider, jwks, .. } = stored;
+    v1::IdentityProvider {
+        configuration: crate::idp::configuration(&provider.issuer),
+        issuer: provider.issuer,
+        audiences: provider.audiences,
+        algorithms: provider.algorithms,
+        jwks,
+        subject_claim: provider.subject_claim,
+        groups_claim: provider.groups_claim,
+        group_prefix: provider.group_prefix,
+        scope: provider.scope,
     }
 }
 
 fn credential(
-    connection: String,
-    role: String,
+    sealer: &Sealer,
+    sealed: server::SealedCredential,
     kind: i32,
-    secret: &[u8],
-    catalogue: bool,
 ) -> Result<v1::Credential> {
-    let secret = std::str::from_utf8(secret)
+    let server::SealedCredential {
+        connection,
+        role,
+        secret,
+        catalogue,
+        certificate,
+    } = sealed;
+    let (certificate_pem, key_pem) = match certificate {
+        None => Default::default(),
+        Some(certificate) => {
+            let place = server::certificate_place(&connection, &role);
+            serde_json::from_slice(&sealer.open(&place, &certificate)?)?
+        }
+    };
+    let secret = sealer.open(&server::credential_place(&connection, &role), &secret)?;
+    let secret = std::str::from_utf8(&secret)
         .map_err(|_| {
             Error::Internal(anyhow::anyhow!(
                 "the credential of {connection} is not text"
@@ -161,6 +216,8 @@ fn credential(
         password,
         bearer,
         catalogue,
+        certificate_pem,
+        key_pem,
     })
 }
 
@@ -174,6 +231,7 @@ fn authenticable(known: account::Authenticable) -> v1::Account {
         identity: Some(identity(&known.account)),
         scram_verifier: known.scram_verifier,
         tokens,
+        certificates: known.account.certificates,
         owner: known.account.owner.unwrap_or_default(),
     }
 }

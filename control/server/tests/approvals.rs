@@ -156,6 +156,34 @@ async fn a_workload_without_owner_cannot_ask() {
 }
 
 #[tokio::test]
+async fn a_person_of_another_issuer_asks_only_where_it_is_known_who_that_is() {
+    let control = Control::start().await;
+    let alice = control.person("alice", &[], &["dba"]).await;
+    let mut node = Node::new(&control.node("n1").await).await;
+    let foreign = |id: u8, subject: &str| {
+        let mut request = request(id, subject);
+        let principal = request.principal.as_mut().expect("a principal");
+        principal.identity.as_mut().expect("an identity").issuer = "https://idp.example".into();
+        request
+    };
+    // Whoever this is could have an account here, and approve.
+    let unknown = node.request(foreign(1, "a1b2-c3")).await;
+    assert_eq!(unknown.state(), ApprovalState::Denied);
+    assert!(
+        unknown.error.contains("weir account add a1b2-c3"),
+        "{}",
+        unknown.error
+    );
+    let known = node.request(foreign(2, "alice")).await;
+    assert_eq!(known.state(), ApprovalState::Pending);
+    let path = format!("/approvals/{}/approve", known.id);
+    let (status, answer) = control
+        .ask(&alice, Method::POST, &path, json!({ "reason": "mine" }))
+        .await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
+}
+
+#[tokio::test]
 async fn a_membership_made_after_the_request_does_not_count() {
     let control = Control::start().await;
     let (_, eve) = (

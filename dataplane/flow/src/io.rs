@@ -100,7 +100,10 @@ pub enum Piece {
     Bytes(Bytes),
     /// Begin TLS on this link: as server towards the client, as client towards the server.
     /// Input of that side that the flow has not taken is ciphertext.
-    StartTls,
+    StartTls {
+        /// Towards a server: the role whose certificate is shown, if it has one.
+        role: Option<Arc<str>>,
+    },
     /// Send no more on this link (half-close).
     Shutdown,
     /// Drop this link with RST, at once.
@@ -137,6 +140,9 @@ pub enum Effect {
     },
     /// Make the journal durable up to a record; answered by [`Event::Synced`] or [`Event::SyncFailed`].
     Sync(RecordSeq),
+    /// The keys of this issuer may have been rotated: fetch them, unless that was done a moment
+    /// ago. [`Event::WorldChanged`] tells if there are new ones.
+    RefreshKeys(Arc<str>),
     /// A CancelRequest with this key reaches this flow as [`Event::CancelRequested`].
     OfferCancelKey(CancelKey),
     /// Pass a CancelRequest to the flow that offered the key; silence if there is none.
@@ -216,6 +222,9 @@ pub enum Event {
         side: Side,
         /// The `tls-server-end-point` channel binding (RFC 5929) of that link.
         channel_binding: Option<Digest>,
+        /// What a client's certificate names, if it showed one that the connection's CAs vouch
+        /// for: `cn:…`, `dns:…`, `email:…`, `uri:…`.
+        names: Arc<[Arc<str>]>,
     },
     /// A TLS handshake failed.
     TlsFailed {

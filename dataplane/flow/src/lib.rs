@@ -16,6 +16,7 @@ mod mcp;
 mod meter;
 mod postgres;
 mod release;
+mod token;
 mod world;
 
 use weir_audit::{Kind, Record};
@@ -27,10 +28,12 @@ pub use io::{
 };
 pub use meter::Meters;
 pub use postgres::PlanCache;
+pub use token::{Algorithm, Bearer, IdentityProvider, JwkError, KeySet, TokenError, Unverified};
 pub use world::{
-    Account, Attribution, ClientTls, Connection, Connections, Credential, Derived, Durability,
-    Lock, Locked, McpTarget, PostgresTarget, Process, Settings, Stale, Target, Tls, TlsMode, Token,
-    WorkloadRule, World, canonical, source_ip,
+    Account, Attribution, Authentication, Certificate, ClientLogin, ClientTls, Connection,
+    Connections, Credential, Derived, Durability, Lock, Locked, LoginMethod, LoginRule, McpTarget,
+    PostgresTarget, Process, Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World,
+    canonical, source_ip,
 };
 
 use mcp::McpFlow;

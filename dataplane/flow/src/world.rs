@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sha2::{Digest as _, Sha256};
 use weir_facts::{Access, ConnectionName, Denial, Digest, Group, Identity, Principal, Workload};
 use weir_mask::MaskKey;
 use weir_policy::{ClockTrust, JudgeContext, Judgement, Snapshot};
 use weir_postgres::auth::ClientKeys;
+
+use crate::token::{Bearer, IdentityProvider, TokenError, Unverified};
 
 /// Everything that a flow judges by.
 pub struct World {
@@ -22,6 +25,8 @@ pub struct World {
     pub accounts: HashMap<Arc<str>, Arc<Account>>,
     /// Tokens by the SHA-256 of their text.
     pub tokens: HashMap<Digest, Token>,
+    /// Who else vouches for clients.
+    pub authentication: Authentication,
     /// Rules that name workloads, the first that matches wins.
     pub workloads: Vec<WorkloadRule>,
     /// Who is shut out until an operator says otherwise.
@@ -92,6 +97,10 @@ pub struct Connection {
     pub tls: Tls,
     /// Whether a client that offers no TLS is served.
     pub client_tls: ClientTls,
+    /// How its clients prove themselves.
+    pub login: ClientLogin,
+    /// Whether this server learns the principal's name.
+    pub attribution: Attribution,
     /// Keys the masks `hash` and `digits`.
     pub mask_key: MaskKey,
     /// What speaks there.
@@ -138,21 +147,34 @@ impl PostgresTarget {
             .or_else(|| self.credentials.first())
     }
 
-    fn of_role(&self, role: &str) -> Option<&Credential> {
+    /// The credential of a role.
+    #[must_use]
+    pub fn of_role(&self, role: &str) -> Option<&Credential> {
         self.credentials
             .iter()
             .find(|credential| &*credential.role == role)
     }
 }
 
-/// A role and its password.
+/// A role and what proves it.
 pub struct Credential {
     /// The role.
     pub role: Arc<str>,
-    /// Its password.
+    /// Its password; empty if it has none.
     pub password: zeroize::Zeroizing<String>,
+    /// Its certificate, shown to a server that asks for one inside TLS.
+    pub certificate: Option<Certificate>,
     /// What logins with it have derived.
     pub derived: Arc<Derived>,
+}
+
+/// Weir's own certificate towards a server.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The certificate and those that vouch for it, PEM.
+    pub chain_pem: Arc<str>,
+    /// Its private key, PEM (PKCS #8, PKCS #1 or SEC 1).
+    pub key_pem: zeroize::Zeroizing<String>,
 }
 
 /// The keys that a password became with a server's salt, from the last login that the server
@@ -189,6 +211,76 @@ pub enum ClientTls {
     Optional,
     /// A client without TLS is refused.
     Required,
+}
+
+/// Who vouches for clients beside the local accounts' secrets and tokens.
+pub struct Authentication {
+    /// Issuers of tokens, of which the first is the one that clients without a token are sent to.
+    pub providers: Vec<IdentityProvider>,
+    /// Accounts by what their certificates name: `cn:…`, `dns:…`, `email:…`, `uri:…`.
+    pub certificates: HashMap<Arc<str>, Arc<Account>>,
+}
+
+impl Authentication {
+    /// Nobody else.
+    #[must_use]
+    pub fn local() -> Self {
+        Self {
+            providers: Vec::new(),
+            certificates: HashMap::new(),
+        }
+    }
+}
+
+/// How the clients of a connection prove themselves.
+pub struct ClientLogin {
+    /// The first rule that fits the start-up user decides; where none does, the account of that
+    /// name does.
+    pub rules: Vec<LoginRule>,
+    /// Who vouches for clients' certificates, PEM; empty: none is asked for.
+    pub client_ca_pem: Arc<str>,
+}
+
+impl ClientLogin {
+    /// As the account of the start-up user's name has it.
+    #[must_use]
+    pub fn by_account() -> Self {
+        Self {
+            rules: Vec::new(),
+            client_ca_pem: "".into(),
+        }
+    }
+
+    /// How a start-up user is asked, if a rule says so.
+    #[must_use]
+    pub fn method(&self, user: &str) -> Option<LoginMethod> {
+        let fits = |rule: &&LoginRule| rule.user.as_deref().is_none_or(|named| named == user);
+        self.rules.iter().find(fits).map(|rule| rule.method)
+    }
+}
+
+/// How a start-up user is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginRule {
+    /// The start-up user; `None` is every one.
+    pub user: Option<Arc<str>>,
+    /// How.
+    pub method: LoginMethod,
+}
+
+/// How a client proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginMethod {
+    /// A client certificate.
+    Certificate,
+    /// The Weir secret of the account of the start-up user's name, by SCRAM.
+    Secret,
+    /// A token as the password.
+    Token,
+    /// A token by OAUTHBEARER.
+    OauthBearer,
+    /// Nothing but the attested workload.
+    Workload,
 }
 
 /// Encryption of the leg to a server.
@@ -403,6 +495,48 @@ impl World {
                 .is_some_and(|workload| workload.name == *name),
         };
         self.locks.iter().find(shuts).map(|lock| &*lock.reason)
+    }
+
+    /// Whose a token is: a local account's, or an identity provider's for this connection.
+    ///
+    /// # Errors
+    /// Why it is not accepted, for the record.
+    pub fn bearer(
+        &self,
+        token: &str,
+        connection: &ConnectionName,
+        unix_us: u64,
+    ) -> Result<Bearer, TokenError> {
+        let digest = Digest(Sha256::digest(token.as_bytes()).into());
+        if let Some(identity) = self.token(&digest, unix_us) {
+            return Ok(Bearer {
+                identity: identity.clone(),
+                agent: None,
+            });
+        }
+        let token = Unverified::parse(token)?;
+        let provider = self
+            .authentication
+            .providers
+            .iter()
+            .find(|provider| *provider.issuer == *token.issuer())
+            .ok_or_else(|| TokenError::Issuer(token.issuer().to_owned()))?;
+        match self.clock {
+            ClockTrust::Trusted => provider.verify(&token, connection, unix_us / 1_000_000),
+            ClockTrust::Skewed => Err(TokenError::Clock),
+        }
+    }
+
+    /// The account that a certificate's names name. `None` if there is none, or more than one.
+    #[must_use]
+    pub fn certificate(&self, names: &[Arc<str>]) -> Option<&Arc<Account>> {
+        let mut accounts = names
+            .iter()
+            .filter_map(|name| self.authentication.certificates.get(name));
+        let first = accounts.next()?;
+        accounts
+            .all(|other| other.identity == first.identity)
+            .then_some(first)
     }
 
     /// The identity that a token proves, if it is still good.

@@ -10,8 +10,8 @@ use support::cluster::{Cluster, psql};
 use support::{Guard, Raw};
 use weir_facts::{ConnectionName, Group, Workload};
 use weir_flow::{
-    Attribution, ClientTls, Connection, Connections, Credential, Decision, Durability,
-    PostgresTarget, Settings, Stale, Target, Tls, TlsMode, World,
+    Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Credential,
+    Decision, Durability, PostgresTarget, Settings, Stale, Target, Tls, TlsMode, World,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
@@ -66,6 +66,7 @@ fn world(cluster: &Cluster, version: u64, policies: &str, masks: &str) -> World 
         role: role.into(),
         password: Zeroizing::new("secret".to_owned()),
         derived: Arc::default(),
+        certificate: None,
     };
     let target = PostgresTarget {
         credentials: vec![credential("app"), credential("postgres")],
@@ -85,11 +86,14 @@ fn world(cluster: &Cluster, version: u64, policies: &str, masks: &str) -> World 
                 server_name: None,
             },
             client_tls: ClientTls::Optional,
+            login: ClientLogin::by_account(),
+            attribution: Attribution::Off,
             mask_key: MaskKey::new([1; 32]),
             target: Target::Postgres(target),
         }]),
         accounts: HashMap::new(),
         tokens: HashMap::new(),
+        authentication: Authentication::local(),
         workloads: Vec::new(),
         locks: Vec::new(),
         mock_key: [2; 32],

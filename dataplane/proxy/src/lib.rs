@@ -10,4 +10,6 @@ pub mod confine;
 pub mod control;
 pub mod relay;
 pub mod stages;
+#[cfg(test)]
+mod tests;
 pub mod tls;

@@ -67,6 +67,9 @@ pub struct Account {
     pub roles: Vec<Role>,
     /// Groups, as policies name them, sorted.
     pub groups: Vec<String>,
+    /// What certificates of it name, sorted.
+    #[serde(default)]
+    pub certificates: Vec<String>,
     /// It has a Postgres secret.
     pub has_secret: bool,
     /// It may do nothing any more.
@@ -81,6 +84,14 @@ pub struct Account {
 pub struct Groups {
     /// As policies name them.
     pub groups: Vec<String>,
+}
+
+/// What certificates of an account name from now on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificates {
+    /// `cn:alice`, `dns:ci.corp.example`, `email:alice@corp.example`, `uri:spiffe://corp.example/ci`.
+    pub names: Vec<String>,
 }
 
 /// Who the caller is.

@@ -75,6 +75,42 @@ pub struct Connection {
     /// The role for sessions whose start-up user has no credential of its own.
     #[serde(default)]
     pub default_role: Option<String>,
+    /// How start-up users are asked who they are: the first that fits decides, and where none
+    /// does, the account of that name.
+    #[serde(default)]
+    pub logins: Vec<LoginRule>,
+    /// Certificates that may vouch for clients', PEM; clients are asked for none if absent.
+    #[serde(default)]
+    pub client_ca_pem: Option<String>,
+    /// Do not tell this server the principal through `application_name`.
+    #[serde(default)]
+    pub unattributed: bool,
+}
+
+/// How a start-up user is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRule {
+    /// The start-up user; `*` is every one.
+    pub user: String,
+    /// How.
+    pub method: LoginMethod,
+}
+
+/// How a client proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginMethod {
+    /// A certificate that names an account.
+    Certificate,
+    /// The Weir secret of the account of the start-up user's name, by SCRAM.
+    Secret,
+    /// A token as the password, inside TLS.
+    Token,
+    /// A token by OAUTHBEARER, inside TLS.
+    Oauthbearer,
+    /// Nothing but the attested workload.
+    Workload,
 }
 
 fn utc() -> String {
@@ -88,8 +124,14 @@ pub struct Credential {
     /// Postgres role; empty for MCP.
     #[serde(default)]
     pub role: String,
-    /// Postgres password, or the bearer token of an MCP server.
+    /// Postgres password, or the bearer token of an MCP server; empty where a certificate is enough.
     pub secret: String,
+    /// Shown to a Postgres server that asks for a certificate, PEM.
+    #[serde(default)]
+    pub certificate_pem: Option<String>,
+    /// Its private key, PEM.
+    #[serde(default)]
+    pub key_pem: Option<String>,
     /// The least-privilege role that reads the catalogue.
     #[serde(default)]
     pub catalogue: bool,
@@ -102,6 +144,9 @@ pub struct CredentialView {
     pub role: String,
     /// It reads the catalogue.
     pub catalogue: bool,
+    /// It has a certificate.
+    #[serde(default)]
+    pub has_certificate: bool,
 }
 
 /// A registered server with the roles that Weir has credentials for.
@@ -111,6 +156,43 @@ pub struct ConnectionView {
     pub connection: Connection,
     /// Its credentials, without their secrets.
     pub credentials: Vec<CredentialView>,
+}
+
+/// Something that a stored role could do beside what Weir lets pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleFinding {
+    /// What: `owns table public.customers`.
+    pub what: String,
+    /// The SQL statement that takes it away.
+    pub fix: String,
+    /// Weir refuses it anyway.
+    pub is_hint: bool,
+}
+
+/// One stored role, as its server has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleReport {
+    /// The role.
+    pub role: String,
+    /// In which database it was looked at.
+    pub database: String,
+    /// What it could do.
+    pub findings: Vec<RoleFinding>,
+    /// Why it could not be looked at; empty if it was.
+    pub error: String,
+}
+
+/// What a data plane found of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionReport {
+    /// The connection.
+    pub connection: String,
+    /// The data plane that looked.
+    pub node: String,
+    /// Addresses that do not answer, and why.
+    pub unreachable: Vec<String>,
+    /// Its roles.
+    pub roles: Vec<RoleReport>,
 }
 
 /// What a guard does.

@@ -1,5 +1,5 @@
 use reqwest::Method;
-use weir_api::http::{self, AccountNew, Groups, SecretMade, TokenMade, TokenNew};
+use weir_api::http::{self, AccountNew, Certificates, Groups, SecretMade, TokenMade, TokenNew};
 
 use super::login::{or_none, word};
 use crate::arguments::Account;
@@ -45,6 +45,16 @@ pub(crate) async fn run(client: &Client, out: Output, command: Account) -> anyho
             out.text(
                 &made,
                 &format!("{}: {}\n", made.name, or_none(&made.groups)),
+            )
+        }
+        Account::Certificate { name, names } => {
+            let path = ["accounts", &name, "certificates"];
+            let made: http::Account = client
+                .ask(Method::PUT, &path, &[], Some(&Certificates { names }))
+                .await?;
+            out.text(
+                &made,
+                &format!("{}: {}\n", made.name, or_none(&made.certificates)),
             )
         }
         Account::Disable { name } => {

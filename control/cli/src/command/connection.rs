@@ -1,24 +1,14 @@
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use reqwest::Method;
-use serde::Serialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use weir_api::http::{self, ConnectionView, Credential, Kind, Tls, Unlabelled};
+use weir_api::http::{self, ConnectionReport, ConnectionView, Credential, Unlabelled};
 
 use super::login::{or_none, word};
 use super::secret_from_input;
-use crate::arguments::{Connection, ConnectionAdd};
+use crate::arguments::{Connection, ConnectionAdd, Format};
 use crate::client::{Client, NOTHING};
 use crate::output::Output;
-
-/// How long a server may take to answer a check.
-const CHECK_MAX: Duration = Duration::from_secs(5);
-
-/// SSLRequest: length 8, code 80877103 (PostgreSQL documentation, "Message Formats").
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// Guarded servers.
 pub(crate) async fn run(client: &Client, out: Output, command: Connection) -> anyhow::Result<()> {
@@ -37,10 +27,19 @@ pub(crate) async fn run(client: &Client, out: Output, command: Connection) -> an
             name,
             role,
             catalogue,
+            certificate,
+            key,
+            no_password,
         } => {
             let credential = Credential {
                 role,
-                secret: secret_from_input("secret")?,
+                secret: if no_password {
+                    String::new()
+                } else {
+                    secret_from_input("secret")?
+                },
+                certificate_pem: certificate.map(read).transpose()?,
+                key_pem: key.map(read).transpose()?,
                 catalogue,
             };
             client
@@ -60,14 +59,18 @@ pub(crate) async fn run(client: &Client, out: Output, command: Connection) -> an
                 .await?;
             out.done(&format!("removed {name}"))
         }
-        Connection::Check { name } => check(client, out, &name).await,
+        Connection::Check { name, json } => {
+            let out = if json { Output(Format::Json) } else { out };
+            check(client, out, &name).await
+        }
     }
 }
 
+fn read(path: PathBuf) -> anyhow::Result<String> {
+    std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
+}
+
 fn spec(add: ConnectionAdd) -> anyhow::Result<http::Connection> {
-    let read = |path: PathBuf| {
-        std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
-    };
     Ok(http::Connection {
         name: add.name,
         kind: add.kind,
@@ -87,6 +90,9 @@ fn spec(add: ConnectionAdd) -> anyhow::Result<http::Connection> {
         listen: add.listen,
         client_tls_required: add.client_tls_required,
         default_role: add.default_role,
+        logins: add.logins,
+        client_ca_pem: add.client_ca.map(read).transpose()?,
+        unattributed: add.unattributed,
     })
 }
 
@@ -121,82 +127,107 @@ async fn list(client: &Client, out: Output) -> anyhow::Result<()> {
     )
 }
 
-/// What a check saw at one address.
-#[derive(Serialize)]
-struct Seen {
-    address: String,
-    ok: bool,
-    detail: String,
-}
-
+/// What the stored roles could do, and the statements that take it away. Exit code 1 if there is
+/// anything but hints, or anything that could not be looked at.
 async fn check(client: &Client, out: Output, name: &str) -> anyhow::Result<()> {
-    let views: Vec<ConnectionView> = client.get(&["connections"]).await?;
-    let Some(view) = views.into_iter().find(|view| view.connection.name == name) else {
-        bail!("no connection {name:?}");
-    };
-    let spec = &view.connection;
-    let mut seen = Vec::new();
-    for address in &spec.addresses {
-        let looked = tokio::time::timeout(CHECK_MAX, look(address, spec)).await;
-        let result =
-            looked.unwrap_or_else(|_| Err(format!("no answer within {} s", CHECK_MAX.as_secs())));
-        let (ok, detail) = match result {
-            Ok(detail) => (true, detail),
-            Err(detail) => (false, detail),
-        };
-        seen.push(Seen {
-            address: address.clone(),
-            ok,
-            detail,
-        });
-    }
-    if view.credentials.is_empty() {
-        eprintln!("note: Weir has no credential for {name}; sessions will be refused");
-    }
-    let rows = seen.iter().map(|seen| {
-        [
-            seen.address.clone(),
-            if seen.ok { "ok" } else { "FAILED" }.to_owned(),
-            seen.detail.clone(),
-        ]
-    });
-    out.table(&seen, ["ADDRESS", "STATE", "SEEN FROM THIS HOST"], rows)?;
-    match seen.iter().filter(|seen| !seen.ok).count() {
-        0 => Ok(()),
-        failed => bail!("{failed} of {} addresses failed", seen.len()),
+    let path = ["connections", name, "check"];
+    let report: ConnectionReport = client.ask(Method::POST, &path, &[], NOTHING).await?;
+    out.text(&report, &told(&report))?;
+    let holes = report
+        .roles
+        .iter()
+        .flat_map(|role| &role.findings)
+        .filter(|finding| !finding.is_hint)
+        .count();
+    let errors = report.unreachable.len()
+        + report
+            .roles
+            .iter()
+            .filter(|role| !role.error.is_empty())
+            .count();
+    match (holes, errors) {
+        (0, 0) => Ok(()),
+        (holes, 0) => bail!("{holes} things that Weir's roles could do at {name} and need not"),
+        (holes, errors) => {
+            bail!("{holes} things that Weir's roles could do at {name}, and {errors} errors")
+        }
     }
 }
 
-async fn look(address: &str, spec: &http::Connection) -> Result<String, String> {
-    let mut stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| format!("connect: {error}"))?;
-    match spec.kind {
-        Kind::Mcp => Ok("accepts connections".to_owned()),
-        Kind::Postgres => {
-            stream
-                .write_all(&SSL_REQUEST)
-                .await
-                .map_err(|error| format!("write: {error}"))?;
-            let answer = stream
-                .read_u8()
-                .await
-                .map_err(|error| format!("read: {error}"))?;
-            match (answer, spec.tls) {
-                (b'S', Tls::Disable) => {
-                    Ok("speaks Postgres and offers TLS, which is disabled here".to_owned())
-                }
-                (b'S', Tls::Prefer | Tls::Require | Tls::VerifyFull) => {
-                    Ok("speaks Postgres and offers TLS".to_owned())
-                }
-                (b'N', Tls::Disable | Tls::Prefer) => Ok("speaks Postgres without TLS".to_owned()),
-                (b'N', Tls::Require | Tls::VerifyFull) => {
-                    Err("offers no TLS, which is required here".to_owned())
-                }
-                (other, _) => Err(format!(
-                    "answers SSLRequest with byte {other:#04x}: no Postgres server"
-                )),
-            }
+/// A report that can be pasted into psql: all but the statements is comment.
+fn told(report: &ConnectionReport) -> String {
+    let mut text = format!("-- {} as {} sees it\n", report.connection, report.node);
+    for address in &report.unreachable {
+        text.push_str(&format!("-- FAILED {address}\n"));
+    }
+    if report.roles.is_empty() && report.unreachable.is_empty() {
+        text.push_str("-- its addresses answer; no role is stored for it\n");
+    }
+    for role in &report.roles {
+        text.push_str(&format!(
+            "\n-- role {} in database {}\n",
+            role.role, role.database
+        ));
+        if !role.error.is_empty() {
+            text.push_str(&format!("-- FAILED {}\n", role.error.replace('\n', " ")));
+        } else if role.findings.is_empty() {
+            text.push_str("-- nothing beside what Weir lets pass\n");
         }
+        for finding in &role.findings {
+            let (mark, fix) = if finding.is_hint {
+                ("hint: ", format!("-- {}", finding.fix))
+            } else {
+                ("", finding.fix.clone())
+            };
+            text.push_str(&format!("-- {mark}{}\n{fix};\n", finding.what));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_api::http::{RoleFinding, RoleReport};
+
+    use super::*;
+
+    #[test]
+    fn a_report_is_sql_in_which_only_what_must_be_done_is_not_comment() {
+        let finding = |what: &str, fix: &str, is_hint| RoleFinding {
+            what: what.to_owned(),
+            fix: fix.to_owned(),
+            is_hint,
+        };
+        let role = |name: &str, findings, error: &str| RoleReport {
+            role: name.to_owned(),
+            database: "shop".to_owned(),
+            findings,
+            error: error.to_owned(),
+        };
+        let findings = vec![
+            finding("owns table a.b", "ALTER TABLE a.b OWNER TO postgres", false),
+            finding(
+                "may run f",
+                "REVOKE EXECUTE ON FUNCTION f() FROM PUBLIC",
+                true,
+            ),
+        ];
+        let report = ConnectionReport {
+            connection: "prod".to_owned(),
+            node: "gw1".to_owned(),
+            unreachable: vec!["192.0.2.1:5432: refused".to_owned()],
+            roles: vec![
+                role("app", findings, ""),
+                role("old", Vec::new(), "no\nway"),
+            ],
+        };
+        let text = told(&report);
+        let statements: Vec<_> = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("--"))
+            .collect();
+        assert_eq!(statements, ["ALTER TABLE a.b OWNER TO postgres;"]);
+        assert!(text.contains("-- FAILED no way"));
+        assert!(text.contains("-- hint: may run f\n-- REVOKE"));
     }
 }

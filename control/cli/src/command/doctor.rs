@@ -2,7 +2,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use weir_api::http::{ConnectionView, Guard, Node, Push, Status, Whoami};
+use weir_api::http::{ConnectionView, Guard, IdentityProviderView, Node, Push, Status, Whoami};
 
 use super::login::word;
 use crate::client::Client;
@@ -63,6 +63,8 @@ pub(crate) async fn run(client: &Client, out: Output) -> anyhow::Result<ExitCode
     control(&mut checks, &me, &status);
     let connections: Vec<ConnectionView> = client.get(&["connections"]).await?;
     servers(&mut checks, &connections);
+    let providers: Vec<IdentityProviderView> = client.get(&["idps"]).await?;
+    self::providers(&mut checks, &providers);
     let guards: Vec<Guard> = client.get(&["guards"]).await?;
     let nodes: Vec<Node> = client.get(&["nodes"]).await?;
     if nodes.is_empty() {
@@ -146,6 +148,23 @@ fn control(checks: &mut Checks, me: &Whoami, status: &Status) {
             "none: everything is denied",
             "weir policy push DIR -m …",
         ),
+    }
+}
+
+/// Issuers whose keys cannot be fetched: a key that they rotate to would be refused.
+fn providers(checks: &mut Checks, providers: &[IdentityProviderView]) {
+    for view in providers {
+        let name = format!("idp {}", view.provider.issuer);
+        if view.error.is_empty() {
+            checks.ok(&name, format!("{} keys", view.keys.len()));
+        } else {
+            checks.add(
+                &name,
+                State::Warning,
+                view.error.as_str(),
+                "the keys fetched before are used; weir idp refresh tries again",
+            );
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod approval;
 mod audit;
 mod connection;
 mod doctor;
+mod idp;
 mod login;
 mod policy;
 mod session;
@@ -38,6 +39,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Account(command) => account::run(&client(url)?, out, command).await,
         Command::Workload(command) => state::workload(&client(url)?, out, command).await,
         Command::Connection(command) => connection::run(&client(url)?, out, command).await,
+        Command::Idp(command) => idp::run(&client(url)?, out, command).await,
         Command::Guard(command) => state::guard(&client(url)?, out, command).await,
         Command::Policy(command) => policy::run(|| client(url), out, command).await,
         Command::Approvals(command) => approval::run(&client(url)?, out, command).await,

@@ -46,13 +46,8 @@ pub(crate) async fn open(
             "{node} has {APPROVALS_OPEN_MAX} open requests"
         )));
     }
-    if requester.issuer.as_deref() == Some(LOCAL_ISSUER)
-        && let Some(subject) = &requester.subject
-        && account::find(&mut *tx, subject)
-            .await?
-            .is_none_or(|account| account.disabled)
-    {
-        return Ok(Opened::Refused(format!("there is no account {subject:?}")));
+    if let Some(wrong) = unknown_person(tx, &requester).await? {
+        return Ok(Opened::Refused(wrong));
     }
     let owner = Some(request.owner.clone()).filter(|owner| !owner.is_empty());
     let excluded = accountable(&mut *tx, &requester, owner.as_deref()).await?;
@@ -72,6 +67,29 @@ pub(crate) async fn open(
     );
     store::insert(tx, &row).await?;
     Ok(Opened::Stored(row))
+}
+
+/// Why it cannot be told who a request is from. A person of another issuer whom no account here
+/// stands for could be the one who approves.
+async fn unknown_person(
+    db: &mut SqliteConnection,
+    requester: &Requester,
+) -> Result<Option<String>> {
+    let Some(subject) = &requester.subject else {
+        return Ok(None);
+    };
+    let is_local = requester.issuer.as_deref() == Some(LOCAL_ISSUER);
+    let known = account::find(db, subject).await?;
+    Ok(match known {
+        Some(account) if is_local && account.disabled => {
+            Some(format!("there is no account {subject:?}"))
+        }
+        None if is_local => Some(format!("there is no account {subject:?}")),
+        None if !requester.is_service => Some(format!(
+            "nobody here is known to be {subject:?} of another issuer, so it could not be kept from approving its own request: weir account add {subject}"
+        )),
+        Some(_) | None => None,
+    })
 }
 
 fn row(

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::json;
 use weir_api::http::{
-    Account, AccountNew, Groups, Role, SecretMade, Token, TokenMade, TokenNew, Whoami,
+    Account, AccountNew, Certificates, Groups, Role, SecretMade, Token, TokenMade, TokenNew, Whoami,
 };
 
 use super::auth::{Caller, Permission};
@@ -125,6 +125,37 @@ pub(crate) async fn set_groups(
         detail,
     )
     .await?;
+    let after = account::get(&mut tx, &name).await?;
+    tx.commit().await?;
+    app.hub.world_changed();
+    Ok(Json(after))
+}
+
+/// `PUT /api/v1/accounts/{name}/certificates`
+pub(crate) async fn set_certificates(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Json(certificates): Json<Certificates>,
+) -> Result<Json<Account>> {
+    caller.need(Permission::ManageIdentity)?;
+    check::bounded("certificates", certificates.names.len())?;
+    certificates
+        .names
+        .iter()
+        .try_for_each(|name| check::certificate_name(name))?;
+    let mut names = certificates.names;
+    names.sort_unstable();
+    names.dedup();
+    let mut tx = app.store.begin().await?;
+    let before = account::get(&mut tx, &name).await?;
+    if before.disabled && !names.is_empty() {
+        return Err(Error::Conflict(format!("{name} is disabled")));
+    }
+    account::set_certificates(&mut tx, &name, &names).await?;
+    let detail = json!({ "before": before.certificates, "after": names });
+    let action = "account.certificates";
+    management::append(&mut tx, now(), caller.name(), action, &name, detail).await?;
     let after = account::get(&mut tx, &name).await?;
     tx.commit().await?;
     app.hub.world_changed();

@@ -3,7 +3,9 @@
 mod account;
 mod approval;
 mod auth;
+mod examine;
 mod fleet;
+mod idp;
 mod page;
 mod policy;
 mod server;
@@ -11,6 +13,7 @@ mod session;
 mod state;
 
 pub(crate) use account::{check_new, insert_token};
+pub(crate) use examine::Checks;
 
 use std::sync::Arc;
 
@@ -39,6 +42,10 @@ fn api() -> Router<Arc<App>> {
         .route("/status", get(state::status))
         .route("/accounts", get(account::list).post(account::add))
         .route("/accounts/{name}/groups", put(account::set_groups))
+        .route(
+            "/accounts/{name}/certificates",
+            put(account::set_certificates),
+        )
         .route("/accounts/{name}/disable", post(account::disable))
         .route("/accounts/{name}/secret", post(account::make_secret))
         .route(
@@ -59,6 +66,7 @@ fn api() -> Router<Arc<App>> {
             get(server::connections).put(server::put_connection),
         )
         .route("/connections/{name}", delete(server::remove_connection))
+        .route("/connections/{name}/check", post(examine::check))
         .route(
             "/connections/{name}/credentials",
             put(server::put_credential).delete(server::remove_credential),
@@ -69,6 +77,8 @@ fn api() -> Router<Arc<App>> {
                 .put(server::put_guard)
                 .delete(server::remove_guard),
         )
+        .route("/idps", get(idp::list).put(idp::put).delete(idp::remove))
+        .route("/idps/refresh", post(idp::refresh))
         .route("/locks", get(server::locks).post(server::add_lock))
         .route("/locks/{id}", delete(server::remove_lock))
         .route("/nodes", get(fleet::list).post(fleet::add))

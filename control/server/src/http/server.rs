@@ -8,12 +8,13 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use weir_api::http::{
-    Connection, ConnectionView, Credential, CredentialView, Guard, Kind, Lock, Tls, Unlabelled,
-    Workload,
+    Connection, ConnectionView, Credential, CredentialView, Guard, Kind, Lock, LoginMethod, Tls,
+    Unlabelled, Workload,
 };
 use weir_api::v1::to_data_plane::Message;
 use weir_facts::{ConnectionName, MaskRule};
 use weir_policy::{ConnectionFacts, ConnectionKind};
+use zeroize::Zeroizing;
 
 use super::auth::{Caller, Permission};
 use crate::app::App;
@@ -112,13 +113,14 @@ fn check_connection(spec: &Connection) -> Result<()> {
             "verify-full needs the server name that the certificate must carry".to_owned(),
         ));
     }
-    if spec
-        .ca_pem
-        .as_ref()
-        .is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----"))
+    if [&spec.ca_pem, &spec.client_ca_pem]
+        .into_iter()
+        .flatten()
+        .any(|pem| !pem.contains("-----BEGIN CERTIFICATE-----"))
     {
         return Err(Error::Invalid("the CA is not a PEM certificate".to_owned()));
     }
+    check_logins(spec)?;
     let kind = match spec.kind {
         Kind::Postgres => ConnectionKind::Postgres,
         Kind::Mcp => ConnectionKind::Mcp,
@@ -144,6 +146,36 @@ fn check_connection(spec: &Connection) -> Result<()> {
             .map(drop)
             .map_err(|error| Error::Invalid(error.to_string())),
     }
+}
+
+/// Rules that can be met, each of which can decide something.
+fn check_logins(spec: &Connection) -> Result<()> {
+    check::bounded("logins", spec.logins.len())?;
+    if spec.kind == Kind::Mcp && !(spec.logins.is_empty() && spec.client_ca_pem.is_none()) {
+        return Err(Error::Invalid(
+            "logins and a client CA are for Postgres; MCP clients show bearer tokens".to_owned(),
+        ));
+    }
+    for (index, rule) in spec.logins.iter().enumerate() {
+        check::text("the user of a login", &rule.user)?;
+        let before = spec.logins.iter().take(index);
+        if rule.user.is_empty()
+            || before
+                .clone()
+                .any(|other| other.user == rule.user || other.user == "*")
+        {
+            return Err(Error::Invalid(format!(
+                "the login of {:?} can never decide: an earlier one does",
+                rule.user
+            )));
+        }
+        if rule.method == LoginMethod::Certificate && spec.client_ca_pem.is_none() {
+            return Err(Error::Invalid(
+                "a login by certificate needs the CA that vouches for clients".to_owned(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// `DELETE /api/v1/connections/{name}`
@@ -180,7 +212,19 @@ pub(crate) async fn put_credential(
 ) -> Result<StatusCode> {
     caller.need(Permission::ManageServers)?;
     check::text("role", &credential.role)?;
-    if credential.secret.is_empty()
+    let certificate = match (&credential.certificate_pem, &credential.key_pem) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => {
+            check::certificate(certificate, key)?;
+            Some(serde_json::to_vec(&(certificate, key))?)
+        }
+        _ => {
+            return Err(Error::Invalid(
+                "a certificate needs its key, and a key its certificate".to_owned(),
+            ));
+        }
+    };
+    if (credential.secret.is_empty() && certificate.is_none())
         || credential.secret.len() > TEXT_BYTES_MAX
         || credential.secret.contains('\0')
     {
@@ -203,15 +247,25 @@ pub(crate) async fn put_credential(
                 "an MCP credential is a bearer token and has no role".to_owned(),
             ));
         }
+        (Kind::Mcp, true) if certificate.is_some() => {
+            return Err(Error::Invalid(
+                "an MCP credential is a bearer token and has no certificate".to_owned(),
+            ));
+        }
         (Kind::Postgres, false) | (Kind::Mcp, true) => {}
     }
     let place = server::credential_place(&name, &credential.role);
     let sealed = app.keys.sealer.seal(&place, credential.secret.as_bytes())?;
+    let place = server::certificate_place(&name, &credential.role);
+    let certificate = certificate
+        .map(|plain| app.keys.sealer.seal(&place, &Zeroizing::new(plain)))
+        .transpose()?;
     let view = CredentialView {
         role: credential.role,
         catalogue: credential.catalogue,
+        has_certificate: certificate.is_some(),
     };
-    server::credential_put(&mut tx, &name, &view, &sealed).await?;
+    server::credential_put(&mut tx, &name, &view, &sealed, certificate.as_deref()).await?;
     management::append(
         &mut tx,
         now(),

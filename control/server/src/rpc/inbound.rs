@@ -1,5 +1,7 @@
 //! What a node says, one handler each.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use weir_api::http::{ApprovalState, GuardHealth, Mode, NodeHealth};
 use weir_api::v1::from_data_plane::Message as From;
@@ -34,7 +36,26 @@ pub(crate) async fn handle(session: &mut Session, message: FromDataPlane) -> Res
         Some(From::Checkpoint(checkpoint)) => log::checkpoint(session, &checkpoint).await,
         Some(From::Leaves(leaves)) => log::leaves(session, leaves).await,
         Some(From::Health(health)) => hear(session, health).await,
+        Some(From::ConnectionChecked(checked)) => {
+            session.app.checks.answer(&session.node, checked);
+            Ok(())
+        }
+        Some(From::KeysWanted(wanted)) => {
+            fetch_keys(session, wanted.issuer);
+            Ok(())
+        }
     }
+}
+
+/// Beside the stream: an issuer that is slow must not hold up the node. Fetches of one issuer wait
+/// for each other, and one that ended a moment ago is not repeated.
+fn fetch_keys(session: &Session, issuer: String) {
+    let (app, node) = (Arc::clone(&session.app), session.node.clone());
+    tokio::spawn(async move {
+        if let Err(error) = crate::idp::refresh(&app, &issuer).await {
+            tracing::warn!(node, issuer, %error, "keys wanted in vain");
+        }
+    });
 }
 
 async fn ack(session: &mut Session, ack: &Ack) -> Result<()> {

@@ -23,12 +23,14 @@ pub(crate) struct Authenticable {
 }
 
 const SELECT: &str = "SELECT name, is_service, person, owner, roles, scram_verifier, disabled, created, \
-    (SELECT json_group_array(grp) FROM (SELECT grp FROM memberships WHERE account = name ORDER BY grp)) AS grps \
+    (SELECT json_group_array(grp) FROM (SELECT grp FROM memberships WHERE account = name ORDER BY grp)) AS grps, \
+    (SELECT json_group_array(named) FROM (SELECT c.name AS named FROM certificate_names c WHERE c.account = accounts.name ORDER BY c.name)) AS certificates \
     FROM accounts";
 
 fn account(row: &SqliteRow) -> Result<Account> {
     let roles: Vec<Role> = serde_json::from_str(row.try_get("roles")?)?;
     let groups: Vec<String> = serde_json::from_str(row.try_get("grps")?)?;
+    let certificates: Vec<String> = serde_json::from_str(row.try_get("certificates")?)?;
     Ok(Account {
         name: row.try_get("name")?,
         is_service: row.try_get("is_service")?,
@@ -36,6 +38,7 @@ fn account(row: &SqliteRow) -> Result<Account> {
         owner: row.try_get("owner")?,
         roles,
         groups,
+        certificates,
         has_secret: row
             .try_get::<Option<String>, _>("scram_verifier")?
             .is_some(),
@@ -129,6 +132,33 @@ pub(crate) async fn groups_since(
         .await?)
 }
 
+/// Replaces what certificates of an account name. A name of another account's is a conflict.
+pub(crate) async fn set_certificates(
+    tx: &mut SqliteConnection,
+    account: &str,
+    names: &[String],
+) -> Result<()> {
+    sqlx::query("DELETE FROM certificate_names WHERE account = ?")
+        .bind(account)
+        .execute(&mut *tx)
+        .await?;
+    for name in names {
+        let sql = "INSERT INTO certificate_names (name, account) VALUES (?, ?) \
+            ON CONFLICT (name) DO NOTHING";
+        let done = sqlx::query(sql)
+            .bind(name)
+            .bind(account)
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Err(Error::Conflict(format!(
+                "certificates of {name} are another account's"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Takes everything from an account but its name.
 pub(crate) async fn disable(tx: &mut SqliteConnection, name: &str) -> Result<()> {
     sqlx::query("UPDATE accounts SET disabled = 1, scram_verifier = NULL WHERE name = ?")
@@ -137,9 +167,9 @@ pub(crate) async fn disable(tx: &mut SqliteConnection, name: &str) -> Result<()>
         .await?;
     sqlx::query("UPDATE tokens SET revoked = 1 WHERE account = ?")
         .bind(name)
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    set_certificates(tx, name, &[]).await
 }
 
 /// Accounts with the admin role that are not disabled.

@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod approval;
 pub(crate) mod fleet;
+pub(crate) mod idp;
 pub(crate) mod leaf;
 pub(crate) mod management;
 pub(crate) mod policy;

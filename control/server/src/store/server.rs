@@ -19,6 +19,11 @@ pub(crate) fn credential_place(connection: &str, role: &str) -> String {
     format!("credential/{connection}/{role}")
 }
 
+/// Where the seal of a credential's certificate and key belongs.
+pub(crate) fn certificate_place(connection: &str, role: &str) -> String {
+    format!("certificate/{connection}/{role}")
+}
+
 /// Where a connection's mask key's seal belongs.
 pub(crate) fn mask_key_place(connection: &str) -> String {
     format!("mask-key/{connection}")
@@ -72,14 +77,19 @@ pub(crate) async fn connection(db: &mut SqliteConnection, name: &str) -> Result<
 pub(crate) async fn views(db: &mut SqliteConnection) -> Result<Vec<ConnectionView>> {
     let mut views = Vec::new();
     for (connection, _) in connections(&mut *db).await? {
-        let sql = "SELECT role, catalogue FROM credentials WHERE connection = ? ORDER BY role";
-        let rows: Vec<(String, bool)> = sqlx::query_as(sql)
+        let sql = "SELECT role, catalogue, certificate IS NOT NULL FROM credentials \
+            WHERE connection = ? ORDER BY role";
+        let rows: Vec<(String, bool, bool)> = sqlx::query_as(sql)
             .bind(&connection.name)
             .fetch_all(&mut *db)
             .await?;
         let credentials = rows
             .into_iter()
-            .map(|(role, catalogue)| CredentialView { role, catalogue })
+            .map(|(role, catalogue, has_certificate)| CredentialView {
+                role,
+                catalogue,
+                has_certificate,
+            })
             .collect();
         views.push(ConnectionView {
             connection,
@@ -105,6 +115,7 @@ pub(crate) async fn credential_put(
     connection: &str,
     view: &CredentialView,
     sealed: &[u8],
+    certificate: Option<&[u8]>,
 ) -> Result<()> {
     if view.catalogue {
         sqlx::query("UPDATE credentials SET catalogue = 0 WHERE connection = ?")
@@ -113,13 +124,15 @@ pub(crate) async fn credential_put(
             .await?;
     }
     sqlx::query(
-        "INSERT INTO credentials (connection, role, secret, catalogue) VALUES (?, ?, ?, ?) \
-         ON CONFLICT (connection, role) DO UPDATE SET secret = excluded.secret, catalogue = excluded.catalogue",
+        "INSERT INTO credentials (connection, role, secret, catalogue, certificate) \
+         VALUES (?, ?, ?, ?, ?) ON CONFLICT (connection, role) DO UPDATE SET \
+         secret = excluded.secret, catalogue = excluded.catalogue, certificate = excluded.certificate",
     )
     .bind(connection)
     .bind(&view.role)
     .bind(sealed)
     .bind(view.catalogue)
+    .bind(certificate)
     .execute(tx)
     .await?;
     Ok(())
@@ -141,12 +154,22 @@ pub(crate) async fn credential_remove(
         == 1)
 }
 
-/// Sealed credentials: connection, role, secret, whether it reads the catalogue.
-pub(crate) async fn credentials(
-    db: &mut SqliteConnection,
-) -> Result<Vec<(String, String, Vec<u8>, bool)>> {
-    let sql =
-        "SELECT connection, role, secret, catalogue FROM credentials ORDER BY connection, role";
+/// A credential, sealed.
+#[derive(sqlx::FromRow)]
+pub(crate) struct SealedCredential {
+    pub(crate) connection: String,
+    pub(crate) role: String,
+    pub(crate) secret: Vec<u8>,
+    /// It reads the catalogue.
+    pub(crate) catalogue: bool,
+    /// Certificate and key, as [`http`](crate::http) seals them.
+    pub(crate) certificate: Option<Vec<u8>>,
+}
+
+/// All credentials, by connection and role.
+pub(crate) async fn credentials(db: &mut SqliteConnection) -> Result<Vec<SealedCredential>> {
+    let sql = "SELECT connection, role, secret, catalogue, certificate FROM credentials \
+        ORDER BY connection, role";
     Ok(sqlx::query_as(sql).fetch_all(db).await?)
 }
 

@@ -179,6 +179,24 @@ impl Control {
     }
 }
 
+impl Control {
+    /// Asks for something to be done until its answer is as wanted.
+    pub(crate) async fn until_post(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let answer = self.admin(Method::POST, path, Value::Null).await;
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{path} stayed {answer}"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
 async fn spawn(state: &std::path::Path, grpc: &str) -> (Child, String, String) {
     let mut child = Command::new(BINARY)
         .args(["serve", "--http", "127.0.0.1:0", "--grpc", grpc, "--state"])

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-use weir_facts::{Digest, Identity, Principal, Workload};
+use weir_facts::{Agent, ConnectionName, Identity, Principal, Workload};
 use weir_mcp::http::RequestHead;
 
-use crate::io::Env;
+use crate::io::{Effect, Env};
+use crate::token::TokenError;
 
 /// The caller of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,44 +18,51 @@ pub(crate) struct Caller {
 }
 
 /// Why nobody can be named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unnamed {
     #[error("neither a token nor an attested workload")]
     Nobody,
     #[error("an Authorization that is no Bearer token")]
     Scheme,
-    #[error("a token that is not known or has expired")]
-    Token,
+    #[error("a token that is not accepted: {0}")]
+    Token(#[from] TokenError),
 }
 
 /// Names the caller. A token that is there must be good: a workload does not make up for
-/// a bad one.
+/// a bad one. One of a key that is not known yet is refused, too, and its keys are asked for: the
+/// client comes back.
 pub(crate) fn authenticate(
     workload: Option<&Arc<Workload>>,
+    connection: &ConnectionName,
     head: &RequestHead,
-    env: &Env<'_>,
+    env: &mut Env<'_>,
 ) -> Result<Caller, Unnamed> {
-    let identity = match head.fields.get("authorization") {
+    let bearer = match head.fields.get("authorization") {
         None => None,
         Some(_) => {
             let token = head.bearer().ok_or(Unnamed::Scheme)?;
-            let digest = Digest(Sha256::digest(token.as_bytes()).into());
-            let identity = env
-                .world
-                .token(&digest, env.now.unix_us)
-                .ok_or(Unnamed::Token)?;
-            Some(identity.clone())
+            let bearer = env.world.bearer(token, connection, env.now.unix_us);
+            if let Err(TokenError::Key { issuer, .. }) = &bearer {
+                env.out.effects.push(Effect::RefreshKeys(issuer.clone()));
+            }
+            Some(bearer?)
         }
     };
+    let (identity, agent) =
+        bearer.map_or((None, None), |bearer| (Some(bearer.identity), bearer.agent));
     if identity.is_none() && workload.is_none() {
         return Err(Unnamed::Nobody);
     }
-    let key = key(workload.map(AsRef::as_ref), identity.as_deref());
+    let key = key(
+        workload.map(AsRef::as_ref),
+        identity.as_deref(),
+        agent.as_deref(),
+    );
     Ok(Caller {
         principal: Principal {
             workload: workload.cloned(),
             identity,
-            agent: None,
+            agent,
         },
         key,
     })
@@ -63,7 +70,11 @@ pub(crate) fn authenticate(
 
 /// Each part with its length, so that no two callers share a key. Not the process: the
 /// same caller may come back as another one.
-fn key(workload: Option<&Workload>, identity: Option<&Identity>) -> Arc<[u8]> {
+fn key(
+    workload: Option<&Workload>,
+    identity: Option<&Identity>,
+    agent: Option<&Agent>,
+) -> Arc<[u8]> {
     let mut key = Vec::with_capacity(64);
     let mut part = |text: &str| {
         key.extend_from_slice(&(text.len() as u64).to_be_bytes());
@@ -80,6 +91,9 @@ fn key(workload: Option<&Workload>, identity: Option<&Identity>) -> Arc<[u8]> {
     if let Some(identity) = identity {
         part(&identity.issuer);
         part(&identity.subject);
+    }
+    if let Some(agent) = agent {
+        part(&agent.name);
     }
     key.into()
 }

@@ -50,7 +50,9 @@ impl McpFlow {
             .context
             .check_host(head)
             .map_err(|error| Stop::new(Refusal::Forbidden(error.to_string()), error))?;
-        let caller = caller::authenticate(self.desk.context.workload.as_ref(), head, env)
+        let context = &self.desk.context;
+        let name = &context.connection.name;
+        let caller = caller::authenticate(context.workload.as_ref(), name, head, env)
             .map_err(|error| Stop::new(Refusal::Unauthorized, error))?;
         self.connect(env, &caller)?;
         let with = |stop: Stop| Stop {

@@ -213,7 +213,7 @@ impl McpFlow {
     fn is_readable(&mut self, env: &mut Env<'_>, rest: &[u8]) -> bool {
         match (self.link, rest.first()) {
             (ClientLink::Undecided, Some(&TLS_HANDSHAKE)) => {
-                env.out.to_client.push(Piece::StartTls);
+                env.out.to_client.push(Piece::StartTls { role: None });
                 self.link = ClientLink::Handshaking;
             }
             (ClientLink::Undecided, Some(_)) => self.link = ClientLink::Plain,
@@ -485,7 +485,7 @@ impl McpFlow {
             // HTTP has no way to offer TLS beside plain text.
             TlsMode::Disable | TlsMode::Prefer => self.state = State::Idle,
             TlsMode::Require | TlsMode::VerifyFull => {
-                env.out.to_server.push(Piece::StartTls);
+                env.out.to_server.push(Piece::StartTls { role: None });
                 self.state = State::Securing;
             }
         }

@@ -374,8 +374,3 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> Digest {
     }
     Digest(hash.finalize().into())
 }
-
-/// SHA-256 of one text, as tokens are stored.
-pub(crate) fn sha256_plain(text: &[u8]) -> Digest {
-    Digest(Sha256::digest(text).into())
-}

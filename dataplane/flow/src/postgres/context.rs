@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) database: Arc<str>,
     /// The role at the server.
     pub(crate) role: Arc<str>,
+    /// Length of the key that the client gets for its CancelRequests.
+    pub(crate) cancel_key_bytes: usize,
     pub(crate) counter: Counter,
 }
 

@@ -67,7 +67,13 @@ impl Login {
         startup: &StartupMessage,
         principal: &str,
     ) -> Result<Self, End> {
-        let parameters = parameters(startup, env.world.settings.attribution, principal);
+        let attribution = match (env.world.settings.attribution, connection.attribution) {
+            (Attribution::ApplicationName, Attribution::ApplicationName) => {
+                Attribution::ApplicationName
+            }
+            (Attribution::Off, _) | (_, Attribution::Off) => Attribution::Off,
+        };
+        let parameters = parameters(startup, attribution, principal);
         let mut packet = Vec::new();
         ServerStartup {
             version: startup.version,
@@ -136,7 +142,9 @@ impl Login {
             ([], _) => {}
             ([b'S'], _) => {
                 *at += 1;
-                env.out.to_server.push(Piece::StartTls);
+                env.out.to_server.push(Piece::StartTls {
+                    role: Some(self.role.clone()),
+                });
                 self.phase = Phase::Handshake;
             }
             ([b'N'], TlsMode::Prefer) => {
@@ -205,9 +213,11 @@ impl Login {
         let mut out = Vec::new();
         let next = match (request, scram) {
             (Authentication::CleartextPassword, Scram::Not) => {
-                if self.encrypted.is_none() {
+                // Whoever poses as the server would have it.
+                if self.encrypted.is_none() || self.mode != TlsMode::VerifyFull {
                     return Err(End::Unserved(
-                        "it asks for a cleartext password outside TLS".to_owned(),
+                        "it asks for a cleartext password, which it gets inside verified TLS only (tls verify-full)"
+                            .to_owned(),
                     ));
                 }
                 Password {

@@ -25,6 +25,7 @@ mod matching;
 mod notice;
 mod opening;
 mod plan;
+mod proving;
 mod ready;
 mod refusal;
 mod server;
@@ -36,7 +37,7 @@ mod unread;
 use std::sync::Arc;
 
 use weir_audit::Kind;
-use weir_facts::{Identity, Principal, Side};
+use weir_facts::{Principal, Side};
 use weir_postgres::frame::ServerReader;
 use weir_postgres::message::Authentication;
 use weir_postgres::refuse::SqlState;
@@ -49,7 +50,8 @@ pub use cache::PlanCache;
 use context::Context;
 use end::End;
 use login::{Logged, Login};
-use opening::{Opened, Opening, Proof, Proven};
+use opening::{Opened, Opening};
+use proving::{Challenge, Proof, Proven, Who};
 use ready::Ready;
 use refusal::Refusal;
 
@@ -135,27 +137,26 @@ impl PostgresFlow {
                         Ok(())
                     }
                     Opened::Startup(startup) => {
-                        let encryption = opening.encryption();
-                        match opening::challenge(env, &self.arrival, startup, encryption)? {
-                            Ok(proof) => {
+                        let asking = proving::Asking {
+                            arrival: &self.arrival,
+                            connection: &self.connection,
+                            encryption: opening.encryption(),
+                            names: opening.names(),
+                        };
+                        match asking.challenge(env, startup)? {
+                            Challenge::Prove(proof) => {
                                 self.state = State::Proving { proof };
                                 Ok(())
                             }
-                            Err(startup) => self.enter(env, &startup, None),
+                            Challenge::Known(startup, who) => self.enter(env, &startup, who),
                         }
                     }
                 }
             }
-            (State::Proving { proof }, Side::Client) => match proof.handle_bytes(env, input, at)? {
-                Proven::Wait => Ok(()),
-                Proven::Identity(identity) => {
-                    let State::Proving { proof } = std::mem::replace(&mut self.state, State::Over)
-                    else {
-                        return Err(End::Broken("a proof that vanished"));
-                    };
-                    self.enter(env, &proof.into_startup(), identity)
-                }
-            },
+            (State::Proving { proof }, Side::Client) => {
+                let proven = proof.handle_bytes(env, &self.connection, input, at)?;
+                self.proven(env, proven)
+            }
             (State::Entering(_), Side::Client) => Ok(()),
             (State::Entering(entering), Side::Server) => {
                 let Some(login) = &mut entering.login else {
@@ -183,17 +184,23 @@ impl PostgresFlow {
         }
     }
 
+    /// Goes on once the client is known.
+    fn proven(&mut self, env: &mut Env<'_>, proven: Proven) -> Result<(), End> {
+        let Proven::Known(who) = proven else {
+            return Ok(());
+        };
+        let State::Proving { proof } = std::mem::replace(&mut self.state, State::Over) else {
+            return Err(End::Broken("a proof that vanished"));
+        };
+        self.enter(env, &proof.into_startup(), who)
+    }
+
     /// The client is known: judge, record, and go to the server.
-    fn enter(
-        &mut self,
-        env: &mut Env<'_>,
-        startup: &StartupMessage,
-        identity: Option<Arc<Identity>>,
-    ) -> Result<(), End> {
+    fn enter(&mut self, env: &mut Env<'_>, startup: &StartupMessage, who: Who) -> Result<(), End> {
         let Target::Postgres(target) = &self.connection.target else {
             return Err(End::Broken("a Postgres flow to something else"));
         };
-        let principal = opening::principal(&self.arrival, identity);
+        let principal = opening::principal(&self.arrival, who);
         let credential = target.credential(&startup.user);
         let role = credential.map_or_else(
             || Arc::from(startup.user.as_str()),
@@ -207,6 +214,7 @@ impl PostgresFlow {
             principal,
             database: startup.database.as_str().into(),
             role,
+            cancel_key_bytes: startup.version.cancel_key_bytes(),
             counter: Counter::new(self.id),
         };
         let world = env.world.clone();
@@ -321,9 +329,10 @@ impl PostgresFlow {
                 Event::TlsUp {
                     side: Side::Client,
                     channel_binding,
+                    names,
                 },
             ) => {
-                opening.encrypted(channel_binding);
+                opening.encrypted(channel_binding, names);
                 Ok(())
             }
             (
@@ -331,6 +340,7 @@ impl PostgresFlow {
                 Event::TlsUp {
                     side: Side::Server,
                     channel_binding,
+                    names: _,
                 },
             ) => {
                 match &mut entering.login {
@@ -373,6 +383,10 @@ impl PostgresFlow {
                 "weir: no new session is begun now; try again",
             )
             .into()),
+            (State::Proving { proof }, Event::WorldChanged) => {
+                let proven = proof.on_world(env, &self.connection)?;
+                self.proven(env, proven)
+            }
             (_, Event::WorldChanged | Event::CancelRequested | Event::HungUp { .. }) => Ok(()),
             _ => Err(End::Broken("an event out of its time")),
         }
@@ -383,6 +397,13 @@ impl PostgresFlow {
         match &mut self.state {
             State::Ready(ready) => {
                 if let Err(end) = ready.desk.on_deadline(env) {
+                    self.end(env, &end);
+                }
+            }
+            State::Proving { proof }
+                if self.deadline_ns.is_none_or(|end| env.now.mono_ns < end) =>
+            {
+                if let Err(end) = proof.on_deadline(env) {
                     self.end(env, &end);
                 }
             }
@@ -397,9 +418,8 @@ impl PostgresFlow {
     pub(crate) fn deadline(&self) -> Option<u64> {
         match &self.state {
             State::Ready(ready) => ready.desk.deadline(),
-            State::Dialing | State::Opening(_) | State::Proving { .. } | State::Entering(_) => {
-                self.deadline_ns
-            }
+            State::Proving { proof } => proof.deadline().into_iter().chain(self.deadline_ns).min(),
+            State::Dialing | State::Opening(_) | State::Entering(_) => self.deadline_ns,
             State::Over => None,
         }
     }
@@ -440,9 +460,10 @@ impl PostgresFlow {
             source: self.arrival.source,
             target: self.arrival.target,
             connection: self.connection.clone(),
-            principal: opening::principal(&self.arrival, None),
+            principal: opening::principal(&self.arrival, Who::NOBODY),
             database: "".into(),
             role: "".into(),
+            cancel_key_bytes: 0,
             counter: Counter::new(self.id),
         }
     }

@@ -1,25 +1,24 @@
-//! The client's first packets, and the proof of who it is.
+//! The client's first packets, up to its StartupMessage.
 
 use std::sync::Arc;
 
-use weir_facts::{Access, Action, Digest, Identity, Principal, Resource, Side, Verdict};
-use weir_postgres::auth::{AwaitProof, ScramServer, Verifier};
-use weir_postgres::frame::{ClientReader, ClientTag, Step, Streamed};
-use weir_postgres::message::{Authentication, Password, SaslInitialResponse};
+use weir_facts::{Access, Action, Digest, Principal, Resource, Verdict};
 use weir_postgres::refuse::SqlState;
 use weir_postgres::startup::{Packet, PacketReader, StartupMessage};
 
-use super::client::sha256_plain;
 use super::context::Context;
-use super::end::{End, unreadable};
+use super::end::End;
+use super::proving::Who;
 use super::refusal::Refusal;
 use crate::io::{Arrival, CancelKey, Effect, Env, Piece};
-use crate::world::{Account, ClientTls, Connection, World};
+use crate::world::{ClientTls, Connection, World};
 
 /// Reads the client up to its StartupMessage.
 pub(crate) struct Opening {
     packets: PacketReader,
     encryption: Encryption,
+    /// What the client's verified certificate names.
+    names: Arc<[Arc<str>]>,
 }
 
 /// How far TLS with the client has come.
@@ -47,6 +46,7 @@ impl Opening {
         Self {
             packets: PacketReader::new(),
             encryption: Encryption::None,
+            names: Arc::from([]),
         }
     }
 
@@ -54,9 +54,15 @@ impl Opening {
         self.encryption
     }
 
-    pub(crate) fn encrypted(&mut self, channel_binding: Option<Digest>) {
+    /// What the client's verified certificate names; nothing if it has none.
+    pub(crate) fn names(&self) -> &Arc<[Arc<str>]> {
+        &self.names
+    }
+
+    pub(crate) fn encrypted(&mut self, channel_binding: Option<Digest>, names: Arc<[Arc<str>]>) {
         self.packets.encrypted();
         self.encryption = Encryption::Up(channel_binding);
+        self.names = names;
     }
 
     pub(crate) fn handle_bytes(
@@ -76,11 +82,11 @@ impl Opening {
                     env.out
                         .to_client
                         .push(Piece::Bytes(bytes::Bytes::from_static(b"S")));
-                    env.out.to_client.push(Piece::StartTls);
+                    env.out.to_client.push(Piece::StartTls { role: None });
                     self.encryption = Encryption::Handshake;
                 }
                 Some(Packet::DirectTls) => {
-                    env.out.to_client.push(Piece::StartTls);
+                    env.out.to_client.push(Piece::StartTls { role: None });
                     self.encryption = Encryption::Handshake;
                 }
                 Some(Packet::GssEncRequest) => {
@@ -118,174 +124,6 @@ pub(crate) fn cancel_key(process: u32, key: &[u8]) -> CancelKey {
     CancelKey(process.to_be_bytes().iter().chain(key).copied().collect())
 }
 
-/// A client that proves itself.
-pub(crate) struct Proof {
-    reader: ClientReader,
-    startup: Box<StartupMessage>,
-    method: Method,
-}
-
-/// ```text
-///   Scram ── SASLInitialResponse ──▶ Challenged ── SASLResponse ──▶ proven
-///   Token ── PasswordMessage ──▶ proven
-/// ```
-enum Method {
-    Scram(Box<ScramServer>, Option<Arc<Account>>),
-    Challenged(Box<AwaitProof>, Option<Arc<Account>>),
-    Token,
-    Over,
-}
-
-/// Whether the client is known by now.
-pub(crate) enum Proven {
-    /// It has to say more.
-    Wait,
-    /// This is it. `None`: the attested workload alone.
-    Identity(Option<Arc<Identity>>),
-}
-
-/// Chooses how the client proves itself, by its start-up user: an account with a Weir
-/// secret by SCRAM, one with a token by that token inside TLS, nobody's name by the
-/// attested workload alone.
-pub(crate) fn challenge(
-    env: &mut Env<'_>,
-    arrival: &Arrival,
-    startup: Box<StartupMessage>,
-    encryption: Encryption,
-) -> Result<Result<Proof, Box<StartupMessage>>, End> {
-    let account = env.world.accounts.get(&*startup.user).cloned();
-    let mut out = Vec::new();
-    startup.negotiate(&mut out);
-    let method = match account {
-        Some(account) if account.scram_verifier.is_none() && account.has_token => {
-            token_method(encryption, &mut out)?
-        }
-        None if arrival.workload.is_some() => {
-            if !out.is_empty() {
-                env.out.to_client.push(Piece::Bytes(out.into()));
-            }
-            return Ok(Err(startup));
-        }
-        // An unknown user is asked like a known one, so that its being unknown is not told.
-        account => scram_method(env, account, &startup.user, encryption, &mut out)?,
-    };
-    env.out.to_client.push(Piece::Bytes(out.into()));
-    Ok(Ok(Proof {
-        reader: ClientReader::new(),
-        startup,
-        method,
-    }))
-}
-
-fn token_method(encryption: Encryption, out: &mut Vec<u8>) -> Result<Method, End> {
-    if !matches!(encryption, Encryption::Up(_)) {
-        return Err(Refusal::new(
-            SqlState::INVALID_AUTHORIZATION,
-            "weir: a token is taken inside TLS only",
-        )
-        .hint("connect with sslmode=require")
-        .into());
-    }
-    Authentication::encode_cleartext_password(out);
-    Ok(Method::Token)
-}
-
-fn scram_method(
-    env: &mut Env<'_>,
-    account: Option<Arc<Account>>,
-    user: &str,
-    encryption: Encryption,
-    out: &mut Vec<u8>,
-) -> Result<Method, End> {
-    let binding = match encryption {
-        Encryption::Up(binding) => binding,
-        Encryption::None | Encryption::Handshake => None,
-    };
-    let verifier = account
-        .as_ref()
-        .and_then(|account| account.scram_verifier.as_deref());
-    let verifier = match verifier {
-        Some(text) => text
-            .parse()
-            .map_err(|_| End::Broken("a SCRAM verifier that does not parse"))?,
-        None => Verifier::mock(user, &env.world.mock_key),
-    };
-    let server = ScramServer::new(verifier, binding.map(|digest| digest.0.to_vec()));
-    Authentication::encode_sasl(server.mechanisms(), out);
-    Ok(Method::Scram(Box::new(server), account))
-}
-
-impl Proof {
-    pub(crate) fn into_startup(self) -> Box<StartupMessage> {
-        self.startup
-    }
-
-    pub(crate) fn handle_bytes(
-        &mut self,
-        env: &mut Env<'_>,
-        input: &mut [u8],
-        at: &mut usize,
-    ) -> Result<Proven, End> {
-        loop {
-            let step = self.reader.next(input, at, Streamed::NONE);
-            let Some(step) = step.map_err(|error| unreadable(Side::Client, error))? else {
-                return Ok(Proven::Wait);
-            };
-            let Step::Frame(frame) = step else {
-                return Err(End::Broken("a streamed authentication message"));
-            };
-            if frame.tag != ClientTag::Authentication {
-                return Err(End::client("something else than an authentication message"));
-            }
-            let proven = answer(&mut self.method, env, frame.body())?;
-            if matches!(proven, Proven::Identity(_)) {
-                return Ok(proven);
-            }
-        }
-    }
-}
-
-fn answer(method: &mut Method, env: &mut Env<'_>, body: &[u8]) -> Result<Proven, End> {
-    let mut out = Vec::new();
-    match std::mem::replace(method, Method::Over) {
-        Method::Token => {
-            let password = Password::parse(body)?;
-            let digest = sha256_plain(password.password);
-            let identity = env.world.token(&digest, env.now.unix_us).cloned();
-            identity
-                .map(|identity| Proven::Identity(Some(identity)))
-                .ok_or_else(wrong_password)
-        }
-        Method::Scram(server, account) => {
-            let initial = SaslInitialResponse::parse(body)?;
-            let mut nonce = [0; 18];
-            (env.random)(&mut nonce);
-            let data = initial.data.unwrap_or_default();
-            let (next, challenge) = server
-                .on_client_first(initial.mechanism, data, &nonce)
-                .map_err(|_| wrong_password())?;
-            *method = Method::Challenged(Box::new(next), account);
-            Authentication::encode_sasl_continue(&challenge, &mut out);
-            env.out.to_client.push(Piece::Bytes(out.into()));
-            Ok(Proven::Wait)
-        }
-        Method::Challenged(server, account) => {
-            let (_, last) = server.on_client_final(body).map_err(|_| wrong_password())?;
-            let account = account.ok_or_else(wrong_password)?;
-            Authentication::encode_sasl_final(&last, &mut out);
-            env.out.to_client.push(Piece::Bytes(out.into()));
-            Ok(Proven::Identity(Some(account.identity.clone())))
-        }
-        Method::Over => Err(End::client("an authentication message too many")),
-    }
-}
-
-fn wrong_password() -> End {
-    Refusal::new(SqlState::INVALID_PASSWORD, "weir: authentication failed")
-        .hint("the password is the Weir secret or token of the account that the user name names")
-        .into()
-}
-
 /// Judges whether the principal may open a session here.
 pub(crate) fn judge_connect(
     context: &Context,
@@ -314,10 +152,10 @@ pub(crate) fn judge_connect(
 }
 
 /// Who asks: the workload as the kernel attested it, and who it proved to be.
-pub(crate) fn principal(arrival: &Arrival, identity: Option<Arc<Identity>>) -> Principal {
+pub(crate) fn principal(arrival: &Arrival, who: Who) -> Principal {
     Principal {
         workload: arrival.workload.clone(),
-        identity,
-        agent: None,
+        identity: who.identity,
+        agent: who.agent,
     }
 }

@@ -219,8 +219,8 @@ impl Desk {
         let mut request = Vec::new();
         encode_cancel(process, key, &mut request).map_err(End::server)?;
         self.cancel = Some(request.into());
-        // Of the length that the client's protocol version has.
-        let mut random = vec![0; 4 + key.len()];
+        // Of a length that the client's protocol version has, whatever the server's is.
+        let mut random = vec![0; 4 + self.context.cancel_key_bytes];
         (env.random)(&mut random);
         let (process, own) = random
             .split_first_chunk()

@@ -463,7 +463,7 @@ impl<'a> Relay<'a> {
                     sent.expect("the server takes cancels");
                 }
             }
-            Effect::OfferCancelKey(_) | Effect::RouteCancel(_) => {}
+            Effect::RefreshKeys(_) | Effect::OfferCancelKey(_) | Effect::RouteCancel(_) => {}
         }
     }
 
@@ -479,7 +479,7 @@ fn send(stream: &mut TcpStream, pieces: &[Piece], input: &[u8]) {
             Piece::Bytes(bytes) => stream.write_all(bytes),
             Piece::Shutdown => stream.shutdown(Shutdown::Write),
             Piece::Reset => stream.shutdown(Shutdown::Both),
-            Piece::StartTls => panic!("this relay has no TLS"),
+            Piece::StartTls { .. } => panic!("this relay has no TLS"),
         };
     }
 }

@@ -8,7 +8,7 @@ use super::{Guard, Kept, Raw};
 use weir_audit::Kind;
 use weir_facts::{ConnectionName, Group, Workload};
 use weir_flow::{
-    Attribution, ClientTls, Connection, Connections, Credential, Decision, Durability,
+    Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Credential, Decision, Durability,
     PostgresTarget, Settings, Stale, Target, Tls, TlsMode, World,
 };
 use weir_mask::MaskKey;
@@ -50,6 +50,7 @@ pub(crate) fn world(cluster: &Cluster) -> World {
         role: role.into(),
         password: Zeroizing::new("secret".to_owned()),
         derived: Arc::default(),
+        certificate: None,
     };
     let target = PostgresTarget {
         credentials: vec![credential("app"), credential("postgres")],
@@ -69,11 +70,14 @@ pub(crate) fn world(cluster: &Cluster) -> World {
                 server_name: None,
             },
             client_tls: ClientTls::Optional,
+            login: ClientLogin::by_account(),
+            attribution: Attribution::ApplicationName,
             mask_key: MaskKey::new([1; 32]),
             target: Target::Postgres(target),
         }]),
         accounts: HashMap::new(),
         tokens: HashMap::new(),
+        authentication: Authentication::local(),
         workloads: Vec::new(),
         locks: Vec::new(),
         mock_key: [2; 32],

@@ -2,10 +2,12 @@
 //!
 //! Towards the client Weir is a SCRAM-SHA-256 server that holds a [`Verifier`], never a password.
 //! Towards the server it is a client that holds the credential (RFC 5802, RFC 7677; channel binding
-//! `tls-server-end-point`, RFC 5929). Random bytes are arguments.
+//! `tls-server-end-point`, RFC 5929). A client may also show a bearer token (RFC 7628), which is
+//! judged elsewhere. Random bytes are arguments.
 
 mod client;
 mod keys;
+mod oauthbearer;
 mod password;
 mod scram;
 mod server;
@@ -13,6 +15,7 @@ mod verifier;
 
 pub use client::{AwaitFinal, Binding, ScramClient};
 pub use keys::ClientKeys;
+pub use oauthbearer::{Bearer, DUMMY_RESPONSE, OAUTHBEARER, bearer, failure};
 pub use password::md5_response;
 pub use server::{AwaitProof, Proven, ScramServer};
 pub use verifier::{Verifier, VerifierError};
@@ -27,7 +30,7 @@ pub const SCRAM_SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// The peer's message is not what the mechanism says (08P01).
-    #[error("malformed SCRAM message")]
+    #[error("malformed authentication message")]
     Malformed,
     /// A mechanism that was not offered, or none that we speak is.
     #[error("no common mechanism")]

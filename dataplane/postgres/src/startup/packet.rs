@@ -25,6 +25,17 @@ impl Version {
     /// 3.2: PostgreSQL 18.
     pub const V3_2: Self = Self { major: 3, minor: 2 };
 
+    /// How long a cancel key of ours is: 4 bytes are all that 3.0 has; 3.2 has up to 256, of which
+    /// PostgreSQL 18 uses 32.
+    #[must_use]
+    pub const fn cancel_key_bytes(self) -> usize {
+        if self.minor >= Self::V3_2.minor {
+            32
+        } else {
+            limits::CANCEL_KEY_BYTES_MIN
+        }
+    }
+
     /// As it stands in messages.
     #[must_use]
     pub const fn code(self) -> u32 {

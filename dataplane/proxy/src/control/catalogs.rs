@@ -174,21 +174,14 @@ impl Catalogs {
         let credential = target
             .catalog_credential()
             .with_context(|| format!("{} has no credential", connection.name))?;
-        let address = connection
-            .addresses
-            .first()
-            .with_context(|| format!("{} has no address", connection.name))?;
         let mut config = Config::new();
         config
-            .host(address.ip().to_string())
-            .port(address.port())
             .user(&*credential.role)
             .password(credential.password.as_bytes())
             .dbname(database)
             .application_name(APPLICATION_NAME)
-            .options("-c search_path=pg_catalog -c default_transaction_read_only=on")
-            .connect_timeout(QUERY_TIMEOUT);
-        self.tls.connect(connection, &mut config).await
+            .options("-c search_path=pg_catalog -c default_transaction_read_only=on");
+        self.tls.connect(connection, credential, &mut config).await
     }
 
     /// Watches for changes that did not come through Weir, while anybody uses the catalogue.

@@ -2,11 +2,15 @@
 //! the control plane, the warden and the catalogues, and tell workers what came
 //! of what their flows asked for.
 
+mod answers;
 mod approvals;
 mod cancels;
 mod catalogs;
+mod check;
 mod health;
 mod keeper;
+mod login;
+mod rotation;
 mod server_tls;
 mod shipping;
 mod stream;
@@ -17,7 +21,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
@@ -28,7 +32,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use weir_api::v1;
 use weir_api::v1::from_data_plane::Message as From;
 use weir_api::v1::to_data_plane::Message as To;
-use weir_facts::FlowId;
+use weir_facts::{ConnectionName, FlowId};
 use weir_flow::{CatalogCell, Effect, Event, World};
 use weir_handover::{HealthReport, ProxyEnd, ProxyReport, ToProxy, Welcome};
 
@@ -38,10 +42,20 @@ use approvals::{Approvals, Notice};
 use cancels::{CancelKeys, Place};
 use catalogs::Catalogs;
 use keeper::Keeper;
+use rotation::Rotation;
 use shipping::Shipping;
 use stream::Uplink;
 use warden::Warden;
 pub use world::{Envelope, compile};
+
+/// What tests set beside a worker.
+#[cfg(test)]
+pub(crate) mod bed {
+    pub(crate) use super::cancels::{CancelKeys, Place};
+    pub(crate) use super::catalogs::Catalogs;
+    pub(crate) use super::check::check;
+    pub(crate) use super::server_tls::ServerTls;
+}
 
 /// How often life is told of, health reported, and the leaf looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -57,6 +71,8 @@ pub(crate) enum Internal {
     Disconnected,
     /// The control plane said this.
     Inbound(Box<v1::ToDataPlane>),
+    /// A connection was looked at.
+    Checked(v1::ConnectionChecked),
     /// A catalogue was read, or could not be.
     Catalog(Place, Result<Arc<CatalogCell>>),
 }
@@ -98,6 +114,7 @@ struct Control {
     catalogs: Rc<Catalogs>,
     cancels: CancelKeys,
     approvals: Approvals,
+    rotation: Rotation,
     uplink: Option<Uplink>,
     shipping: Shipping,
     redirect: Option<HealthReport>,
@@ -169,6 +186,7 @@ pub async fn run(start: Start) -> Result<Vec<Worker>> {
         catalogs: Catalogs::new(server_tls::ServerTls),
         cancels: CancelKeys::default(),
         approvals: Approvals::default(),
+        rotation: Rotation::default(),
         uplink: None,
         shipping,
         redirect: None,
@@ -283,6 +301,13 @@ impl Control {
                     lost.into_iter().for_each(|notice| self.notify(notice));
                 }
             }
+            Effect::RefreshKeys(issuer) => {
+                if self.rotation.may_ask(&issuer, Instant::now()) {
+                    self.send(approvals::from(From::KeysWanted(v1::KeysWanted {
+                        issuer: issuer.to_string(),
+                    })));
+                }
+            }
             Effect::OfferCancelKey(key) => self.cancels.offer(key, place),
             Effect::RouteCancel(key) => {
                 if let Some(place) = self.cancels.place(&key) {
@@ -316,6 +341,9 @@ impl Control {
                 if let Some(message) = message.message {
                     self.on_control_plane(message);
                 }
+            }
+            Internal::Checked(checked) => {
+                self.send(approvals::from(From::ConnectionChecked(checked)));
             }
             Internal::Catalog(place, cell) => {
                 let cell = cell.map_err(|error| format!("{error:#}"));
@@ -372,6 +400,7 @@ impl Control {
                 notice.into_iter().for_each(|notice| self.notify(notice));
             }
             To::LeavesAck(ack) => self.shipping.acknowledged(ack.next_index),
+            To::ConnectionCheck(asked) => self.check(asked),
             To::Lock(lock) => {
                 // One flow is ended here. A lock of a person or workload is also in the next
                 // world, which flows judge by.
@@ -386,6 +415,26 @@ impl Control {
                 }
             }
         }
+    }
+
+    /// Beside the loop: servers may be slow.
+    fn check(&self, asked: v1::ConnectionCheck) {
+        let name = ConnectionName::new(&asked.connection);
+        let connection = self.world.load().connections.named(&name).cloned();
+        let internal = self.internal.clone();
+        tokio::task::spawn_local(async move {
+            let checked = match connection {
+                Some(connection) => {
+                    check::check(server_tls::ServerTls, asked.id, &connection).await
+                }
+                None => v1::ConnectionChecked {
+                    id: asked.id,
+                    unknown: true,
+                    ..v1::ConnectionChecked::default()
+                },
+            };
+            let _ = internal.send(Internal::Checked(checked));
+        });
     }
 
     /// Checks, compiles, keeps and swaps. Until the last step the old world stays.

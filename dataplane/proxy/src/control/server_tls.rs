@@ -6,17 +6,23 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config};
 use tokio_rustls::TlsConnector;
-use weir_flow::{Connection, TlsMode};
+use weir_flow::{Connection, Credential, TlsMode};
 
-use crate::tls::{Connector, Speaks, Verify};
+use super::answers::{Answers, Cleartext, Watched};
+use crate::tls::{Connector, Speaks, Verify, server_end_point};
+
+/// How long a session may take until it is open.
+const OPEN_MAX: Duration = Duration::from_secs(10);
 
 /// Opens sessions with the encryption that each connection asks for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +36,7 @@ impl ServerTls {
     pub(crate) async fn connect(
         &self,
         connection: &Connection,
+        credential: &Credential,
         config: &mut Config,
     ) -> Result<Client> {
         config.ssl_mode(match connection.tls.mode {
@@ -46,7 +53,8 @@ impl ServerTls {
             .server_name
             .as_deref()
             .map_or_else(|| address.ip().to_string(), str::to_owned);
-        let connector = Connector::new(&name, &connection.tls.ca_pem, Speaks::Postgres)?;
+        let own = credential.certificate.as_ref();
+        let connector = Connector::new(&name, &connection.tls.ca_pem, Speaks::Postgres, own)?;
         let verify = match connection.tls.mode {
             TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => Verify::Nothing,
             TlsMode::VerifyFull => Verify::Full,
@@ -57,10 +65,28 @@ impl ServerTls {
         let maker = Maker {
             config: tls,
             name: connector.name(),
+            cleartext: match connection.tls.mode {
+                TlsMode::VerifyFull => Cleartext::Allowed,
+                TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => Cleartext::Refused,
+            },
         };
-        let (client, session) = config
-            .connect(maker)
+        let open = async {
+            let stream = TcpStream::connect(address).await.context("connect")?;
+            stream.set_nodelay(true).context("TCP_NODELAY")?;
+            // Outside TLS the answers can be read here; inside it, behind the decryption.
+            let answers = match connection.tls.mode {
+                TlsMode::Disable => Answers::begin(Cleartext::Refused),
+                TlsMode::Prefer | TlsMode::Require | TlsMode::VerifyFull => {
+                    Answers::after_ssl_request()
+                }
+            };
+            let stream = Watched { stream, answers };
+            Ok::<_, anyhow::Error>(config.connect_raw(stream, maker).await?)
+        };
+        let (client, session) = tokio::time::timeout(OPEN_MAX, open)
             .await
+            .context("no answer in time")
+            .and_then(|opened| opened)
             .with_context(|| format!("cannot open {}", connection.name))?;
         let name = connection.name.clone();
         tokio::task::spawn_local(async move {
@@ -72,51 +98,39 @@ impl ServerTls {
     }
 }
 
-#[derive(Clone)]
+/// What TLS is made with.
 struct Maker {
     config: Arc<rustls::ClientConfig>,
     name: ServerName<'static>,
+    cleartext: Cleartext,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> MakeTlsConnect<S> for Maker {
-    type Stream = Encrypted<S>;
-    type TlsConnect = Connect;
-    type Error = io::Error;
-
-    fn make_tls_connect(&mut self, _host: &str) -> io::Result<Connect> {
-        Ok(Connect {
-            connector: TlsConnector::from(self.config.clone()),
-            name: self.name.clone(),
-        })
-    }
-}
-
-struct Connect {
-    connector: TlsConnector,
-    name: ServerName<'static>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> TlsConnect<S> for Connect {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> TlsConnect<S> for Maker {
     type Stream = Encrypted<S>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>>>>;
 
     fn connect(self, stream: S) -> Self::Future {
         Box::pin(async move {
-            self.connector
-                .connect(self.name, stream)
-                .await
-                .map(Encrypted)
+            let connector = TlsConnector::from(self.config);
+            let stream = connector.connect(self.name, stream).await?;
+            let answers = Answers::begin(self.cleartext);
+            Ok(Encrypted(Watched { stream, answers }))
         })
     }
 }
 
-struct Encrypted<S>(tokio_rustls::client::TlsStream<S>);
+struct Encrypted<S>(Watched<tokio_rustls::client::TlsStream<S>>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
-    // Without binding the session falls back to plain SCRAM, inside TLS.
+    // Where the certificate has no binding the session falls back to plain SCRAM, inside TLS.
     fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
+        let (_, session) = self.0.stream.get_ref();
+        let leaf = session.peer_certificates().and_then(<[_]>::first);
+        leaf.and_then(|leaf| server_end_point(leaf))
+            .map_or_else(ChannelBinding::none, |digest| {
+                ChannelBinding::tls_server_end_point(digest.0.to_vec())
+            })
     }
 }
 

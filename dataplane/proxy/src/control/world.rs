@@ -8,12 +8,15 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use weir_api::v1;
 use weir_facts::{ConnectionName, Digest, Group, Identity};
 use weir_flow::{
-    Account, Attribution, ClientTls, Connection, Connections, Credential, Durability, Lock, Locked,
-    McpTarget, PostgresTarget, Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World,
+    Account, Attribution, Authentication, Certificate, ClientTls, Connection, Connections,
+    Credential, Durability, Lock, Locked, McpTarget, PostgresTarget, Settings, Stale, Target, Tls,
+    TlsMode, Token, WorkloadRule, World,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
 use zeroize::Zeroizing;
+
+use super::login;
 
 /// A Postgres statement waits this long for people where the control plane says nothing.
 const POSTGRES_HOLD_S: u32 = 300;
@@ -58,7 +61,8 @@ pub fn compile(envelope: Envelope, mock_key: [u8; 32], world: v1::World) -> Resu
             self::connection(connection, own).with_context(|| format!("connection {name}"))
         })
         .collect::<Result<Vec<_>>>()?;
-    let (accounts, tokens) = accounts(world.accounts)?;
+    let (accounts, tokens, certificates) = accounts(world.accounts)?;
+    let providers = login::providers(world.identity_providers)?;
     let clock = match world.settings.unwrap_or_default().clock() {
         v1::ClockTrust::Trusted => ClockTrust::Trusted,
         v1::ClockTrust::Unspecified | v1::ClockTrust::Skewed => ClockTrust::Skewed,
@@ -69,6 +73,10 @@ pub fn compile(envelope: Envelope, mock_key: [u8; 32], world: v1::World) -> Resu
         connections: Connections::new(connections),
         accounts,
         tokens,
+        authentication: Authentication {
+            providers,
+            certificates,
+        },
         workloads: world
             .workload_rules
             .into_iter()
@@ -179,6 +187,12 @@ fn connection(connection: v1::Connection, credentials: Vec<v1::Credential>) -> R
         } else {
             ClientTls::Optional
         },
+        login: login::client_login(connection.logins, connection.client_ca_pem)?,
+        attribution: if connection.unattributed {
+            Attribution::Off
+        } else {
+            Attribution::ApplicationName
+        },
         mask_key: MaskKey::new(key),
         target,
     })
@@ -202,6 +216,10 @@ fn postgres_target(
                 role: found.role.into(),
                 password: Zeroizing::new(found.password),
                 derived: Arc::default(),
+                certificate: (!found.certificate_pem.is_empty()).then(|| Certificate {
+                    chain_pem: found.certificate_pem.into(),
+                    key_pem: Zeroizing::new(found.key_pem),
+                }),
             })
             .collect(),
     }
@@ -232,10 +250,12 @@ fn credentials(all: Vec<v1::Credential>) -> Result<HashMap<String, Vec<v1::Crede
     Ok(by_connection)
 }
 
-type Accounts = (HashMap<Arc<str>, Arc<Account>>, HashMap<Digest, Token>);
+type ByName = HashMap<Arc<str>, Arc<Account>>;
 
-fn accounts(all: Vec<v1::Account>) -> Result<Accounts> {
-    let (mut accounts, mut tokens) = Accounts::default();
+/// The accounts by name, their tokens, and the accounts by what their certificates name.
+fn accounts(all: Vec<v1::Account>) -> Result<(ByName, HashMap<Digest, Token>, ByName)> {
+    let (mut accounts, mut tokens) = (ByName::new(), HashMap::new());
+    let mut certificates = ByName::new();
     for account in all {
         let identity = account
             .identity
@@ -259,16 +279,21 @@ fn accounts(all: Vec<v1::Account>) -> Result<Accounts> {
         let has_token = !account.tokens.is_empty();
         let scram_verifier =
             (!account.scram_verifier.is_empty()).then(|| account.scram_verifier.into());
-        accounts.insert(
-            identity.subject.clone(),
-            Arc::new(Account {
-                identity,
-                scram_verifier,
-                has_token,
-            }),
-        );
+        let known = Arc::new(Account {
+            identity,
+            scram_verifier,
+            has_token,
+        });
+        for name in account.certificates {
+            let before = certificates.insert(name.as_str().into(), known.clone());
+            ensure!(
+                before.is_none(),
+                "two accounts claim certificates of {name}"
+            );
+        }
+        accounts.insert(known.identity.subject.clone(), known);
     }
-    Ok((accounts, tokens))
+    Ok((accounts, tokens, certificates))
 }
 
 fn identity(identity: v1::Identity) -> Identity {

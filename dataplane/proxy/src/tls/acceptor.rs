@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
-use rustls::server::NoServerSessionStorage;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{Error, RootCertStore, ServerConfig};
 use time::OffsetDateTime;
 use weir_facts::Digest;
 
@@ -34,8 +36,7 @@ impl Speaks {
 pub struct Acceptor {
     postgres: Arc<ServerConfig>,
     http: Arc<ServerConfig>,
-    digest: Digest,
-    renew_at_s: i64,
+    leaf: Leaf,
 }
 
 impl Acceptor {
@@ -43,35 +44,65 @@ impl Acceptor {
     ///
     /// # Errors
     /// The leaf's key is not of its certificate.
-    pub fn new(leaf: Leaf) -> Result<Self, rustls::Error> {
-        let config = |speaks: Speaks| -> Result<Arc<ServerConfig>, rustls::Error> {
-            let mut config = ServerConfig::builder_with_provider(provider())
-                .with_safe_default_protocol_versions()?
-                .with_no_client_auth()
-                .with_single_cert(leaf.chain.clone(), leaf.key.clone_key())?;
-            config.alpn_protocols = speaks.alpn();
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-            Ok(Arc::new(config))
-        };
+    pub fn new(leaf: Leaf) -> Result<Self, Error> {
         Ok(Self {
-            postgres: config(Speaks::Postgres)?,
-            http: config(Speaks::Http)?,
-            digest: leaf.digest,
-            renew_at_s: leaf.renew_at_s,
+            postgres: config(&leaf, Speaks::Postgres, None)?,
+            http: config(&leaf, Speaks::Http, None)?,
+            leaf,
         })
     }
 
-    pub(super) fn config(&self, speaks: Speaks) -> Arc<ServerConfig> {
+    /// A configuration that asks clients for a certificate of one of these CAs. A client without
+    /// one is served; one with another CA's is not.
+    ///
+    /// # Errors
+    /// `roots_pem` has none that can be used.
+    pub(crate) fn asking(
+        &self,
+        speaks: Speaks,
+        roots_pem: &str,
+    ) -> Result<Arc<ServerConfig>, Error> {
+        config(&self.leaf, speaks, Some(roots_pem))
+    }
+
+    pub(crate) fn config(&self, speaks: Speaks) -> Arc<ServerConfig> {
         match speaks {
             Speaks::Postgres => Arc::clone(&self.postgres),
             Speaks::Http => Arc::clone(&self.http),
         }
     }
 
-    pub(super) const fn digest(&self) -> Digest {
-        self.digest
+    pub(crate) const fn digest(&self) -> Digest {
+        self.leaf.digest
     }
+}
+
+fn config(
+    leaf: &Leaf,
+    speaks: Speaks,
+    client_roots_pem: Option<&str>,
+) -> Result<Arc<ServerConfig>, Error> {
+    let builder =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = match client_roots_pem {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            for root in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                roots.add(root.map_err(|error| Error::General(error.to_string()))?)?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| Error::General(error.to_string()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder.with_single_cert(leaf.chain.clone(), leaf.key.clone_key())?;
+    config.alpn_protocols = speaks.alpn();
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
 }
 
 /// The acceptor of the moment, shared by all workers and renewed by a control task.
@@ -113,7 +144,7 @@ impl AcceptorSource {
     /// # Errors
     /// The signer failed; the old leaf stays.
     pub fn renew(&self, now: OffsetDateTime) -> Result<bool, CaError> {
-        if now.unix_timestamp() < self.current.load().renew_at_s {
+        if now.unix_timestamp() < self.current.load().leaf.renew_at_s {
             return Ok(false);
         }
         self.current

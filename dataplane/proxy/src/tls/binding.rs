@@ -23,7 +23,7 @@ const SHA256_ALGORITHMS: [&[u8]; 7] = [
 
 /// The channel binding of a DER certificate; `None` where it is undefined (Ed25519) or longer
 /// than 32 bytes (SHA-384, SHA-512): then nobody binds.
-pub(super) fn server_end_point(certificate: &[u8]) -> Option<Digest> {
+pub(crate) fn server_end_point(certificate: &[u8]) -> Option<Digest> {
     let algorithm = signature_algorithm(certificate)?;
     SHA256_ALGORITHMS
         .contains(&algorithm)

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WantsClientCert};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+use weir_flow::Certificate;
 
 use super::acceptor::Speaks;
 use super::provider;
@@ -30,6 +33,9 @@ pub enum ConnectorError {
     /// A root that is no certificate.
     #[error("root certificate: {0}")]
     Root(Error),
+    /// A certificate of ours that is none, or not that of its key.
+    #[error("our certificate: {0}")]
+    Own(Error),
 }
 
 /// TLS towards one registered server.
@@ -41,11 +47,17 @@ pub struct Connector {
 
 impl Connector {
     /// A connector that sends and expects `server_name` (a DNS name or an address), and trusts the
-    /// certificates in `roots_pem`. Without any, [`Verify::Full`] fails.
+    /// certificates in `roots_pem`. Without any, [`Verify::Full`] fails. A server that asks for a
+    /// certificate is shown `own`.
     ///
     /// # Errors
-    /// A name or a root that is none.
-    pub fn new(server_name: &str, roots_pem: &str, speaks: Speaks) -> Result<Self, ConnectorError> {
+    /// A name, a root or a certificate of ours that is none.
+    pub fn new(
+        server_name: &str,
+        roots_pem: &str,
+        speaks: Speaks,
+        own: Option<&Certificate>,
+    ) -> Result<Self, ConnectorError> {
         let name = ServerName::try_from(server_name.to_owned())
             .map_err(|_| ConnectorError::Name(server_name.into()))?;
         let mut store = RootCertStore::empty();
@@ -59,22 +71,17 @@ impl Connector {
                 .with_safe_default_protocol_versions()
                 .expect("ring supports TLS 1.2 and 1.3")
         };
-        let verified = (!store.is_empty()).then(|| {
-            finish(
-                builder()
-                    .with_root_certificates(store)
-                    .with_no_client_auth(),
-                speaks,
-            )
-        });
+        let verified = match store.is_empty() {
+            true => None,
+            false => Some(show(builder().with_root_certificates(store), own, speaks)?),
+        };
         let anything = Arc::new(Unverified(provider()));
         let unverified = builder()
             .dangerous()
-            .with_custom_certificate_verifier(anything)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(anything);
         Ok(Self {
             name,
-            unverified: finish(unverified, speaks),
+            unverified: show(unverified, own, speaks)?,
             verified,
         })
     }
@@ -91,10 +98,29 @@ impl Connector {
     }
 }
 
-fn finish(mut config: ClientConfig, speaks: Speaks) -> Arc<ClientConfig> {
+/// Ends a configuration with our own certificate, if there is one.
+fn show(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    own: Option<&Certificate>,
+    speaks: Speaks,
+) -> Result<Arc<ClientConfig>, ConnectorError> {
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let general =
+                |error: pem::Error| ConnectorError::Own(Error::General(error.to_string()));
+            let chain = CertificateDer::pem_slice_iter(own.chain_pem.as_bytes())
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(general)?;
+            let key = PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).map_err(general)?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(ConnectorError::Own)?
+        }
+    };
     config.alpn_protocols = speaks.alpn();
     config.resumption = Resumption::disabled();
-    Arc::new(config)
+    Ok(Arc::new(config))
 }
 
 /// Accepts any certificate, but only from whoever has its key.
@@ -152,7 +178,8 @@ mod tests {
 
     #[test]
     fn full_verification_without_roots_has_no_configuration() {
-        let connector = Connector::new("db.internal", "", Speaks::Postgres).expect("a connector");
+        let connector =
+            Connector::new("db.internal", "", Speaks::Postgres, None).expect("a connector");
         assert!(connector.config(Verify::Full).is_none());
         assert!(connector.config(Verify::Nothing).is_some());
     }
@@ -160,12 +187,12 @@ mod tests {
     #[test]
     fn names_and_roots_that_are_none_are_refused() {
         assert!(matches!(
-            Connector::new("no name", "", Speaks::Postgres),
+            Connector::new("no name", "", Speaks::Postgres, None),
             Err(ConnectorError::Name(_))
         ));
         let root = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
         assert!(matches!(
-            Connector::new("10.0.0.1", root, Speaks::Http),
+            Connector::new("10.0.0.1", root, Speaks::Http, None),
             Err(ConnectorError::Root(_))
         ));
     }

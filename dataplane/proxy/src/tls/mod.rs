@@ -11,6 +11,7 @@ mod acceptor;
 mod binding;
 mod ca;
 mod connector;
+mod names;
 mod session;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 
 pub use acceptor::{Acceptor, AcceptorSource, Speaks};
+pub(crate) use binding::server_end_point;
 pub use ca::{CaError, HostCa, Leaf};
 pub use connector::{Connector, ConnectorError, Verify};
 pub use session::{Alpn, Fed, Session};

@@ -1,14 +1,16 @@
 //! One link's TLS: ciphertext in, plaintext out, and the reverse. Owns no socket and no clock.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use rustls::{ClientConnection, Connection, ServerConnection};
+use rustls::{ClientConnection, Connection, ServerConfig, ServerConnection};
 use weir_facts::Digest;
 
-use super::acceptor::{Acceptor, Speaks};
+use super::acceptor::Acceptor;
 use super::binding::server_end_point;
 use super::connector::{Connector, Verify};
+use super::names::names;
 
 /// Plaintext taken at once: what one record carries (RFC 8446 §5.1).
 const RECORD_BYTES: usize = 16 * 1024;
@@ -24,7 +26,7 @@ pub enum Alpn {
 }
 
 /// What feeding ciphertext led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fed {
     /// The handshake goes on.
     Handshaking,
@@ -32,6 +34,8 @@ pub enum Fed {
     Up {
         /// `tls-server-end-point` of this link (RFC 5929), where it is defined.
         channel_binding: Option<Digest>,
+        /// What the certificate of a client names, which was verified.
+        names: Arc<[Arc<str>]>,
     },
     /// Plaintext, if any, was appended.
     Open,
@@ -48,12 +52,16 @@ pub struct Session {
 }
 
 impl Session {
-    /// Answers a client.
+    /// Answers a client with the acceptor's leaf, as one of its configurations says.
     ///
     /// # Errors
     /// The configuration cannot serve.
-    pub fn accept(acceptor: &Acceptor, speaks: Speaks, alpn: Alpn) -> Result<Self, rustls::Error> {
-        let connection = ServerConnection::new(acceptor.config(speaks))?;
+    pub fn accept(
+        acceptor: &Acceptor,
+        config: Arc<ServerConfig>,
+        alpn: Alpn,
+    ) -> Result<Self, rustls::Error> {
+        let connection = ServerConnection::new(config)?;
         Ok(Self::new(connection.into(), alpn, Some(acceptor.digest())))
     }
 
@@ -123,14 +131,15 @@ impl Session {
             return Err(rustls::Error::NoApplicationProtocol);
         }
         self.is_up = true;
-        let peer = || {
-            self.connection
-                .peer_certificates()?
-                .first()
-                .and_then(|leaf| server_end_point(leaf))
+        let peer = self.connection.peer_certificates().and_then(<[_]>::first);
+        let names = match (&self.connection, peer) {
+            (Connection::Server(_), Some(certificate)) => names(certificate),
+            (Connection::Server(_) | Connection::Client(_), _) => Arc::from([]),
         };
+        let binding = || peer.and_then(|leaf| server_end_point(leaf));
         Ok(Fed::Up {
-            channel_binding: self.our_leaf.or_else(peer),
+            channel_binding: self.our_leaf.or_else(binding),
+            names,
         })
     }
 

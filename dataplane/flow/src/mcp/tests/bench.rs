@@ -20,8 +20,8 @@ use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Sta
 use crate::meter::Meters;
 use crate::postgres::PlanCache;
 use crate::world::{
-    Attribution, ClientTls, Connection, Connections, Durability, McpTarget, Settings, Stale,
-    Target, Tls, TlsMode, Token, World,
+    Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Durability,
+    McpTarget, Settings, Stale, Target, Tls, TlsMode, Token, World,
 };
 
 /// An engineer's token.
@@ -216,7 +216,9 @@ impl Bench {
                 .iter()
                 .filter_map(|piece| match piece {
                     Piece::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-                    Piece::Span(_) | Piece::StartTls | Piece::Shutdown | Piece::Reset => None,
+                    Piece::Span(_) | Piece::StartTls { .. } | Piece::Shutdown | Piece::Reset => {
+                        None
+                    }
                 })
                 .collect::<String>()
         };
@@ -319,6 +321,8 @@ fn world(version: u64, files: Vec<(String, String)>, durability: Durability) -> 
             server_name: None,
         },
         client_tls: ClientTls::Optional,
+        login: ClientLogin::by_account(),
+        attribution: Attribution::Off,
         mask_key: MaskKey::new([3; 32]),
         target: Target::Mcp(McpTarget {
             authorization: Some("Bearer stored-at-weir".to_owned().into()),
@@ -345,6 +349,7 @@ fn world(version: u64, files: Vec<(String, String)>, durability: Durability) -> 
             (digest(EVE), token("eve", "nobody", u64::MAX)),
             (digest(EXPIRED), token("ada", "engineering", 1)),
         ]),
+        authentication: Authentication::local(),
         workloads: Vec::new(),
         locks: Vec::new(),
         mock_key: [5; 32],

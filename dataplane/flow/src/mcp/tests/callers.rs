@@ -1,5 +1,7 @@
 //! Who asks, and in which form.
 
+use std::sync::Arc;
+
 use weir_audit::Kind;
 use weir_facts::Side;
 
@@ -144,11 +146,12 @@ fn splitting_what_both_sides_send_changes_nothing() {
 fn a_tls_hello_begins_tls_and_nothing_of_it_is_taken() {
     let mut bench = Bench::new();
     let reply = bench.client("\x16\x03\x01");
-    assert_eq!(reply.pieces, [Piece::StartTls]);
+    assert_eq!(reply.pieces, [Piece::StartTls { role: None }]);
     assert_eq!(reply.taken, 0);
     bench.event(Event::TlsUp {
         side: Side::Client,
         channel_binding: None,
+        names: Arc::from([]),
     });
     assert!(
         bench

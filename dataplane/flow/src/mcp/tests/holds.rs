@@ -1,5 +1,7 @@
 //! Calls that people are asked about, and who waits for whom.
 
+use std::sync::Arc;
+
 use weir_facts::Side;
 
 use super::bench::{ADA, Bench, post};
@@ -189,6 +191,7 @@ fn an_event_for_a_flow_that_is_over_does_not_revive_it() {
         Event::TlsUp {
             side: Side::Server,
             channel_binding: None,
+            names: Arc::from([]),
         },
         Event::WorldChanged,
     ] {

@@ -97,9 +97,9 @@ impl Engine {
                     }
                 },
                 Piece::Bytes(bytes) => Segment::Owned(bytes),
-                Piece::StartTls => {
+                Piece::StartTls { role } => {
                     self.seal(slot, side, &mut run)?;
-                    self.start_tls(slot, side)?;
+                    self.start_tls(slot, side, role.as_ref())?;
                     continue;
                 }
                 Piece::Shutdown => {
@@ -181,6 +181,7 @@ impl Engine {
             | Effect::RequestApproval(_)
             | Effect::WithdrawApproval(_)
             | Effect::RedeemApproval { .. }
+            | Effect::RefreshKeys(_)
             | Effect::OfferCancelKey(_)
             | Effect::RouteCancel(_)) => {
                 let request = ToControl::Effect {

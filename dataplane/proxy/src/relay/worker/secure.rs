@@ -5,45 +5,89 @@ use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use weir_facts::Side;
-use weir_flow::{Connection, Event, Target, Tls, TlsMode};
+use rustls::ServerConfig;
+use weir_facts::{ConnectionName, Digest, Side};
+use weir_flow::{Connection, Event, Target, TlsMode};
 
 use super::super::limits::TLS_GATHER_SEGMENTS;
 use super::super::outgoing::Segment;
 use super::Engine;
 use super::flow::Secure;
 use crate::stages::Stage;
-use crate::tls::{Alpn, Connector, Fed, Session, Speaks, Verify};
+use crate::tls::{Acceptor, Alpn, Connector, Fed, Session, Speaks, Verify};
 
 /// Servers whose TLS configuration is kept; parsing roots costs as much as a handshake. A world
 /// has fewer, and the cache is emptied with each new world.
 const CONNECTORS_MAX: usize = 1024;
 
-/// Connectors by what they are made from.
+/// Connection, address, and the role whose certificate is shown.
+type ServerKey = (ConnectionName, IpAddr, Option<Arc<str>>);
+
+/// Connectors by connection, address and role, and what clients of a connection are asked by the
+/// leaf of the moment.
 #[derive(Default)]
-pub(super) struct ConnectorCache(HashMap<(Tls, IpAddr, bool), Arc<Connector>>);
+pub(super) struct ConnectorCache {
+    servers: HashMap<ServerKey, Arc<Connector>>,
+    clients: HashMap<(ConnectionName, Digest), Arc<ServerConfig>>,
+}
 
 impl ConnectorCache {
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.servers.clear();
+        self.clients.clear();
     }
 
-    fn of(&mut self, tls: &Tls, address: IpAddr, speaks: Speaks) -> Result<Arc<Connector>, String> {
-        let key = (tls.clone(), address, speaks == Speaks::Http);
-        if let Some(connector) = self.0.get(&key) {
+    fn server(
+        &mut self,
+        connection: &Connection,
+        address: IpAddr,
+        role: Option<&Arc<str>>,
+    ) -> Result<Arc<Connector>, String> {
+        let key = (connection.name.clone(), address, role.cloned());
+        if let Some(connector) = self.servers.get(&key) {
             return Ok(Arc::clone(connector));
         }
+        let tls = &connection.tls;
         let name = tls
             .server_name
             .as_ref()
             .map_or_else(|| address.to_string(), |name| name.to_string());
-        let connector =
-            Connector::new(&name, &tls.ca_pem, speaks).map_err(|error| error.to_string())?;
+        let own = match (&connection.target, role) {
+            (Target::Postgres(target), Some(role)) => target
+                .of_role(role)
+                .and_then(|credential| credential.certificate.as_ref()),
+            (Target::Postgres(_) | Target::Mcp(_), _) => None,
+        };
+        let connector = Connector::new(&name, &tls.ca_pem, speaks(connection), own)
+            .map_err(|error| error.to_string())?;
         let connector = Arc::new(connector);
-        if self.0.len() < CONNECTORS_MAX {
-            self.0.insert(key, Arc::clone(&connector));
+        if self.servers.len() < CONNECTORS_MAX {
+            self.servers.insert(key, Arc::clone(&connector));
         }
         Ok(connector)
+    }
+
+    /// With what a client of this connection is answered.
+    fn client(
+        &mut self,
+        connection: &Connection,
+        acceptor: &Acceptor,
+    ) -> Result<Arc<ServerConfig>, String> {
+        let roots = &*connection.login.client_ca_pem;
+        if roots.is_empty() {
+            return Ok(acceptor.config(speaks(connection)));
+        }
+        let key = (connection.name.clone(), acceptor.digest());
+        if let Some(config) = self.clients.get(&key) {
+            return Ok(Arc::clone(config));
+        }
+        let config = acceptor
+            .asking(speaks(connection), roots)
+            .map_err(|error| error.to_string())?;
+        if self.clients.len() < CONNECTORS_MAX {
+            self.clients.insert(key, Arc::clone(&config));
+        }
+        Ok(config)
     }
 }
 
@@ -56,8 +100,13 @@ fn speaks(connection: &Connection) -> Speaks {
 
 impl Engine {
     /// Begins TLS on a link; input that the flow has not taken is ciphertext from here on.
-    pub(super) fn start_tls(&mut self, slot: usize, side: Side) -> io::Result<()> {
-        let session = self.new_session(slot, side);
+    pub(super) fn start_tls(
+        &mut self,
+        slot: usize,
+        side: Side,
+        role: Option<&Arc<str>>,
+    ) -> io::Result<()> {
+        let session = self.new_session(slot, side, role);
         let mark = self.stopwatch.mark();
         let Some(flow) = self.flows.get_mut(slot) else {
             return Ok(());
@@ -84,7 +133,12 @@ impl Engine {
         }
     }
 
-    fn new_session(&mut self, slot: usize, side: Side) -> Result<Session, String> {
+    fn new_session(
+        &mut self,
+        slot: usize,
+        side: Side,
+        role: Option<&Arc<str>>,
+    ) -> Result<Session, String> {
         let flow = self.flows.get(slot).ok_or("the flow is gone")?;
         let name = flow
             .connection
@@ -96,7 +150,6 @@ impl Engine {
             .connections
             .named(name)
             .ok_or("the connection is not registered any more")?;
-        let speaks = speaks(connection);
         match side {
             Side::Client => {
                 let acceptor = self
@@ -106,13 +159,14 @@ impl Engine {
                     .ok_or("no certificate is configured")?
                     .current();
                 // TLS that no SSLRequest preceded must say which protocol it is for.
-                let is_direct = !flow.client.has_spoken && speaks == Speaks::Postgres;
+                let is_direct = !flow.client.has_spoken && speaks(connection) == Speaks::Postgres;
                 let alpn = if is_direct {
                     Alpn::Required
                 } else {
                     Alpn::Optional
                 };
-                Session::accept(&acceptor, speaks, alpn).map_err(|error| error.to_string())
+                let config = self.connectors.client(connection, &acceptor)?;
+                Session::accept(&acceptor, config, alpn).map_err(|error| error.to_string())
             }
             Side::Server => {
                 let verify = match connection.tls.mode {
@@ -120,9 +174,7 @@ impl Engine {
                     TlsMode::Prefer | TlsMode::Require => Verify::Nothing,
                     TlsMode::VerifyFull => Verify::Full,
                 };
-                let connector = self
-                    .connectors
-                    .of(&connection.tls, flow.target.ip(), speaks)?;
+                let connector = self.connectors.server(connection, flow.target.ip(), role)?;
                 Session::connect(&connector, verify).map_err(|error| error.to_string())
             }
         }
@@ -165,13 +217,17 @@ impl Engine {
                 return Ok(());
             };
             match secure.session.feed(&mut ciphertext, &mut end.parked) {
-                Ok(Fed::Up { channel_binding }) => {
+                Ok(Fed::Up {
+                    channel_binding,
+                    names,
+                }) => {
                     secure.is_up = true;
                     self.stages
                         .record(Stage::Handshake, self.stopwatch.nanos_since(secure.mark));
                     events.push_back(Event::TlsUp {
                         side,
                         channel_binding,
+                        names,
                     });
                     continue;
                 }

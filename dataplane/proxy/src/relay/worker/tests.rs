@@ -14,8 +14,8 @@ use weir_audit::{
 };
 use weir_facts::{ConnectionName, OperationRef};
 use weir_flow::{
-    Attribution, ClientTls, Connection, Connections, Credential, Durability, PostgresTarget,
-    Settings, Stale, Target, Tls, TlsMode,
+    Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Credential,
+    Durability, PostgresTarget, Settings, Stale, Target, Tls, TlsMode,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
@@ -64,6 +64,7 @@ fn connection(name: &str, address: SocketAddr) -> Connection {
         role: "app".into(),
         password: Zeroizing::new("secret".to_owned()),
         derived: Arc::default(),
+        certificate: None,
     };
     Connection {
         name: ConnectionName::new(name),
@@ -74,6 +75,8 @@ fn connection(name: &str, address: SocketAddr) -> Connection {
             server_name: None,
         },
         client_tls: ClientTls::Optional,
+        login: ClientLogin::by_account(),
+        attribution: Attribution::ApplicationName,
         mask_key: MaskKey::new([1; 32]),
         target: Target::Postgres(PostgresTarget {
             credentials: vec![credential],
@@ -107,6 +110,7 @@ fn world(connections: Vec<Connection>) -> World {
         connections: Connections::new(connections),
         accounts: HashMap::new(),
         tokens: HashMap::new(),
+        authentication: Authentication::local(),
         workloads: Vec::new(),
         locks: Vec::new(),
         mock_key: [2; 32],

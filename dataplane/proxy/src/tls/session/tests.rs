@@ -13,6 +13,13 @@ struct Host {
     acceptor: Acceptor,
 }
 
+impl Host {
+    fn accept(&self, alpn: Alpn) -> Result<Session, rustls::Error> {
+        let config = self.acceptor.config(Speaks::Postgres);
+        Session::accept(&self.acceptor, config, alpn)
+    }
+}
+
 fn host(names: &[&str]) -> Host {
     let state = tempfile::tempdir().expect("a directory");
     let now = OffsetDateTime::now_utc();
@@ -39,7 +46,10 @@ fn handshake(
                 continue;
             };
             let (mut rest, mut plaintext) = (&flight[..], BytesMut::new());
-            while let Fed::Up { channel_binding } = to.feed(&mut rest, &mut plaintext)? {
+            while let Fed::Up {
+                channel_binding, ..
+            } = to.feed(&mut rest, &mut plaintext)?
+            {
                 bindings[1 - side] = channel_binding;
             }
             assert!(plaintext.is_empty());
@@ -50,10 +60,9 @@ fn handshake(
 
 fn pair(host: &Host, name: &str, verify: Verify) -> (Session, Session) {
     let roots = host.ca.certificate_pem();
-    let connector = Connector::new(name, &roots, Speaks::Postgres).expect("a connector");
+    let connector = Connector::new(name, &roots, Speaks::Postgres, None).expect("a connector");
     let client = Session::connect(&connector, verify).expect("a client");
-    let server =
-        Session::accept(&host.acceptor, Speaks::Postgres, Alpn::Required).expect("a server");
+    let server = host.accept(Alpn::Required).expect("a server");
     (client, server)
 }
 
@@ -96,11 +105,11 @@ fn a_wrong_name_is_refused_only_when_the_name_matters() {
 fn a_certificate_of_another_host_is_refused_only_when_the_chain_matters() {
     let (mine, theirs) = (host(&[]), host(&[]));
     let roots = mine.ca.certificate_pem();
-    let connector = Connector::new("localhost", &roots, Speaks::Postgres).expect("a connector");
+    let connector =
+        Connector::new("localhost", &roots, Speaks::Postgres, None).expect("a connector");
     for (verify, goes_well) in [(Verify::Full, false), (Verify::Nothing, true)] {
         let mut client = Session::connect(&connector, verify).expect("a client");
-        let mut server =
-            Session::accept(&theirs.acceptor, Speaks::Postgres, Alpn::Optional).expect("a server");
+        let mut server = theirs.accept(Alpn::Optional).expect("a server");
         assert_eq!(
             handshake(&mut client, &mut server).is_ok(),
             goes_well,
@@ -112,10 +121,9 @@ fn a_certificate_of_another_host_is_refused_only_when_the_chain_matters() {
 #[test]
 fn another_protocol_than_the_one_spoken_is_refused() {
     let host = host(&[]);
-    let connector = Connector::new("localhost", "", Speaks::Http).expect("a connector");
+    let connector = Connector::new("localhost", "", Speaks::Http, None).expect("a connector");
     let mut client = Session::connect(&connector, Verify::Nothing).expect("a client");
-    let mut server =
-        Session::accept(&host.acceptor, Speaks::Postgres, Alpn::Optional).expect("a server");
+    let mut server = host.accept(Alpn::Optional).expect("a server");
     assert!(handshake(&mut client, &mut server).is_err());
 }
 
@@ -173,8 +181,7 @@ fn a_flipped_bit_ends_the_session_with_an_alert() {
 fn bytes_that_are_no_tls_are_refused() {
     let host = host(&[]);
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16; 64], &[0xff; 6000]] {
-        let mut server =
-            Session::accept(&host.acceptor, Speaks::Postgres, Alpn::Optional).expect("a server");
+        let mut server = host.accept(Alpn::Optional).expect("a server");
         assert!(
             server
                 .feed(&mut &garbage[..], &mut BytesMut::new())
