@@ -8,8 +8,8 @@ use super::{Guard, Kept, Raw};
 use weir_audit::Kind;
 use weir_facts::{ConnectionName, Group, Workload};
 use weir_flow::{
-    Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Credential, Decision, Durability,
-    PostgresTarget, Settings, Stale, Target, Tls, TlsMode, World,
+    Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Credential,
+    Decision, Durability, PostgresTarget, Settings, Stale, Target, Tls, TlsMode, World,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};

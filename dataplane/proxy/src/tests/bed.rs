@@ -211,6 +211,7 @@ impl Bed {
             own: Arc::new(OwnAddresses::new([address])),
             control: mailbox.clone(),
             ledger: None,
+            meters: Arc::new(weir_flow::Meters::new()),
         };
         let kept = Arc::new(Mutex::new(Vec::new()));
         let worker = Worker::spawn(worker_config(listener, Arc::clone(&kept)), shared);
