@@ -48,15 +48,6 @@ use stream::Uplink;
 use warden::Warden;
 pub use world::{Envelope, compile};
 
-/// What tests set beside a worker.
-#[cfg(test)]
-pub(crate) mod bed {
-    pub(crate) use super::cancels::{CancelKeys, Place};
-    pub(crate) use super::catalogs::Catalogs;
-    pub(crate) use super::check::check;
-    pub(crate) use super::server_tls::ServerTls;
-}
-
 /// How often life is told of, health reported, and the leaf looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -591,4 +582,13 @@ fn unix_seconds() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+/// What tests set beside a worker.
+#[cfg(test)]
+pub(crate) mod bed {
+    pub(crate) use super::cancels::{CancelKeys, Place};
+    pub(crate) use super::catalogs::Catalogs;
+    pub(crate) use super::check::check;
+    pub(crate) use super::server_tls::ServerTls;
 }
