@@ -3,7 +3,7 @@
 //! that the suite cannot pass by not running; guarded, none may.
 //!
 //! The cases are in `xtask/evasion/*.sql` ([`case`]) and in [`moves`]; [`needle`] knows what
-//! must not be seen and in which forms; [`play`] is the client; [`lane`] gives each case its
+//! must not be seen and in which forms; [`mod@play`] is the client; [`lane`] gives each case its
 //! database.
 
 mod case;
