@@ -32,7 +32,7 @@ impl<P, L> Session<P, L> {
     }
 
     /// Takes an unknown prepared statement for this one. Only where a wrong belief does no harm,
-    /// that is, for a statement of [`Effect::Unread`].
+    /// that is, for a statement of [`super::Effect::Unread`].
     ///
     /// # Errors
     /// [`RequestError`]: it is known, on its way, or there are too many.
