@@ -119,6 +119,7 @@ impl Desk {
             C::Sync => {
                 message::parse_empty(body)?;
                 self.session.sync();
+                self.note_commit();
                 Ok(Act::Forward)
             }
             C::Flush => {

@@ -112,8 +112,18 @@ impl Desk {
         true
     }
 
+    /// Something is sent that may commit what this session has redefined: who waits for it gets an
+    /// answer perhaps before ours is here, so that it is noted now.
+    pub(crate) fn note_commit(&mut self) {
+        if self.redefines {
+            self.cell.note_change();
+            self.sent_at = self.sent_at.map(|changes| changes + 1);
+        }
+    }
+
     /// Something is sent that the server plans by its catalogue of that moment.
     pub(crate) fn note_sent(&mut self) {
+        self.note_commit();
         let changes = self.cell.changes();
         let _ = self.sent_at.get_or_insert(changes);
     }
