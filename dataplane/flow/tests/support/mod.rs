@@ -55,6 +55,8 @@ pub(crate) struct Guard {
     pub(crate) withdrawn: Arc<Mutex<Vec<ApprovalId>>>,
     /// Bytes that a flow is offered at a time; 0 for as many as have come.
     pub(crate) cut: Arc<AtomicUsize>,
+    /// The flow, counted from 1, that hears nothing more of its server.
+    pub(crate) muted: Arc<AtomicU32>,
 }
 
 /// What every flow of a guard shares.
@@ -66,6 +68,7 @@ struct Shared {
     is_deaf: Arc<AtomicBool>,
     withdrawn: Arc<Mutex<Vec<ApprovalId>>>,
     cut: Arc<AtomicUsize>,
+    muted: Arc<AtomicU32>,
     people: Box<People>,
     server: SocketAddr,
     connection: ConnectionName,
@@ -116,6 +119,7 @@ impl Guard {
         let is_deaf = Arc::new(AtomicBool::new(false));
         let withdrawn = Arc::new(Mutex::new(Vec::new()));
         let cut = Arc::new(AtomicUsize::new(0));
+        let muted = Arc::new(AtomicU32::new(0));
         let shared = Arc::new(Shared {
             world: world.clone(),
             kept: kept.clone(),
@@ -124,6 +128,7 @@ impl Guard {
             is_deaf: is_deaf.clone(),
             withdrawn: withdrawn.clone(),
             cut: cut.clone(),
+            muted: muted.clone(),
             people,
             server,
             connection: ConnectionName::new(connection),
@@ -146,6 +151,7 @@ impl Guard {
             is_deaf,
             withdrawn,
             cut,
+            muted,
         }
     }
 }
@@ -232,6 +238,7 @@ enum Message {
 }
 
 struct Relay<'a> {
+    id: u64,
     shared: &'a Shared,
     client: TcpStream,
     server: Option<TcpStream>,
@@ -304,6 +311,7 @@ impl<'a> Relay<'a> {
         );
         read_side(Side::Client, &client, &sender);
         Self {
+            id,
             shared,
             client,
             server: None,
@@ -329,6 +337,8 @@ impl<'a> Relay<'a> {
                 return;
             };
             match message {
+                Message::Bytes(Side::Server, _)
+                    if u64::from(self.shared.muted.load(Ordering::SeqCst)) == self.id => {}
                 Message::Bytes(side, bytes) => {
                     let cut = match self.shared.cut.load(Ordering::Relaxed) {
                         0 => bytes.len(),
