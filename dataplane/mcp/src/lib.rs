@@ -3,13 +3,15 @@
 //! [`http`] frames requests and answers strictly, [`sse`] frames events, [`json`] reads a
 //! body in one pass, [`message`] says what a JSON-RPC message asks as
 //! [`weir_facts::Access`] pairs, [`list`] and [`reveal`] rewrite answers, [`session`]
-//! matches answers to requests, [`refuse`] says no in the protocol's own words.
+//! matches answers to requests, [`refuse`] says no in the protocol's own words, and
+//! [`carrier`] says "not yet".
 //!
 //! Nothing here opens a socket, reads a clock, decides a verdict or keeps a byte that it
 //! was not asked to keep. What two parsers could read differently is an error, and every
 //! error is meant to be refused on. Start with [`http::Reader`] and
 //! [`message::Message::read`].
 
+pub mod carrier;
 pub mod http;
 pub mod json;
 pub mod limits;

@@ -259,12 +259,26 @@ pub fn unknown_prompt(id: &Id, name: &str) -> Vec<u8> {
 
 /// The answer for a resource that does not exist or that the caller may not read.
 #[must_use]
-pub fn unknown_resource(id: &Id, uri: &str) -> Vec<u8> {
-    error(
-        Some(id),
-        RESOURCE_NOT_FOUND,
-        &format!("Resource not found: {uri}"),
-    )
+pub fn unknown_resource(revision: Revision, id: &Id, uri: &str) -> Vec<u8> {
+    // 2026-07-28 may not emit the older code any more ("Error Codes").
+    let code = if revision.is_stateless() {
+        INVALID_PARAMS
+    } else {
+        RESOURCE_NOT_FOUND
+    };
+    error(Some(id), code, &format!("Resource not found: {uri}"))
+}
+
+/// The answer to a request that is known, and that Weir does not let pass.
+#[must_use]
+pub fn withheld(revision: Revision, id: Option<&Id>, text: &str) -> Vec<u8> {
+    // The range of -32000 is closed to new use (2026-07-28, "Error Codes").
+    let code = if revision.is_stateless() {
+        INTERNAL_ERROR
+    } else {
+        TRANSPORT_ERROR
+    };
+    error(id, code, text)
 }
 
 /// The answer for a method that does not exist or that the caller may not use.
@@ -277,11 +291,15 @@ pub fn unknown_method(id: &Id) -> Vec<u8> {
 /// the caller can do something about is told this way; one that must look as if the
 /// tool did not exist is [`unknown_tool`].
 #[must_use]
-pub fn tool_error(id: &Id, text: &str) -> Vec<u8> {
+pub fn tool_error(revision: Revision, id: &Id, text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(160 + text.len());
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
     out.extend_from_slice(id.raw());
-    out.extend_from_slice(br#","result":{"content":[{"type":"text","text":"#);
+    out.extend_from_slice(br#","result":{"#);
+    if revision.is_stateless() {
+        out.extend_from_slice(br#""resultType":"complete","#);
+    }
+    out.extend_from_slice(br#""content":[{"type":"text","text":"#);
     quote(text, &mut out);
     out.extend_from_slice(br#"}],"isError":true}}"#);
     out
@@ -289,13 +307,14 @@ pub fn tool_error(id: &Id, text: &str) -> Vec<u8> {
 
 /// What a caller is told whose call waits for approval.
 #[must_use]
-pub fn pending(id: &Id, approval: ApprovalId, reason: &str) -> Vec<u8> {
+pub fn pending(revision: Revision, id: &Id, approval: ApprovalId, reason: &str) -> Vec<u8> {
     let because = if reason.is_empty() {
         String::new()
     } else {
         format!(" ({reason})")
     };
     tool_error(
+        revision,
         id,
         &format!(
             "Approval pending, id {approval}{because}. Nothing was executed. \

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use weir_audit::Kind;
 use weir_facts::{ApprovalId, Digest, Group, HoldTerms, Verdict};
-use weir_mcp::message::Id;
 use weir_mcp::message::client::ClientMethod;
+use weir_mcp::message::{Id, Revision};
 use weir_mcp::refuse;
 use weir_policy::Judgement;
 
@@ -231,23 +231,23 @@ pub(crate) fn decide(
 
 /// How a call that was not executed is answered: a tool's own error, which the model
 /// reads; for anything else a JSON-RPC error.
-pub(crate) fn answer(plan: &Plan, text: &str) -> Option<Vec<u8>> {
+pub(crate) fn answer(revision: Revision, plan: &Plan, text: &str) -> Option<Vec<u8>> {
     let What::Request { id, method, .. } = &plan.what else {
         return None;
     };
-    Some(refused(id, *method, text))
+    Some(refused(revision, id, *method, text))
 }
 
-fn refused(id: &Id, method: ClientMethod, text: &str) -> Vec<u8> {
+fn refused(revision: Revision, id: &Id, method: ClientMethod, text: &str) -> Vec<u8> {
     if method == ClientMethod::ToolsCall {
-        refuse::tool_error(id, text)
+        refuse::tool_error(revision, id, text)
     } else {
-        refuse::error(Some(id), refuse::TRANSPORT_ERROR, text)
+        refuse::withheld(revision, Some(id), text)
     }
 }
 
 /// How a call is answered that still waits when its client no longer can.
-pub(crate) fn pending(asking: &Asking) -> Option<Vec<u8>> {
+pub(crate) fn pending(revision: Revision, asking: &Asking) -> Option<Vec<u8>> {
     let What::Request { id, method, .. } = &asking.plan.what else {
         return None;
     };
@@ -256,13 +256,13 @@ pub(crate) fn pending(asking: &Asking) -> Option<Vec<u8>> {
         Verdict::Allow | Verdict::Deny(_) => String::new(),
     };
     if *method == ClientMethod::ToolsCall {
-        return Some(refuse::pending(id, asking.request, &reason));
+        return Some(refuse::pending(revision, id, asking.request, &reason));
     }
     let text = format!(
         "Approval pending, id {} ({reason}). Retry the same request once it is approved.",
         asking.request
     );
-    Some(refused(id, *method, &text))
+    Some(refused(revision, id, *method, &text))
 }
 
 /// Records that nobody waits for an approval any more, and tells the control plane.

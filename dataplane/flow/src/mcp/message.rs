@@ -245,10 +245,11 @@ impl Stream<'_> {
         answers: Option<(&Id, ClientMethod)>,
     ) -> Ready {
         let withheld = |text: &str, reason: String| {
+            let revision = self.exchange.revision();
             let told = match answers {
-                Some((id, ClientMethod::ToolsCall)) => refuse::tool_error(id, text),
-                Some((id, _)) => refuse::error(Some(id), refuse::TRANSPORT_ERROR, text),
-                None => refuse::error(None, refuse::TRANSPORT_ERROR, text),
+                Some((id, ClientMethod::ToolsCall)) => refuse::tool_error(revision, id, text),
+                Some((id, _)) => refuse::withheld(revision, Some(id), text),
+                None => refuse::withheld(revision, None, text),
             };
             Ready::refused(told, reason)
         };

@@ -533,7 +533,9 @@ impl McpFlow {
             other => Err(Box::new(other)),
         }) {
             // The request stays open: the same call, sent again, meets its decision.
-            let answers: Vec<_> = hold::pending(&asking).into_iter().collect();
+            let answers: Vec<_> = hold::pending(exchange.revision(), &asking)
+                .into_iter()
+                .collect();
             return self.reply_messages(env, &exchange, 1, answers);
         }
         if let Some((exchange, redeeming)) = self.waiting_for(|waiting| match waiting {

@@ -134,6 +134,7 @@ impl McpFlow {
             Verdict::Hold(_) => "this needs approval; send it alone".into(),
             Verdict::Allow => "another message of the batch is not allowed".into(),
         };
+        let revision = exchange.revision();
         Some(match (&plan.access.action, &plan.access.resource) {
             (Action::McpCallTool, Resource::Tool(name)) => {
                 let listed = Access {
@@ -145,19 +146,15 @@ impl McpFlow {
                     .verdicts
                     .may_see(&self.desk.context, env, &exchange.caller, &listed)
                 {
-                    refuse::tool_error(id, &format!("Denied by policy: {outside}"))
+                    refuse::tool_error(revision, id, &format!("Denied by policy: {outside}"))
                 } else {
                     refuse::unknown_tool(id, name)
                 }
             }
             (_, Resource::Prompt(name)) => refuse::unknown_prompt(id, name),
-            (_, Resource::McpResource(uri)) => refuse::unknown_resource(id, uri),
+            (_, Resource::McpResource(uri)) => refuse::unknown_resource(revision, id, uri),
             (Action::McpUnknown, _) => refuse::unknown_method(id),
-            (_, _) => refuse::error(
-                Some(id),
-                refuse::TRANSPORT_ERROR,
-                &format!("Denied by policy: {outside}"),
-            ),
+            (_, _) => refuse::withheld(revision, Some(id), &format!("Denied by policy: {outside}")),
         })
     }
 

@@ -103,7 +103,9 @@ impl McpFlow {
             env,
             exchange,
             1,
-            hold::answer(plan, text).into_iter().collect(),
+            hold::answer(exchange.revision(), plan, text)
+                .into_iter()
+                .collect(),
         );
     }
 

@@ -56,6 +56,16 @@ impl Revision {
         }
     }
 
+    /// Whether each request stands for itself: no initialize, no session, and what a
+    /// request needs to be known is in its own `_meta`.
+    #[must_use]
+    pub const fn is_stateless(self) -> bool {
+        match self {
+            Self::V2026_07_28 => true,
+            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 | Self::V2025_11_25 => false,
+        }
+    }
+
     /// Whether a body may be an array of messages.
     #[must_use]
     pub const fn has_batches(self) -> bool {

@@ -77,7 +77,12 @@ fn an_error_repeats_the_id_as_it_came() {
 
 #[test]
 fn a_pending_call_is_told_its_approval_and_what_to_do() {
-    let body = pending(&id("7"), ApprovalId(0xabc), "drops need a second person");
+    let body = pending(
+        Revision::V2025_11_25,
+        &id("7"),
+        ApprovalId(0xabc),
+        "drops need a second person",
+    );
     let document = Document::parse(&body).expect("JSON");
     let result = document.root().get("result").expect("a result");
     assert!(
@@ -97,4 +102,16 @@ fn a_pending_call_is_told_its_approval_and_what_to_do() {
         text.contains("00000000000000000000000000000abc") && text.contains("Retry the same call"),
         "{text}"
     );
+}
+
+#[test]
+fn what_2026_07_28_adds_to_answers_is_in_those_of_weir() {
+    let told = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    let (old, new) = (Revision::V2025_11_25, Revision::V2026_07_28);
+    assert!(!told(tool_error(old, &id("1"), "x")).contains("resultType"));
+    assert!(told(tool_error(new, &id("1"), "x")).contains(r#""resultType":"complete""#));
+    assert!(told(unknown_resource(old, &id("1"), "x:")).contains("-32002"));
+    assert!(told(unknown_resource(new, &id("1"), "x:")).contains("-32602"));
+    assert!(told(withheld(old, None, "x")).contains("-32000"));
+    assert!(told(withheld(new, None, "x")).contains("-32603"));
 }
