@@ -196,6 +196,48 @@ async function session(id) {
     list, more);
 }
 
+function toolCard(connection, detail) {
+  const { tool, diff, pending } = detail;
+  const reason = el("input", { id: `t-${connection}-${tool.name}`, autocomplete: "off" });
+  const use = (definition) => async () => {
+    if (!reason.value.trim()) { tell("Say why, for the record.", true); reason.focus(); return; }
+    const path = `/connections/${encodeURIComponent(connection)}/tools/approve`;
+    try {
+      await ask(path, "POST", { tools: [{ name: tool.name, definition }], reason: reason.value });
+      tell(`${tool.name} may be used.`);
+    } catch (error) { tell(error.message, true); }
+    reason.value = "";
+    await route();
+    main.focus();
+  };
+  const lines = diff.flatMap((line) => [el("span", { class: { "+": "added", "-": "removed" }[line[0]] ?? "" }, plain(line)), "\n"]);
+  const button = (text, definition, kind = "") => el("button", { type: "button", class: kind, on: { click: use(definition) } }, text);
+  return el("article", { class: "card", "aria-label": plain(`${tool.name} of ${connection}`) },
+    el("div", { class: "head" }, el("h3", {}, plain(`${tool.name} of ${connection}`)), tag("quarantined", "bad")),
+    el("p", { class: "soft" }, plain(tool.doubt)), el("pre", {}, lines),
+    pairs([["Seen by", tool.node], ["Since", tool.changed ? time(tool.changed) : ""],
+      ["New", el("code", {}, (tool.pending ?? "").slice(0, 16))], ["Old", tool.approved ? el("code", {}, tool.approved.slice(0, 16)) : ""]]),
+    !pending ? el("p", { class: "soft" }, "It is too large to be shown, and cannot be approved.")
+      : el("form", { on: { submit: (event) => event.preventDefault() } }, el("label", { for: reason.id }, "Reason", reason),
+        button("✓ Use the new definition", tool.pending), tool.approved ? button("Keep the old one", tool.approved, "quiet") : null));
+}
+
+async function tools() {
+  const servers = (await ask("/connections")).map((view) => view.connection).filter((connection) => connection.kind === "mcp");
+  const all = await Promise.all(servers.map(async ({ name }) => ({ name, tools: await ask(`/connections/${encodeURIComponent(name)}/tools`) })));
+  const waiting = await Promise.all(all.flatMap(({ name, tools }) => tools.filter((tool) => tool.pending)
+    .map(async (tool) => toolCard(name, await ask(`/connections/${encodeURIComponent(name)}/tool?name=${encodeURIComponent(tool.name)}`)))));
+  if (main.dataset.page === "tools" && [...main.querySelectorAll("input")].some((input) => input.value || input === document.activeElement)) return;
+  main.dataset.page = "tools";
+  const rows = all.flatMap(({ name, tools }) => tools.map((tool) => [
+    plain(tool.name), name, tool.quarantined ? tag("quarantined", "bad") : tool.decided ? tag("approved", "ok") : tag("first sight"),
+    el("code", {}, (tool.approved ?? "").slice(0, 16)), time(tool.first_seen), plain(tool.decided_by ? `${tool.decided_by}: ${tool.reason}` : ""),
+  ]));
+  show(el("h2", {}, "Tools"), ...waiting, rows.length
+    ? table("Tools of MCP servers, as they were seen", ["Tool", "Server", "State", "Definition", "First seen", "Approved by"], rows)
+    : el("p", { class: "card empty" }, "No server has listed its tools yet."));
+}
+
 async function nodes() {
   const [list, alerts] = await Promise.all([ask("/nodes"), ask("/alerts")]);
   main.dataset.page = "nodes";
@@ -229,6 +271,7 @@ async function route() {
   try {
     if (page === "sessions" && id) await session(decodeURIComponent(id));
     else if (page === "sessions") await sessions();
+    else if (page === "tools") await tools();
     else if (page === "nodes") await nodes();
     else await approvals();
   } catch (error) {

@@ -7,6 +7,7 @@ mod idp;
 mod policy;
 mod server;
 mod session;
+mod tool;
 
 pub use account::{
     Account, AccountNew, Certificates, Groups, Role, Scope, SecretMade, Token, TokenMade, TokenNew,
@@ -24,6 +25,7 @@ pub use server::{
     RoleFinding, RoleReport, Status, Tls, Unlabelled,
 };
 pub use session::{Alert, Event, ManagementEntry, Masked, Session, SessionDetail};
+pub use tool::{ToolApproval, ToolChoice, ToolDetail, ToolView};
 
 use serde::{Deserialize, Serialize};
 

@@ -14,6 +14,16 @@ pub const LEAVES_COUNT_MAX: usize = 4096;
 /// Bytes of an operation's text in an approval request: what a person can read.
 pub const OPERATION_BYTES_MAX: usize = 16 << 10;
 
+/// Definitions in one [`crate::v1::ToolsSeen`], each of up to 128 KiB: what fits in a message with
+/// room to spare.
+pub const TOOLS_PER_REPORT_MAX: usize = 64;
+
+/// Bytes of a tool's name: what the MCP core reads.
+pub const TOOL_NAME_BYTES_MAX: usize = 2048;
+
+/// Bytes of a tool's definition that people can be shown.
+pub const TOOL_DEFINITION_BYTES_MAX: usize = 128 << 10;
+
 /// Seconds for which an update is fresh; it is signed again at half of it, so a control
 /// plane may be away for half a day before [`crate::v1::Settings::stale`] applies.
 pub const FRESH_S: u64 = 24 * 3600;

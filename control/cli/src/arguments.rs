@@ -76,6 +76,9 @@ pub(crate) enum Command {
     /// What waits for people
     #[command(subcommand)]
     Approvals(Approvals),
+    /// Tools of MCP servers: what was seen of them, and which definitions may be used
+    #[command(subcommand)]
+    Tools(Tools),
     /// Who did what
     #[command(subcommand)]
     Sessions(Sessions),
@@ -284,6 +287,10 @@ pub(crate) struct ConnectionAdd {
     /// Do not tell this server the principal through application_name
     #[arg(long)]
     pub(crate) unattributed: bool,
+    /// A tool of this MCP server that is seen for the first time waits for a person, like one whose
+    /// definition has changed (weir tools)
+    #[arg(long)]
+    pub(crate) tools_need_approval: bool,
 }
 
 #[derive(Subcommand)]
@@ -408,6 +415,26 @@ pub(crate) enum Approvals {
 }
 
 #[derive(Subcommand)]
+pub(crate) enum Tools {
+    /// Tools of an MCP server, those that wait for a person first
+    List { connection: String },
+    /// A tool's definition, and what has changed in it
+    Show { connection: String, tool: String },
+    /// Let definitions be used that were looked at
+    #[command(
+        after_long_help = "Example:\n  weir tools show crm lookup_customer\n  weir tools approve crm lookup_customer@3f9a1c… --reason 'new field, reviewed'\n\nA definition is named by 16 or more digits of its SHA-256, so that what was looked at is what is\napproved. To keep the old one, name the old one. Takes the role policy-author or admin."
+    )]
+    Approve {
+        connection: String,
+        /// The tools with their definitions
+        #[arg(required = true, value_name = "TOOL@DEFINITION", value_parser = tool_choice)]
+        tools: Vec<(String, String)>,
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Subcommand)]
 pub(crate) enum Sessions {
     /// Sessions, the latest first
     List {
@@ -520,6 +547,13 @@ fn login_rule(text: &str) -> Result<weir_api::http::LoginRule, String> {
         user: user.to_owned(),
         method: word(method, known)?,
     })
+}
+
+fn tool_choice(text: &str) -> Result<(String, String), String> {
+    let (name, definition) = text
+        .rsplit_once('@')
+        .ok_or("give TOOL@DEFINITION, as weir tools show prints it")?;
+    Ok((name.to_owned(), definition.to_owned()))
 }
 
 fn tls(text: &str) -> Result<weir_api::http::Tls, String> {

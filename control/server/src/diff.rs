@@ -43,7 +43,7 @@ pub(crate) fn files(old: &[File], new: &[File]) -> Vec<PolicyDiff> {
 }
 
 /// Lines with `+`, `-` or a space before each (longest common subsequence).
-fn lines(old: &str, new: &str) -> Vec<String> {
+pub(crate) fn lines(old: &str, new: &str) -> Vec<String> {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     if old.len() > LINES_MAX || new.len() > LINES_MAX {
         let removed = old.iter().map(|line| format!("-{line}"));

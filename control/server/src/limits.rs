@@ -23,6 +23,13 @@ pub(crate) const QUORUM_SLOTS_MAX: usize = 64;
 /// Requests for approval that one node may have open: a client in a loop must not fill the store.
 pub(crate) const APPROVALS_OPEN_MAX: i64 = 1000;
 
+/// Tools of one connection: as many as a data plane keeps apart.
+pub(crate) const TOOLS_MAX: i64 = 4096;
+
+/// Hexadecimal digits by which a definition is named at least: 64 bits, so that a server cannot make
+/// another one with the same.
+pub(crate) const DEFINITION_DIGITS_MIN: usize = 16;
+
 /// Messages queued for one node; a node that does not read this many is disconnected and
 /// gets what it missed when it is back.
 pub(crate) const OUTBOUND_MAX: usize = 256;

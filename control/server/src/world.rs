@@ -10,7 +10,7 @@ use crate::clock::signed;
 use crate::error::{Error, Result};
 use crate::limits::CLOCK_SKEW_S_MAX;
 use crate::seal::Sealer;
-use crate::store::{account, fleet, idp, policy, server};
+use crate::store::{account, fleet, idp, policy, server, tool};
 
 /// Seconds that an MCP call is held: TypeScript clients give up at 60.
 const MCP_HOLD_S: u32 = 50;
@@ -39,7 +39,8 @@ pub(crate) async fn build(
     for (spec, sealed) in server::connections(&mut *db).await? {
         if is_served(&spec.name) {
             let key = sealer.open(&server::mask_key_place(&spec.name), &sealed)?;
-            connections.push(connection(spec, &key));
+            let tools = tool::pins(&mut *db, &spec.name).await?;
+            connections.push(connection(spec, &key, tools));
         }
     }
     let kinds: Vec<(String, i32)> = connections
@@ -107,7 +108,7 @@ fn bundle_file(file: http::File) -> v1::BundleFile {
     }
 }
 
-fn connection(spec: http::Connection, mask_key: &[u8]) -> v1::Connection {
+fn connection(spec: http::Connection, mask_key: &[u8], tools: Vec<v1::ToolPin>) -> v1::Connection {
     let kind = match spec.kind {
         http::Kind::Postgres => v1::ConnectionKind::Postgres,
         http::Kind::Mcp => v1::ConnectionKind::Mcp,
@@ -141,6 +142,8 @@ fn connection(spec: http::Connection, mask_key: &[u8]) -> v1::Connection {
         logins: spec.logins.into_iter().map(login_rule).collect(),
         client_ca_pem: spec.client_ca_pem.unwrap_or_default(),
         unattributed: spec.unattributed,
+        tools,
+        tools_need_approval: spec.tools_need_approval,
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Kind {
     Refusal,
     /// An approval was asked for, given, denied, spent or withdrawn.
     Approval,
+    /// An MCP server showed a tool for the first time, or with another definition than before.
+    Tool,
     /// The ledger was opened after an unclean end: what was recovered and what was cut.
     Gap,
     /// Nothing happened for a while, and the ledger was there. Silence is evidence.
@@ -35,6 +37,7 @@ impl Kind {
         Self::Outcome,
         Self::Refusal,
         Self::Approval,
+        Self::Tool,
         Self::Gap,
         Self::Heartbeat,
         Self::Close,
@@ -49,6 +52,7 @@ impl Kind {
             Self::Outcome => "outcome",
             Self::Refusal => "refusal",
             Self::Approval => "approval",
+            Self::Tool => "tool",
             Self::Gap => "gap",
             Self::Heartbeat => "heartbeat",
             Self::Close => "close",
@@ -65,9 +69,12 @@ impl Kind {
     #[must_use]
     pub const fn room(self) -> Room {
         match self {
-            Self::Session | Self::Intent | Self::Refusal | Self::Approval | Self::Heartbeat => {
-                Room::Opening
-            }
+            Self::Session
+            | Self::Intent
+            | Self::Refusal
+            | Self::Approval
+            | Self::Tool
+            | Self::Heartbeat => Room::Opening,
             Self::Outcome | Self::Gap | Self::Close => Room::Closing,
         }
     }

@@ -12,6 +12,7 @@ mod id;
 mod mask;
 mod principal;
 mod side;
+mod tool;
 mod verdict;
 
 pub use access::{Access, Action, Resource};
@@ -21,4 +22,5 @@ pub use id::{ApprovalId, ConnectionName, Digest, FlowId, OperationRef, Operation
 pub use mask::{MaskRule, MaskRuleError};
 pub use principal::{Agent, Group, Identity, Principal, Workload};
 pub use side::Side;
+pub use tool::{is_hidden, is_plain_name, name_skeleton};
 pub use verdict::{Denial, HoldTerms, PolicyId, Reveal, Verdict};

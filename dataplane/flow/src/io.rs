@@ -17,6 +17,7 @@ use weir_sql::{Catalog, Epoch};
 
 use crate::meter::Meters;
 use crate::postgres::PlanCache;
+use crate::tools::{SeenTool, SeenTools};
 use crate::world::World;
 
 /// Everything that a flow is born with.
@@ -61,6 +62,8 @@ pub struct Env<'a> {
     pub plans: &'a mut PlanCache,
     /// What was done lately, over all flows of the host.
     pub meters: &'a Meters,
+    /// What servers showed of their tools, over all flows of the host.
+    pub tools: &'a SeenTools,
 }
 
 /// What a call asks of the shell. The shell empties it after each call.
@@ -140,6 +143,8 @@ pub enum Effect {
     },
     /// Make the journal durable up to a record; answered by [`Event::Synced`] or [`Event::SyncFailed`].
     Sync(RecordSeq),
+    /// Tell the control plane of definitions of tools that it does not know.
+    ReportTools(Box<ToolsSeen>),
     /// The keys of this issuer may have been rotated: fetch them, unless that was done a moment
     /// ago. [`Event::WorldChanged`] tells if there are new ones.
     RefreshKeys(Arc<str>),
@@ -183,6 +188,15 @@ pub struct ApprovalRequest {
     pub accesses: Vec<Access>,
     /// Who must agree, and until when.
     pub terms: HoldTerms,
+}
+
+/// Definitions that a server has shown.
+#[derive(Clone, Debug)]
+pub struct ToolsSeen {
+    /// The registered server.
+    pub connection: ConnectionName,
+    /// Its tools, those that the control plane does not know yet.
+    pub tools: Vec<SeenTool>,
 }
 
 /// What became of a request for approval.

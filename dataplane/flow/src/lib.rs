@@ -17,6 +17,7 @@ mod meter;
 mod postgres;
 mod release;
 mod token;
+mod tools;
 mod world;
 
 use weir_audit::{Kind, Record};
@@ -24,11 +25,15 @@ use weir_facts::Side;
 
 pub use io::{
     ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece,
-    Start,
+    Start, ToolsSeen,
 };
 pub use meter::Meters;
 pub use postgres::PlanCache;
 pub use token::{Algorithm, Bearer, IdentityProvider, JwkError, KeySet, TokenError, Unverified};
+pub use tools::{
+    Doubt, FirstSight, OTHERS_MAX, SeenTool, SeenTools, ServerTools, Standing, TOOLS_MAX, ToolPin,
+    ToolPins,
+};
 pub use world::{
     Account, Attribution, Authentication, Certificate, ClientLogin, ClientTls, Connection,
     Connections, Credential, Derived, Durability, Lock, Locked, LoginMethod, LoginRule, McpTarget,

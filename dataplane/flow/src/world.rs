@@ -12,6 +12,7 @@ use weir_policy::{ClockTrust, JudgeContext, Judgement, Snapshot};
 use weir_postgres::auth::ClientKeys;
 
 use crate::token::{Bearer, IdentityProvider, TokenError, Unverified};
+use crate::tools::ToolPins;
 
 /// Everything that a flow judges by.
 pub struct World {
@@ -202,6 +203,8 @@ impl Derived {
 pub struct McpTarget {
     /// The value of the onward `Authorization` header.
     pub authorization: Option<zeroize::Zeroizing<String>>,
+    /// Which definitions of its tools may be used.
+    pub tools: ToolPins,
 }
 
 /// Encryption of the leg from a client.

@@ -55,3 +55,7 @@ pub const PENDING_PER_STREAM_MAX: usize = BATCH_MESSAGES_MAX;
 
 /// Digits of a chunk's size: 8 hexadecimal digits exceed every body that is accepted.
 pub const CHUNK_SIZE_DIGITS_MAX: usize = 8;
+
+/// Bytes of a tool's definition: what a person can be asked to read, and what a report to the
+/// control plane carries. The largest seen in public servers is about 20 KiB.
+pub const DEFINITION_BYTES_MAX: usize = 128 * 1024;

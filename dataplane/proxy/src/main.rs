@@ -87,10 +87,11 @@ fn run() -> Result<()> {
             .map(Arc::new),
         own: Arc::new(OwnAddresses::new(addresses(&listeners)?)),
         meters: Arc::new(weir_flow::Meters::new()),
+        tools: Arc::default(),
         control: mailbox.clone(),
         ledger: Some(ledger.handle()),
     };
-    let world = shared.world.clone();
+    let (world, tools) = (shared.world.clone(), shared.tools.clone());
     let workers = spawn(&welcome, listeners, &ledger, &shared)?;
     let start = Start {
         log_vkey: recovered.vkey.to_string(),
@@ -100,6 +101,7 @@ fn run() -> Result<()> {
         workers,
         mailbox,
         world,
+        tools,
         held,
         tls,
         mock_key,

@@ -85,6 +85,10 @@ pub struct Connection {
     /// Do not tell this server the principal through `application_name`.
     #[serde(default)]
     pub unattributed: bool,
+    /// A tool of this MCP server that is seen for the first time waits for a person, like one whose
+    /// definition has changed.
+    #[serde(default)]
+    pub tools_need_approval: bool,
 }
 
 /// How a start-up user is asked.

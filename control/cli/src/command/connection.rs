@@ -93,6 +93,7 @@ fn spec(add: ConnectionAdd) -> anyhow::Result<http::Connection> {
         logins: add.logins,
         client_ca_pem: add.client_ca.map(read).transpose()?,
         unattributed: add.unattributed,
+        tools_need_approval: add.tools_need_approval,
     })
 }
 

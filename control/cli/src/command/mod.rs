@@ -10,6 +10,7 @@ mod login;
 mod policy;
 mod session;
 mod state;
+mod tool;
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Guard(command) => state::guard(&client(url)?, out, command).await,
         Command::Policy(command) => policy::run(|| client(url), out, command).await,
         Command::Approvals(command) => approval::run(&client(url)?, out, command).await,
+        Command::Tools(command) => tool::run(&client(url)?, out, command).await,
         Command::Sessions(command) => session::run(&client(url)?, out, command).await,
         Command::Lock(command) => state::lock(&client(url)?, out, command).await,
         Command::Node(command) => state::node(&client(url)?, out, command).await,

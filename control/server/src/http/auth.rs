@@ -29,6 +29,8 @@ pub(crate) enum Permission {
     ManageServers,
     /// Policies.
     ManagePolicy,
+    /// Which definitions of tools may be used.
+    ApproveTools,
 }
 
 impl Permission {
@@ -39,7 +41,7 @@ impl Permission {
             (Self::ReadApprovals, Role::Auditor | Role::Admin | Role::Operator) => true,
             (Self::ManageIdentity, Role::Admin) => true,
             (Self::ManageServers, Role::Operator | Role::Admin) => true,
-            (Self::ManagePolicy, Role::PolicyAuthor | Role::Admin) => true,
+            (Self::ManagePolicy | Self::ApproveTools, Role::PolicyAuthor | Role::Admin) => true,
             (Self::ReadSessions, Role::PolicyAuthor | Role::Operator | Role::Viewer)
             | (Self::ReadApprovals, Role::PolicyAuthor | Role::Viewer)
             | (
@@ -47,7 +49,10 @@ impl Permission {
                 Role::PolicyAuthor | Role::Auditor | Role::Operator | Role::Viewer,
             )
             | (Self::ManageServers, Role::PolicyAuthor | Role::Auditor | Role::Viewer)
-            | (Self::ManagePolicy, Role::Auditor | Role::Operator | Role::Viewer) => false,
+            | (
+                Self::ManagePolicy | Self::ApproveTools,
+                Role::Auditor | Role::Operator | Role::Viewer,
+            ) => false,
         }
     }
 
@@ -58,7 +63,7 @@ impl Permission {
             Self::ReadApprovals => "the role operator, auditor or admin",
             Self::ManageIdentity => "the role admin",
             Self::ManageServers => "the role operator or admin",
-            Self::ManagePolicy => "the role policy-author or admin",
+            Self::ManagePolicy | Self::ApproveTools => "the role policy-author or admin",
         }
     }
 }

@@ -11,6 +11,7 @@ mod policy;
 mod server;
 mod session;
 mod state;
+mod tool;
 
 pub(crate) use account::{check_new, insert_token};
 pub(crate) use examine::Checks;
@@ -67,6 +68,9 @@ fn api() -> Router<Arc<App>> {
         )
         .route("/connections/{name}", delete(server::remove_connection))
         .route("/connections/{name}/check", post(examine::check))
+        .route("/connections/{name}/tools", get(tool::list))
+        .route("/connections/{name}/tool", get(tool::show))
+        .route("/connections/{name}/tools/approve", post(tool::approve))
         .route(
             "/connections/{name}/credentials",
             put(server::put_credential).delete(server::remove_credential),

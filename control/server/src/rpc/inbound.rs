@@ -11,8 +11,8 @@ use weir_api::v1::{
     FromDataPlane, GuardMode, Health, Nack, RedeemResult,
 };
 
-use super::log;
 use super::stream::Session;
+use super::{log, tools};
 use crate::approval::{self, Opened};
 use crate::clock::now;
 use crate::error::{Error, Result};
@@ -40,6 +40,7 @@ pub(crate) async fn handle(session: &mut Session, message: FromDataPlane) -> Res
             session.app.checks.answer(&session.node, checked);
             Ok(())
         }
+        Some(From::ToolsSeen(seen)) => tools::seen(session, seen).await,
         Some(From::KeysWanted(wanted)) => {
             fetch_keys(session, wanted.issuer);
             Ok(())

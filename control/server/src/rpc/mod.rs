@@ -4,6 +4,7 @@ mod inbound;
 mod log;
 mod push;
 mod stream;
+mod tools;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,6 +12,7 @@ pub(crate) mod management;
 pub(crate) mod policy;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod tool;
 
 use std::path::Path;
 use std::time::Duration;

@@ -85,7 +85,7 @@ impl Chains {
                 report.explained += self.open.len() as u64;
                 self.open.clear();
             }
-            Kind::Session | Kind::Refusal | Kind::Approval | Kind::Heartbeat => {}
+            Kind::Session | Kind::Refusal | Kind::Approval | Kind::Tool | Kind::Heartbeat => {}
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use weir_mcp::session::{Holder, Seal};
 use super::caller::Caller;
 use crate::io::{Env, Start};
 use crate::release::Counter;
+use crate::tools::ServerTools;
 use crate::world::{Connection, McpTarget, Target};
 
 /// One flow's facts.
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) workload: Option<Arc<Workload>>,
     pub(crate) counter: Counter,
     pub(crate) seal: Seal,
+    /// What this host has seen of the server's tools.
+    pub(crate) tools: Arc<ServerTools>,
     /// Names that this server is known by.
     hosts: Vec<Authority>,
 }
@@ -73,6 +76,7 @@ impl Context {
             source: arrival.source,
             target: arrival.target,
             hosts: hosts(&connection, arrival.target),
+            tools: env.tools.of(&connection.name),
             connection,
             workload: arrival.workload.clone(),
             counter: Counter::new(start.id),

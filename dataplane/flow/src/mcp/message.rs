@@ -17,7 +17,7 @@ use super::context::Told;
 use super::exchange::{Exchange, Running};
 use super::limits::ABSENT_TEXT_BYTES_MAX;
 use super::masks::Withheld;
-use super::{Desk, End};
+use super::{Desk, End, pins};
 use crate::io::Env;
 
 /// What becomes of a message.
@@ -110,6 +110,12 @@ impl Stream<'_> {
                 let Some(running) = self.pending.answer(id) else {
                     return Ok(Passed::Drop("an answer to nothing that was asked"));
                 };
+                if running.method == ClientMethod::ToolsList {
+                    let Exchange {
+                        caller, session, ..
+                    } = self.exchange;
+                    pins::look(desk, env, caller, session, result)?;
+                }
                 let ready = self.result(desk, env, document, &running, id, result);
                 self.keep(desk, env, &running, ready)
             }

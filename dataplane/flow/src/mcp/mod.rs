@@ -24,6 +24,7 @@ mod hold;
 mod limits;
 mod masks;
 mod message;
+mod pins;
 mod post;
 mod verdict;
 mod wait;

@@ -5,6 +5,7 @@ mod bench;
 mod callers;
 mod calls;
 mod holds;
+mod pins;
 mod records;
 mod sessions;
 

@@ -12,6 +12,7 @@ use super::caller::Caller;
 use super::context::Context;
 use super::limits::VERDICTS_MAX;
 use super::masks::Masks;
+use super::pins;
 use crate::io::Env;
 use crate::world::source_ip;
 
@@ -71,6 +72,9 @@ impl Verdicts {
         access: &Access,
         arguments: Option<json::Value<'_>>,
     ) -> Judgement {
+        if let Some(doubt) = pins::doubt(context, env, access) {
+            return pins::quarantined(context, access, doubt);
+        }
         self.enter(env, caller);
         // What is kept hangs on no arguments.
         if let Some(judgement) = self.judged.get(access) {
@@ -101,6 +105,9 @@ impl Verdicts {
         caller: &Caller,
         access: &Access,
     ) -> bool {
+        if pins::doubt(context, env, access).is_some() {
+            return false;
+        }
         let listed = self.judge(context, env, caller, access);
         match (&listed.verdict, &access.resource) {
             (Verdict::Allow, _) => true,

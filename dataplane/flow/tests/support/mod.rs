@@ -21,7 +21,7 @@ use weir_audit::{
 use weir_facts::{ApprovalId, ConnectionName, FlowId, Now, OperationRef, Side, Workload};
 use weir_flow::{
     ApprovalRequest, Arrival, CatalogCell, Decision, Effect, Env, Event, Flow, Meters, Outbox,
-    Piece, PlanCache, Start, World,
+    Piece, PlanCache, SeenTools, Start, World,
 };
 
 /// What people answer to a request for approval.
@@ -74,6 +74,7 @@ struct Shared {
     connection: ConnectionName,
     workload: Option<Arc<Workload>>,
     meters: Meters,
+    tools: SeenTools,
     /// What all flows know of a database, as in the proxy.
     cells: Mutex<HashMap<Arc<str>, Arc<CatalogCell>>>,
 }
@@ -134,6 +135,7 @@ impl Guard {
             connection: ConnectionName::new(connection),
             workload: workload.map(Arc::new),
             meters: Meters::new(),
+            tools: SeenTools::new(),
             cells: Mutex::default(),
         });
         thread::spawn(move || {
@@ -420,6 +422,7 @@ impl<'a> Relay<'a> {
             random: &mut random,
             plans: &mut self.plans,
             meters: &self.shared.meters,
+            tools: &self.shared.tools,
         };
         call(&mut self.flow, &mut env, input);
         if let Some(server) = &mut self.server {
@@ -473,7 +476,10 @@ impl<'a> Relay<'a> {
                     sent.expect("the server takes cancels");
                 }
             }
-            Effect::RefreshKeys(_) | Effect::OfferCancelKey(_) | Effect::RouteCancel(_) => {}
+            Effect::ReportTools(_)
+            | Effect::RefreshKeys(_)
+            | Effect::OfferCancelKey(_)
+            | Effect::RouteCancel(_) => {}
         }
     }
 

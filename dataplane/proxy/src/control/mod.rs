@@ -14,6 +14,7 @@ mod rotation;
 mod server_tls;
 mod shipping;
 mod stream;
+mod tools;
 mod warden;
 mod world;
 
@@ -33,7 +34,7 @@ use weir_api::v1;
 use weir_api::v1::from_data_plane::Message as From;
 use weir_api::v1::to_data_plane::Message as To;
 use weir_facts::{ConnectionName, FlowId};
-use weir_flow::{CatalogCell, Effect, Event, World};
+use weir_flow::{CatalogCell, Effect, Event, SeenTools, World};
 use weir_handover::{HealthReport, ProxyEnd, ProxyReport, ToProxy, Welcome};
 
 use crate::relay::{Mailbox, ToControl, ToWorker, Worker};
@@ -45,6 +46,7 @@ use keeper::Keeper;
 use rotation::Rotation;
 use shipping::Shipping;
 use stream::Uplink;
+use tools::ToolReports;
 use warden::Warden;
 pub use world::{Envelope, compile};
 
@@ -78,6 +80,8 @@ pub struct Start {
     pub workers: Vec<Worker>,
     /// Their questions.
     pub mailbox: Mailbox<ToControl>,
+    /// What they see of servers' tools.
+    pub tools: Arc<SeenTools>,
     /// The world that they judge by.
     pub world: Arc<ArcSwap<World>>,
     /// The version in force, if one was kept.
@@ -106,6 +110,7 @@ struct Control {
     cancels: CancelKeys,
     approvals: Approvals,
     rotation: Rotation,
+    tools: ToolReports,
     uplink: Option<Uplink>,
     shipping: Shipping,
     redirect: Option<HealthReport>,
@@ -164,6 +169,8 @@ pub async fn run(start: Start) -> Result<Vec<Worker>> {
         .map_err(|error| error.into_parts().1)
         .context("the mailbox's eventfd")?;
     let shipping = Shipping::new(&start.log, &start.log_vkey)?;
+    let tools = ToolReports::open(&start.welcome.state_dir)?;
+    tools.restore(&start.tools, &start.world.load());
     let mut control = Control {
         keeper: Keeper::new(&start.welcome.state_dir),
         welcome: start.welcome,
@@ -178,6 +185,7 @@ pub async fn run(start: Start) -> Result<Vec<Worker>> {
         cancels: CancelKeys::default(),
         approvals: Approvals::default(),
         rotation: Rotation::default(),
+        tools,
         uplink: None,
         shipping,
         redirect: None,
@@ -292,6 +300,11 @@ impl Control {
                     lost.into_iter().for_each(|notice| self.notify(notice));
                 }
             }
+            Effect::ReportTools(seen) => {
+                for message in self.tools.report(&seen, Instant::now()) {
+                    self.send(message);
+                }
+            }
             Effect::RefreshKeys(issuer) => {
                 if self.rotation.may_ask(&issuer, Instant::now()) {
                     self.send(approvals::from(From::KeysWanted(v1::KeysWanted {
@@ -319,6 +332,9 @@ impl Control {
                 self.uplink = Some(uplink);
                 self.send(self.hello());
                 for message in self.approvals.again() {
+                    self.send(message);
+                }
+                for message in self.tools.again() {
                     self.send(message);
                 }
                 self.shipping.restart();
@@ -392,6 +408,7 @@ impl Control {
             }
             To::LeavesAck(ack) => self.shipping.acknowledged(ack.next_index),
             To::ConnectionCheck(asked) => self.check(asked),
+            To::ToolsStored(stored) => self.tools.stored(stored.report, Instant::now()),
             To::Lock(lock) => {
                 // One flow is ended here. A lock of a person or workload is also in the next
                 // world, which flows judge by.

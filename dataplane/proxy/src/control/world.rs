@@ -9,8 +9,8 @@ use weir_api::v1;
 use weir_facts::{ConnectionName, Digest, Group, Identity};
 use weir_flow::{
     Account, Attribution, Authentication, Certificate, ClientTls, Connection, Connections,
-    Credential, Durability, Lock, Locked, McpTarget, PostgresTarget, Settings, Stale, Target, Tls,
-    TlsMode, Token, WorkloadRule, World,
+    Credential, Durability, FirstSight, Lock, Locked, McpTarget, PostgresTarget, Settings, Stale,
+    Target, Tls, TlsMode, Token, ToolPin, ToolPins, WorkloadRule, World,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
@@ -168,7 +168,10 @@ fn connection(connection: v1::Connection, credentials: Vec<v1::Credential>) -> R
         })
         .collect::<Result<Vec<_>>>()?;
     let target = match kind {
-        v1::ConnectionKind::Mcp => Target::Mcp(mcp_target(credentials)),
+        v1::ConnectionKind::Mcp => {
+            let tools = tool_pins(connection.tools_need_approval, &connection.tools)?;
+            Target::Mcp(mcp_target(credentials, tools))
+        }
         v1::ConnectionKind::Postgres | v1::ConnectionKind::Unspecified => {
             Target::Postgres(postgres_target(&connection, credentials))
         }
@@ -225,13 +228,39 @@ fn postgres_target(
     }
 }
 
-fn mcp_target(credentials: Vec<v1::Credential>) -> McpTarget {
+fn tool_pins(need_approval: bool, pins: &[v1::ToolPin]) -> Result<ToolPins> {
+    let digest = |bytes: &[u8]| match <[u8; 32]>::try_from(bytes) {
+        Ok(digest) => Ok(Some(Digest(digest))),
+        Err(_) if bytes.is_empty() => Ok(None),
+        Err(_) => bail!("the definition of a tool is not a SHA-256"),
+    };
+    let first_sight = if need_approval {
+        FirstSight::Quarantined
+    } else {
+        FirstSight::Trusted
+    };
+    let pins = pins
+        .iter()
+        .map(|pin| {
+            let decided = ToolPin {
+                approved: digest(&pin.approved)?,
+                pending: digest(&pin.pending)?,
+                decision: pin.decision,
+            };
+            Ok((pin.name.as_str().into(), decided))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(ToolPins::new(first_sight, pins))
+}
+
+fn mcp_target(credentials: Vec<v1::Credential>, tools: ToolPins) -> McpTarget {
     let bearer = credentials
         .into_iter()
         .map(|found| found.bearer)
         .find(|bearer| !bearer.is_empty());
     McpTarget {
         authorization: bearer.map(|bearer| Zeroizing::new(format!("Bearer {bearer}"))),
+        tools,
     }
 }
 

@@ -212,6 +212,7 @@ impl Bed {
             control: mailbox.clone(),
             ledger: None,
             meters: Arc::new(weir_flow::Meters::new()),
+            tools: Arc::default(),
         };
         let kept = Arc::new(Mutex::new(Vec::new()));
         let worker = Worker::spawn(worker_config(listener, Arc::clone(&kept)), shared);
@@ -394,6 +395,7 @@ impl Tasks {
             Effect::RefreshKeys(issuer) => {
                 self.wanted.lock().expect("a lock").push(issuer.to_string());
             }
+            Effect::ReportTools(_) => {}
             other => panic!("no test asks for {other:?}"),
         }
     }

@@ -19,6 +19,7 @@ use super::super::McpFlow;
 use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Start};
 use crate::meter::Meters;
 use crate::postgres::PlanCache;
+use crate::tools::{SeenTools, ToolPins};
 use crate::world::{
     Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Durability,
     McpTarget, Settings, Stale, Target, Tls, TlsMode, Token, World,
@@ -42,6 +43,7 @@ pub(super) struct Kept {
     pub(super) outcome: String,
     pub(super) masked: Vec<(String, String)>,
     pub(super) rows: u64,
+    pub(super) reason: String,
 }
 
 struct Book {
@@ -70,6 +72,7 @@ impl Append for Book {
                 .map(|(place, rule)| ((*place).to_owned(), (*rule).to_owned()))
                 .collect(),
             rows: record.rows,
+            reason: record.reason.to_owned(),
         });
         self.journal.append(op, record)
     }
@@ -103,6 +106,7 @@ pub(super) struct Bench {
     world: Arc<World>,
     book: Book,
     plans: PlanCache,
+    tools: SeenTools,
     drawn: u8,
 }
 
@@ -131,7 +135,7 @@ impl Bench {
     }
 
     fn start(durability: Durability, workload: Option<Arc<Workload>>) -> Self {
-        let world = Arc::new(world(1, shipped(), durability));
+        let world = Arc::new(world(1, shipped(), durability, ToolPins::none()));
         let now = Now {
             mono_ns: 1,
             unix_us: 1_700_000_000_000_000,
@@ -166,6 +170,7 @@ impl Bench {
             full: false,
         };
         let mut plans = PlanCache::new();
+        let tools = SeenTools::new();
         let mut out = Outbox::default();
         let mut random = |bytes: &mut [u8]| bytes.fill(9);
         let mut env = Env {
@@ -176,6 +181,7 @@ impl Bench {
             random: &mut random,
             plans: &mut plans,
             meters: &Meters::new(),
+            tools: &tools,
         };
         let flow = McpFlow::begin(&start, connection, &mut env);
         assert!(
@@ -188,6 +194,7 @@ impl Bench {
             world,
             book,
             plans,
+            tools,
             drawn: 0,
         };
         bench.event(Event::Dialed);
@@ -209,6 +216,7 @@ impl Bench {
             random: &mut random,
             plans: &mut self.plans,
             meters: &Meters::new(),
+            tools: &self.tools,
         };
         let taken = act(&mut self.flow, &mut env);
         let text = |pieces: &[Piece]| {
@@ -281,8 +289,20 @@ impl Bench {
             .collect()
     }
 
+    pub(super) fn of_kind(&self, kind: Kind) -> Vec<Kept> {
+        let kept = self.book.kept.iter().filter(|kept| kept.kind == kind);
+        kept.cloned().collect()
+    }
+
     pub(super) fn last(&self) -> Kept {
         self.book.kept.last().expect("a record").clone()
+    }
+
+    /// Puts what was decided of tools in force.
+    pub(super) fn decide_tools(&mut self, pins: ToolPins) {
+        let version = self.world.version + 1;
+        self.world = Arc::new(world(version, shipped(), Durability::Kept, pins));
+        self.event(Event::WorldChanged);
     }
 
     /// Replaces the policies by none, which allow nothing.
@@ -293,7 +313,7 @@ impl Bench {
             .filter(|(name, _)| name == "masks.toml")
             .chain(nothing)
             .collect();
-        self.world = Arc::new(world(2, files, Durability::Kept));
+        self.world = Arc::new(world(2, files, Durability::Kept, ToolPins::none()));
     }
 }
 
@@ -307,7 +327,12 @@ fn shipped() -> Vec<(String, String)> {
     files.collect()
 }
 
-fn world(version: u64, files: Vec<(String, String)>, durability: Durability) -> World {
+fn world(
+    version: u64,
+    files: Vec<(String, String)>,
+    durability: Durability,
+    tools: ToolPins,
+) -> World {
     let name = ConnectionName::new("demo-mcp");
     let bundle = Arc::new(Bundle::parse(&files).unwrap_or_else(|error| panic!("{error}")));
     let facts =
@@ -326,6 +351,7 @@ fn world(version: u64, files: Vec<(String, String)>, durability: Durability) -> 
         mask_key: MaskKey::new([3; 32]),
         target: Target::Mcp(McpTarget {
             authorization: Some("Bearer stored-at-weir".to_owned().into()),
+            tools,
         }),
     };
     let token = |subject: &str, group: &str, expires_us: u64| Token {

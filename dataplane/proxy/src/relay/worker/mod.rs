@@ -36,7 +36,7 @@ use arc_swap::{ArcSwap, Cache};
 use slab::Slab;
 use weir_audit::Append;
 use weir_facts::{FlowId, Now};
-use weir_flow::{Env, Meters, Outbox, PlanCache, World};
+use weir_flow::{Env, Meters, Outbox, PlanCache, SeenTools, World};
 
 pub use self::config::{Listener, ListenerKind, Shared, WorkerConfig};
 use self::errand::Errand;
@@ -103,6 +103,7 @@ struct Desk {
     entropy: Entropy,
     plans: PlanCache,
     meters: Arc<Meters>,
+    tools: Arc<SeenTools>,
 }
 
 /// A flow's code panicked: the flow must end.
@@ -120,6 +121,7 @@ impl Desk {
             random: &mut random,
             plans: &mut self.plans,
             meters: &self.meters,
+            tools: &self.tools,
         };
         // A panic in one flow must not take the others with it. What it shares with them (journal,
         // plans) is changed in single steps that do not panic half-way.
@@ -175,7 +177,7 @@ impl Engine {
         let mut links = Links::new(config.buffers, sockets, wake, Arc::clone(&counters))?;
         links.arm_tick(TICK_IDLE)?;
         let now = clock::now();
-        let meters = Arc::clone(&shared.meters);
+        let (meters, tools) = (Arc::clone(&shared.meters), Arc::clone(&shared.tools));
         let mut world = Cache::new(Arc::clone(&shared.world));
         let current = Arc::clone(world.load());
         let boot = u64::from(config.boot & 0xf_ffff) << 44;
@@ -200,6 +202,7 @@ impl Engine {
                 entropy: Entropy::new(),
                 plans: config.plans,
                 meters,
+                tools,
             },
             connectors: ConnectorCache::default(),
             timers: Timers::default(),

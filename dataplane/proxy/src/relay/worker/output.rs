@@ -181,6 +181,7 @@ impl Engine {
             | Effect::RequestApproval(_)
             | Effect::WithdrawApproval(_)
             | Effect::RedeemApproval { .. }
+            | Effect::ReportTools(_)
             | Effect::RefreshKeys(_)
             | Effect::OfferCancelKey(_)
             | Effect::RouteCancel(_)) => {

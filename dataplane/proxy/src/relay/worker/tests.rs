@@ -182,6 +182,7 @@ impl Rig {
             load: None,
             own: Arc::new(OwnAddresses::new(own)),
             meters: Arc::new(Meters::new()),
+            tools: Arc::default(),
             control: control.clone(),
             ledger: None,
         };

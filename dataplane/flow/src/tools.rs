@@ -1,0 +1,550 @@
+//! Which definitions of a server's tools may be used: what people or the first sight approved
+//! (pushed with the world), and what the flows of this host have seen since.
+//!
+//! ```text
+//!              first sight                another definition
+//!   unknown ──────────────▶ trusted ─────────────────────────▶ quarantined
+//!      │                       ▲                                    │
+//!      │ first sight, where it is not trusted, or looks wrong       │
+//!      └───────────────────────┼───────────────────────────────────▶│
+//!                              └──────── a person decides ◀─────────┘
+//! ```
+//!
+//! A decision of a person reaches every host with the world and has a number that only grows: what
+//! a host has seen before it is forgotten. Trust at first sight is no decision, and has number 0.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use sha2::{Digest as _, Sha256};
+use weir_facts::{ConnectionName, Digest, is_plain_name, name_skeleton};
+use weir_mcp::definition::Definition;
+
+/// Tools of one connection that are remembered. Servers have dozens; what is beyond is not
+/// trusted.
+pub const TOOLS_MAX: usize = 4096;
+
+/// Definitions of one tool that are told of between two decisions: a server that writes a new one
+/// for every list stays quarantined, and must not fill the log with it.
+pub const OTHERS_MAX: usize = 8;
+
+/// Connections that are remembered.
+const CONNECTIONS_MAX: usize = 4096;
+
+/// What becomes of a tool that is seen for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstSight {
+    /// Its definition counts as approved.
+    Trusted,
+    /// It waits for a person.
+    Quarantined,
+}
+
+/// What was decided of one tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolPin {
+    /// The definition that may be used, as its SHA-256; `None` where there is none yet.
+    pub approved: Option<Digest>,
+    /// Another one that was seen since and waits for a person. The tool is quarantined until then.
+    pub pending: Option<Digest>,
+    /// Grows with every decision of a person, over all tools of the control plane; 0 where there
+    /// was none.
+    pub decision: u64,
+}
+
+/// What was decided of a connection's tools.
+pub struct ToolPins {
+    first_sight: FirstSight,
+    pins: HashMap<Arc<str>, ToolPin>,
+    skeletons: HashSet<String>,
+}
+
+impl ToolPins {
+    /// Pins by the tools' names.
+    #[must_use]
+    pub fn new(
+        first_sight: FirstSight,
+        pins: impl IntoIterator<Item = (Arc<str>, ToolPin)>,
+    ) -> Self {
+        let pins: HashMap<_, _> = pins.into_iter().collect();
+        Self {
+            first_sight,
+            skeletons: pins.keys().map(|name| name_skeleton(name)).collect(),
+            pins,
+        }
+    }
+
+    /// Nothing was seen yet, and what is seen first is trusted.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(FirstSight::Trusted, [])
+    }
+}
+
+/// Why a tool may not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Its definition is another one than was approved.
+    Changed,
+    /// Nobody has approved it, and this connection trusts nothing at first sight.
+    Unapproved,
+    /// Its name can be taken for another tool's, or has characters that nobody sees.
+    Name,
+    /// Its definition holds text that nobody sees.
+    Hidden,
+    /// Its definition is too large to be shown to anybody.
+    Large,
+    /// The server has more tools than are remembered.
+    Many,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Changed => "its definition has changed since it was approved",
+            Self::Unapproved => {
+                "nobody has approved it, and this connection trusts no tool at first sight"
+            }
+            Self::Name => "its name can be taken for another tool's, or is not plain ASCII",
+            Self::Hidden => "its definition holds characters that are not shown",
+            Self::Large => "its definition is too large to be approved",
+            Self::Many => "the server has more tools than Weir keeps apart",
+        })
+    }
+}
+
+/// Whether a tool may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// With this definition; `None` where no list has shown it yet.
+    Trusted(Option<Digest>),
+    /// It is treated as if it were not there.
+    Quarantined(Doubt),
+}
+
+/// A definition that the control plane should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenTool {
+    /// The tool's name.
+    pub name: String,
+    /// SHA-256 of its canonical definition.
+    pub digest: Digest,
+    /// The canonical definition; empty where it is too large to be shown to anybody.
+    pub definition: String,
+}
+
+impl SeenTool {
+    pub(crate) fn new(definition: Definition) -> Self {
+        let digest = Digest(Sha256::digest(&definition.canonical).into());
+        let is_showable = definition.is_showable();
+        Self {
+            digest,
+            name: definition.name,
+            definition: if is_showable {
+                String::from_utf8_lossy(&definition.canonical).into_owned()
+            } else {
+                String::new()
+            },
+        }
+    }
+}
+
+/// What is wrong with a definition, whatever was approved before.
+pub(crate) fn flaw(definition: &Definition) -> Option<Doubt> {
+    if !definition.is_showable() {
+        return Some(Doubt::Large);
+    }
+    definition.has_hidden_text().then_some(Doubt::Hidden)
+}
+
+/// What a list showed of a tool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sight<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) digest: Digest,
+    /// What is wrong with the definition itself.
+    pub(crate) flaw: Option<Doubt>,
+}
+
+/// What came of looking at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) standing: Standing,
+    /// This host sees this definition for the first time.
+    pub(crate) is_news: bool,
+    /// The control plane does not know it, as far as the world says.
+    pub(crate) is_untold: bool,
+}
+
+/// What one host has seen of one tool since it was last decided about.
+#[derive(Clone, Debug)]
+struct Seen {
+    decision: u64,
+    /// The first definition, where it was trusted.
+    trusted: Option<Digest>,
+    /// Definitions that were not.
+    others: Vec<(Digest, Doubt)>,
+}
+
+/// What the flows of one host have seen of one connection's tools.
+#[derive(Default)]
+pub struct ServerTools(RwLock<Known>);
+
+#[derive(Default)]
+struct Known {
+    seen: HashMap<Box<str>, Seen>,
+    /// Of every name in `seen`.
+    skeletons: HashSet<String>,
+}
+
+impl fmt::Debug for ServerTools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerTools")
+    }
+}
+
+impl ServerTools {
+    /// Whether a tool may be used now.
+    #[must_use]
+    pub fn standing(&self, pins: &ToolPins, name: &str) -> Standing {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        standing(pins, known.seen.get(name), name)
+    }
+
+    /// A list showed a tool.
+    pub(crate) fn look(&self, pins: &ToolPins, sight: &Sight<'_>) -> Looked {
+        let pin = pins.pins.get(sight.name);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = known
+            .seen
+            .get(sight.name)
+            .filter(|seen| is_current(seen, pin));
+        let is_untold = pin.is_none_or(|pin| {
+            pin.approved != Some(sight.digest) && pin.pending != Some(sight.digest)
+        });
+        let is_known = match (pin.and_then(|pin| pin.approved), before) {
+            (Some(approved), _) if approved == sight.digest => true,
+            (_, Some(seen)) => seen.has(&sight.digest),
+            (_, None) => false,
+        };
+        if is_known {
+            return Looked {
+                standing: standing(pins, before, sight.name),
+                is_news: false,
+                is_untold,
+            };
+        }
+        let Some(seen) = noted(pins, pin, before, &known, sight) else {
+            let doubt = before.map_or(Doubt::Many, |_| Doubt::Changed);
+            return Looked {
+                standing: Standing::Quarantined(doubt),
+                is_news: false,
+                is_untold: false,
+            };
+        };
+        let looked = Looked {
+            standing: standing(pins, Some(&seen), sight.name),
+            is_news: true,
+            is_untold,
+        };
+        known.skeletons.insert(name_skeleton(sight.name));
+        known.seen.insert(sight.name.into(), seen);
+        looked
+    }
+
+    /// What was seen before a restart, and not yet stored by the control plane.
+    pub fn restore(&self, pins: &ToolPins, tool: &SeenTool) {
+        let canonical = tool.definition.clone().into_bytes();
+        let definition = Definition {
+            name: tool.name.clone(),
+            canonical,
+        };
+        let flaw = if tool.definition.is_empty() {
+            Some(Doubt::Large)
+        } else {
+            flaw(&definition)
+        };
+        self.look(
+            pins,
+            &Sight {
+                name: &tool.name,
+                digest: tool.digest,
+                flaw,
+            },
+        );
+    }
+}
+
+impl Seen {
+    fn has(&self, digest: &Digest) -> bool {
+        self.trusted == Some(*digest) || self.others.iter().any(|(other, _)| other == digest)
+    }
+}
+
+/// Whether nobody has decided since.
+fn is_current(seen: &Seen, pin: Option<&ToolPin>) -> bool {
+    pin.is_none_or(|pin| pin.decision <= seen.decision)
+}
+
+fn standing(pins: &ToolPins, seen: Option<&Seen>, name: &str) -> Standing {
+    let pin = pins.pins.get(name);
+    let seen = seen.filter(|seen| is_current(seen, pin));
+    if let Some((_, doubt)) = seen.and_then(|seen| seen.others.first()) {
+        return Standing::Quarantined(*doubt);
+    }
+    let trusted_here = seen.and_then(|seen| seen.trusted);
+    match (pin, seen) {
+        (Some(pin), _) => match (pin.approved, pin.pending) {
+            // Another host saw another one first.
+            (Some(approved), None) if trusted_here.is_some_and(|here| here != approved) => {
+                Standing::Quarantined(Doubt::Changed)
+            }
+            (Some(approved), None) => Standing::Trusted(Some(approved)),
+            (Some(_), Some(_)) => Standing::Quarantined(Doubt::Changed),
+            (None, _) => Standing::Quarantined(Doubt::Unapproved),
+        },
+        (None, Some(seen)) => Standing::Trusted(seen.trusted),
+        (None, None) => match unseen(pins, name) {
+            Some(doubt) => Standing::Quarantined(doubt),
+            None => Standing::Trusted(None),
+        },
+    }
+}
+
+/// What is wrong with a tool that nobody knows, by its name alone.
+fn unseen(pins: &ToolPins, name: &str) -> Option<Doubt> {
+    if !is_plain_name(name) || pins.skeletons.contains(&name_skeleton(name)) {
+        return Some(Doubt::Name);
+    }
+    match pins.first_sight {
+        FirstSight::Trusted => None,
+        FirstSight::Quarantined => Some(Doubt::Unapproved),
+    }
+}
+
+/// The new state of a tool that has a definition which this host did not know. `None` where there
+/// is no room for it.
+fn noted(
+    pins: &ToolPins,
+    pin: Option<&ToolPin>,
+    before: Option<&Seen>,
+    known: &Known,
+    sight: &Sight<'_>,
+) -> Option<Seen> {
+    if let Some(before) = before {
+        let mut seen = before.clone();
+        if seen.others.len() >= OTHERS_MAX {
+            return None;
+        }
+        seen.others.push((sight.digest, Doubt::Changed));
+        return Some(seen);
+    }
+    let is_new = !known.seen.contains_key(sight.name);
+    if known.seen.len() >= TOOLS_MAX && is_new {
+        return None;
+    }
+    let looks_alike = || is_new && known.skeletons.contains(&name_skeleton(sight.name));
+    let doubt = match pin {
+        Some(_) => Some(Doubt::Changed),
+        None => sight
+            .flaw
+            .or_else(|| unseen(pins, sight.name))
+            .or_else(|| looks_alike().then_some(Doubt::Name)),
+    };
+    Some(Seen {
+        decision: pin.map_or(0, |pin| pin.decision),
+        trusted: doubt.is_none().then_some(sight.digest),
+        others: doubt
+            .map(|doubt| (sight.digest, doubt))
+            .into_iter()
+            .collect(),
+    })
+}
+
+/// What the flows of one host have seen of all servers' tools. Shared by every worker.
+#[derive(Default)]
+pub struct SeenTools(Mutex<HashMap<ConnectionName, Arc<ServerTools>>>);
+
+impl SeenTools {
+    /// Nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Those of one connection.
+    #[must_use]
+    pub fn of(&self, connection: &ConnectionName) -> Arc<ServerTools> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tools) = all.get(connection) {
+            return tools.clone();
+        }
+        if all.len() >= CONNECTIONS_MAX {
+            // Names of connections come from the control plane; those that no flow looks at go first.
+            all.retain(|_, tools| Arc::strong_count(tools) > 1);
+        }
+        let tools = Arc::<ServerTools>::default();
+        all.insert(connection.clone(), tools.clone());
+        tools
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(byte: u8) -> Digest {
+        Digest([byte; 32])
+    }
+
+    fn sight(name: &str, byte: u8) -> Sight<'_> {
+        Sight {
+            name,
+            digest: digest(byte),
+            flaw: None,
+        }
+    }
+
+    fn pinned(approved: Option<u8>, pending: Option<u8>, decision: u64) -> ToolPins {
+        let pin = ToolPin {
+            approved: approved.map(digest),
+            pending: pending.map(digest),
+            decision,
+        };
+        ToolPins::new(FirstSight::Trusted, [("a".into(), pin)])
+    }
+
+    const CHANGED: Standing = Standing::Quarantined(Doubt::Changed);
+
+    #[test]
+    fn the_first_definition_is_trusted_and_every_other_quarantines_until_somebody_decides() {
+        let tools = ServerTools::default();
+        let none = ToolPins::none();
+        assert_eq!(tools.standing(&none, "a"), Standing::Trusted(None));
+        let first = tools.look(&none, &sight("a", 1));
+        assert!(first.is_news && first.is_untold);
+        assert_eq!(first.standing, Standing::Trusted(Some(digest(1))));
+        assert!(!tools.look(&none, &sight("a", 1)).is_news);
+        let changed = tools.look(&none, &sight("a", 2));
+        assert_eq!((changed.standing, changed.is_news), (CHANGED, true));
+        // Showing the old one again does not help.
+        assert_eq!(tools.look(&none, &sight("a", 1)).standing, CHANGED);
+        assert_eq!(tools.standing(&pinned(Some(1), Some(2), 0), "a"), CHANGED);
+        // A person approved the second, or kept the first.
+        let second = pinned(Some(2), None, 5);
+        assert_eq!(
+            tools.standing(&second, "a"),
+            Standing::Trusted(Some(digest(2)))
+        );
+        let kept = pinned(Some(1), None, 5);
+        assert_eq!(
+            tools.standing(&kept, "a"),
+            Standing::Trusted(Some(digest(1)))
+        );
+        // After which the other is a change again.
+        let back = tools.look(&second, &sight("a", 1));
+        assert_eq!((back.standing, back.is_news), (CHANGED, true));
+    }
+
+    #[test]
+    fn what_another_host_saw_counts_here() {
+        let tools = ServerTools::default();
+        tools.look(&ToolPins::none(), &sight("b", 1));
+        let elsewhere = ToolPin {
+            approved: Some(digest(9)),
+            pending: None,
+            decision: 0,
+        };
+        let pins = ToolPins::new(FirstSight::Trusted, [("b".into(), elsewhere)]);
+        assert_eq!(tools.standing(&pins, "b"), CHANGED);
+        assert_eq!(tools.look(&pins, &sight("b", 1)).standing, CHANGED);
+        assert_eq!(tools.standing(&pinned(Some(1), Some(2), 1), "a"), CHANGED);
+        assert_eq!(
+            tools.standing(&pinned(None, Some(2), 1), "a"),
+            Standing::Quarantined(Doubt::Unapproved)
+        );
+        let told = tools.look(&pinned(Some(1), Some(2), 1), &sight("a", 2));
+        assert!(!told.is_untold && told.is_news);
+    }
+
+    #[test]
+    fn a_tool_that_looks_like_another_is_not_trusted_at_first_sight() {
+        let name = Standing::Quarantined(Doubt::Name);
+        for (known, other) in [
+            ("read_file", "readFile"),
+            ("list", "1ist"),
+            ("a", "\u{430}"),
+        ] {
+            let tools = ServerTools::default();
+            let none = ToolPins::none();
+            tools.look(&none, &sight(known, 1));
+            assert_eq!(
+                tools.look(&none, &sight(other, 2)).standing,
+                name,
+                "{other}"
+            );
+            assert_eq!(tools.standing(&none, other), name, "{other}");
+            let pin = ToolPin {
+                approved: Some(digest(1)),
+                pending: None,
+                decision: 1,
+            };
+            let pins = ToolPins::new(FirstSight::Trusted, [(known.into(), pin)]);
+            assert_eq!(
+                ServerTools::default().standing(&pins, other),
+                name,
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_trust_at_first_sight_nothing_is_used_unapproved() {
+        let pins = ToolPins::new(FirstSight::Quarantined, []);
+        let tools = ServerTools::default();
+        let unapproved = Standing::Quarantined(Doubt::Unapproved);
+        assert_eq!(tools.standing(&pins, "a"), unapproved);
+        assert_eq!(tools.look(&pins, &sight("a", 1)).standing, unapproved);
+    }
+
+    #[test]
+    fn a_flawed_definition_is_not_trusted_at_first_sight() {
+        let tools = ServerTools::default();
+        let flawed = Sight {
+            flaw: Some(Doubt::Hidden),
+            ..sight("a", 1)
+        };
+        let hidden = Standing::Quarantined(Doubt::Hidden);
+        assert_eq!(tools.look(&ToolPins::none(), &flawed).standing, hidden);
+        assert_eq!(tools.standing(&ToolPins::none(), "a"), hidden);
+        // Unless a person has approved exactly it.
+        let approved = pinned(Some(1), None, 1);
+        assert_eq!(
+            tools.look(&approved, &flawed).standing,
+            Standing::Trusted(Some(digest(1)))
+        );
+    }
+
+    #[test]
+    fn neither_tools_nor_definitions_without_end_are_remembered_or_trusted() {
+        let tools = ServerTools::default();
+        let none = ToolPins::none();
+        let news = (0..=u8::MAX)
+            .filter(|byte| tools.look(&none, &sight("a", *byte)).is_news)
+            .count();
+        assert_eq!(news, 1 + OTHERS_MAX);
+        for index in 1..TOOLS_MAX {
+            assert!(
+                tools
+                    .look(&none, &sight(&format!("t{index:x}t"), 1))
+                    .is_news
+            );
+        }
+        let beyond = tools.look(&none, &sight("beyond", 1));
+        assert_eq!(
+            (beyond.standing, beyond.is_news),
+            (Standing::Quarantined(Doubt::Many), false)
+        );
+    }
+}
