@@ -119,6 +119,7 @@ function approvalCard(item) {
       ["From", plain(`${item.source} on ${item.node}`)],
       ["Asked", time(item.created)],
       [open ? "Until" : "Ended", time(open ? item.expires : item.decided ?? item.expires)],
+      ["Definition", item.definition ? el("span", {}, el("code", {}, item.definition.slice(0, 16) + "…"), item.definition_since ? [" in use since ", time(item.definition_since)] : " not in use any more") : null],
       ["Digest", el("code", {}, item.digest.slice(0, 16) + "…")],
     ]),
     !open ? null : item.hindrance ? el("p", { class: "soft" }, `You cannot decide: ${plain(item.hindrance)}.`)

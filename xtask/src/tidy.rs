@@ -68,6 +68,7 @@ const IMPORT_LAW: &[(&str, &[&str])] = &[
             "weir-api",
             "weir-facts",
             "weir-policy",
+            "weir-mask",
             "weir-audit",
             "weir-ledger",
         ],

@@ -12,8 +12,9 @@ use crate::limits::CLOCK_SKEW_S_MAX;
 use crate::seal::Sealer;
 use crate::store::{account, fleet, idp, policy, server, tool};
 
-/// Seconds that an MCP call is held: TypeScript clients give up at 60.
-const MCP_HOLD_S: u32 = 50;
+/// Seconds that an MCP call is held: TypeScript clients give up at 60, and some clients that wrap
+/// them earlier.
+const MCP_HOLD_S: u32 = 45;
 
 /// Seconds that a Postgres statement is held: clients seldom have a shorter timeout of
 /// their own, and whoever has is told the approval's id.

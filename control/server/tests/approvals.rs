@@ -478,3 +478,114 @@ async fn malformed_requests_are_refused_and_the_stream_goes_on() {
     }
     assert_eq!(node.request(good()).await.state(), ApprovalState::Pending);
 }
+
+/// A call of a tool with a value that not everybody may see.
+fn call(id: u8, subject: &str) -> v1::ApprovalRequest {
+    v1::ApprovalRequest {
+        connection: "crm".into(),
+        operation: r#"tools/call refund {"cents":100,"ssn":"123-45-6789"}"#.into(),
+        accesses: vec![v1::Access {
+            action: "mcp.call_tool".into(),
+            resource: "crm/refund".into(),
+        }],
+        approvers: vec!["leads".into()],
+        definition: vec![7; 32],
+        ..request(id, subject)
+    }
+}
+
+#[tokio::test]
+async fn an_approver_sees_of_a_call_what_policy_lets_them_see() {
+    let control = Control::start().await;
+    let crm = json!({ "name": "crm", "kind": "mcp", "addresses": ["192.0.2.9:80"], "tls": "disable", "unlabelled": "clear" });
+    control.admin(Method::PUT, "/connections", crm).await;
+    control.person("alice", &[], &[]).await;
+    let clear = control.person("cleo", &[], &["leads", "pii"]).await;
+    let masked = control.person("max", &[], &["leads", "readers"]).await;
+    let nothing = control.person("ned", &[], &["leads"]).await;
+    let mut node = Node::new(&control.node("n1").await).await;
+    let id = node.request(call(1, "alice")).await.id;
+    let path = format!("/approvals/{id}");
+    // Without a policy nobody is known to be allowed to see anything.
+    let shown = control.get(&clear, &path).await;
+    assert!(!shown.to_string().contains("6789"), "{shown}");
+
+    let cedar = r#"
+        @id("read") permit(principal, action == Weir::Action::"mcp.reveal", resource)
+        when { principal in Weir::Group::"readers" || principal in Weir::Group::"pii" };
+        @id("ssn") @effect("mask") @mask("keep_last:4")
+        forbid(principal, action == Weir::Action::"mcp.reveal", resource == Weir::DataClass::"ssn")
+        unless { principal in Weir::Group::"pii" };
+    "#;
+    let masks = "[connection.crm]\nenv = \"\"\nunlabelled = \"clear\"\ndetectors = [\"ssn\"]\n";
+    let files = json!([{ "path": "a.cedar", "content": cedar }, { "path": "masks.toml", "content": masks }]);
+    let push = json!({ "files": files, "message": "masks" });
+    control.admin(Method::POST, "/policy/push", push).await;
+    for (token, seen) in [
+        (&clear, r#"{"cents":100,"ssn":"123-45-6789"}"#),
+        (&masked, r#"{"cents":100,"ssn":"*******6789"}"#),
+        (&nothing, r#"{"cents":100,"ssn":"[ssn withheld]"}"#),
+    ] {
+        let shown = control.get(token, &path).await;
+        let operation = shown["operation"].as_str().expect("text");
+        assert_eq!(operation, format!("tools/call refund {seen}"));
+        assert_eq!(shown["definition"], "07".repeat(32));
+        let listed = control.get(token, "/approvals").await;
+        assert_eq!(listed[0]["operation"], operation);
+        let (_, decided) = decide(&control, token, &id, "approve").await;
+        assert!(
+            token == &clear || !decided.to_string().contains("123-45"),
+            "{decided}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_again_is_told_what_was_decided() {
+    let control = Control::start().await;
+    control.person("alice", &[], &[]).await;
+    let bob = control.person("bob", &[], &["dba"]).await;
+    let mut node = Node::new(&control.node("n1").await).await;
+    let denied = node.request(request(1, "alice")).await.id;
+    decide(&control, &bob, &denied, "deny").await;
+    assert_eq!(node.decision().await.state(), ApprovalState::Denied);
+    for id in [2, 3] {
+        let again = v1::ApprovalRequest {
+            digest: vec![1; 32],
+            ..request(id, "alice")
+        };
+        let opened = node.request(again).await;
+        assert_eq!(
+            (opened.id.as_str(), opened.state()),
+            (denied.as_str(), ApprovalState::Denied)
+        );
+        let decision = node.decision().await;
+        assert_eq!(
+            (decision.id, decision.reason.as_str()),
+            (denied.clone(), "because")
+        );
+    }
+    // Another operation is another question.
+    let opened = node.request(request(4, "alice")).await;
+    assert_eq!(opened.state(), ApprovalState::Pending);
+
+    let short = |id: u8| v1::ApprovalRequest {
+        digest: vec![5; 32],
+        expires_s: 1,
+        ..request(id, "alice")
+    };
+    let first = node.request(short(5)).await.id;
+    let expired = |all: &Value| {
+        let all = all.as_array().expect("a list");
+        all.iter()
+            .any(|item| item["id"] == first.as_str() && item["state"] == "expired")
+    };
+    control.until("/approvals", expired).await;
+    let told = node.request(short(6)).await;
+    assert_eq!(
+        (told.id.as_str(), told.state()),
+        (first.as_str(), ApprovalState::Expired)
+    );
+    let anew = node.request(short(7)).await;
+    assert_ne!(anew.id, first);
+}

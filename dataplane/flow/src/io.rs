@@ -132,8 +132,13 @@ pub enum Effect {
     },
     /// Ask people; answered by [`Event::Approval`], at once where the same request was decided before.
     RequestApproval(Box<ApprovalRequest>),
-    /// The asker went away.
+    /// The asker no longer wants it.
     WithdrawApproval(ApprovalId),
+    /// The asker waits no longer, and may come back: the request stays open.
+    LeaveApproval(ApprovalId),
+    /// Reaches the flow that waits with this key as [`Event::CancelRequested`]; silence if there is
+    /// none, or more than one.
+    CancelApproval(Digest),
     /// Spend an approval, which can be done once; answered by [`Event::Redeemed`].
     RedeemApproval {
         /// The approval.
@@ -174,6 +179,10 @@ pub struct ApprovalRequest {
     pub id: ApprovalId,
     /// Binds it to exactly one operation of one principal.
     pub digest: Digest,
+    /// By which its caller can cancel it from another connection.
+    pub cancel: Option<Digest>,
+    /// SHA-256 of the definition of the tool that is called, if a list has shown one.
+    pub definition: Option<Digest>,
     /// The flow that waits.
     pub flow: FlowId,
     /// The registered server.

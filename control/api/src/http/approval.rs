@@ -78,8 +78,15 @@ pub struct Approval {
     pub owner: Option<String>,
     /// The server that it is for.
     pub connection: String,
-    /// The operation in its protocol's own words.
+    /// The operation in its protocol's own words. Values in the arguments of a tool that the caller
+    /// may not see by policy are masked; the approval is for what they are.
     pub operation: String,
+    /// The definition of the tool that is called, hexadecimal SHA-256.
+    #[serde(default)]
+    pub definition: Option<String>,
+    /// Since when that definition has been in use: a tool that has changed lately deserves a look.
+    #[serde(default)]
+    pub definition_since: Option<u64>,
     /// What it would do.
     pub accesses: Vec<Access>,
     /// Groups of which each must approve.

@@ -128,9 +128,19 @@ fn full(approval: &Approval) -> String {
             )
         })
         .collect();
+    let definition = approval
+        .definition
+        .as_ref()
+        .map_or_else(String::new, |digest| {
+            let since = approval.definition_since.map_or_else(
+                || "not in use any more".to_owned(),
+                |at| format!("in use since {}", when(at)),
+            );
+            format!("definition {digest}, {since}\n")
+        });
     format!(
         "id         {}\nstate      {}\nwho        {}\nowner      {}\nfrom       {} on {}\nconnection {}\n\
-         asks for\n{accesses}because    {} ({})\napprovers  {} of each: {}\nasked      {}\nuntil      {}\ndigest     {}\n\
+         asks for\n{accesses}because    {} ({})\napprovers  {} of each: {}\nasked      {}\nuntil      {}\n{definition}digest     {}\n\
          said\n{votes}you        {}\n\n{}\n",
         approval.id,
         word(&approval.state),

@@ -14,10 +14,12 @@ mod decide;
 mod open;
 mod quorum;
 mod rules;
+mod shown;
 
 pub(crate) use decide::{decide, hindrance_for};
 pub(crate) use open::{Opened, open};
 pub(crate) use rules::LOCAL_ISSUER;
+pub(crate) use shown::Sight;
 
 use weir_api::v1;
 

@@ -38,6 +38,9 @@ pub(crate) async fn open(
     if let Some(row) = store::find_live(&mut *tx, &key, &request.digest).await? {
         return Ok(Opened::Met(row));
     }
+    if let Some(row) = store::find_ended(&mut *tx, &key, &request.digest, now).await? {
+        return Ok(Opened::Met(row));
+    }
     if store::get(&mut *tx, &request.id).await?.is_some() {
         return Ok(Opened::Refused("this id was used before".to_owned()));
     }
@@ -115,6 +118,7 @@ fn row(
         excluded,
         connection: request.connection.clone(),
         operation: request.operation.clone(),
+        definition: (!request.definition.is_empty()).then(|| request.definition.clone()),
         accesses: accesses
             .map(|access| Access {
                 action: access.action.clone(),
@@ -158,6 +162,9 @@ fn checked(request: &ApprovalRequest) -> std::result::Result<Requester, &'static
     }
     if request.digest.len() != 32 {
         return Err("the digest is not 32 bytes");
+    }
+    if !matches!(request.definition.len(), 0 | 32) {
+        return Err("the definition is not 32 bytes");
     }
     if request.operation.len() > OPERATION_BYTES_MAX {
         return Err("the operation is longer than people can be shown");

@@ -11,14 +11,14 @@ use weir_api::http::{Account, Approval, ApprovalState, Decision};
 
 use super::auth::{Caller, Permission};
 use crate::app::App;
-use crate::approval;
+use crate::approval::{self, Sight};
 use crate::check;
 use crate::clock::{now, unsigned};
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
 use crate::secret::hex;
 use crate::store::approval::{self as store, Row};
-use crate::store::management;
+use crate::store::{management, tool};
 
 /// What to list.
 #[derive(Deserialize)]
@@ -37,7 +37,17 @@ fn concerns(row: &Row, account: &Account) -> bool {
         || row.excluded.contains(&account.person)
 }
 
-async fn view(db: &mut SqliteConnection, row: Row, caller: &Caller) -> Result<Approval> {
+async fn view(
+    db: &mut SqliteConnection,
+    row: Row,
+    caller: &Caller,
+    sight: &Sight,
+) -> Result<Approval> {
+    let operation = sight.operation(&row);
+    let definition_since = match &row.definition {
+        Some(digest) => tool::in_use_since(&mut *db, &row.connection, digest).await?,
+        None => None,
+    };
     let hindrance = approval::hindrance_for(&mut *db, &row, &caller.0.account).await?;
     let votes = store::votes(db, &row.id).await?;
     Ok(Approval {
@@ -48,7 +58,9 @@ async fn view(db: &mut SqliteConnection, row: Row, caller: &Caller) -> Result<Ap
         requester: row.requester,
         owner: row.owner,
         connection: row.connection,
-        operation: row.operation,
+        operation,
+        definition: row.definition.as_deref().map(hex),
+        definition_since: definition_since.map(unsigned),
         accesses: row.accesses,
         approvers: row.approvers,
         quorum: row.quorum,
@@ -65,6 +77,10 @@ async fn view(db: &mut SqliteConnection, row: Row, caller: &Caller) -> Result<Ap
     })
 }
 
+async fn sight(app: &App, db: &mut SqliteConnection, caller: &Caller) -> Result<Sight> {
+    Sight::of(db, &app.keys.sealer, &caller.0.account, now()).await
+}
+
 /// `GET /api/v1/approvals?state=pending`
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
@@ -73,10 +89,11 @@ pub(crate) async fn list(
 ) -> Result<Json<Vec<Approval>>> {
     let sees_all = caller.may(Permission::ReadApprovals);
     let mut db = app.store.reader().await?;
+    let sight = sight(&app, &mut db, &caller).await?;
     let mut views = Vec::new();
     for row in store::list(&mut db, wanted.state, PAGE_MAX).await? {
         if sees_all || concerns(&row, &caller.0.account) {
-            views.push(view(&mut db, row, &caller).await?);
+            views.push(view(&mut db, row, &caller, &sight).await?);
         }
     }
     Ok(Json(views))
@@ -93,7 +110,8 @@ pub(crate) async fn show(
     let seen =
         row.filter(|row| caller.may(Permission::ReadApprovals) || concerns(row, &caller.0.account));
     let row = seen.ok_or_else(|| Error::NotFound(format!("no approval {id:?}")))?;
-    Ok(Json(view(&mut db, row, &caller).await?))
+    let sight = sight(&app, &mut db, &caller).await?;
+    Ok(Json(view(&mut db, row, &caller, &sight).await?))
 }
 
 /// `POST /api/v1/approvals/{id}/approve`
@@ -150,7 +168,7 @@ async fn decide(
     management::append(&mut tx, now(), caller.name(), action, id, detail).await?;
     tx.commit().await?;
     app.tell(&row).await?;
-    Ok(Json(
-        view(&mut *app.store.reader().await?, row, caller).await?,
-    ))
+    let mut db = app.store.reader().await?;
+    let sight = sight(app, &mut db, caller).await?;
+    Ok(Json(view(&mut db, row, caller, &sight).await?))
 }

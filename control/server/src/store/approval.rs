@@ -21,6 +21,8 @@ pub(crate) struct Row {
     pub(crate) excluded: Vec<String>,
     pub(crate) connection: String,
     pub(crate) operation: String,
+    /// SHA-256 of the definition of the tool that is called.
+    pub(crate) definition: Option<Vec<u8>>,
     pub(crate) accesses: Vec<Access>,
     pub(crate) approvers: Vec<String>,
     pub(crate) quorum: u32,
@@ -62,6 +64,7 @@ fn read(row: &SqliteRow) -> Result<Row> {
         excluded: serde_json::from_str(row.try_get("excluded")?)?,
         connection: row.try_get("connection")?,
         operation: row.try_get("operation")?,
+        definition: row.try_get("definition")?,
         accesses: serde_json::from_str(row.try_get("accesses")?)?,
         approvers: serde_json::from_str(row.try_get("approvers")?)?,
         quorum: row.try_get("quorum")?,
@@ -81,8 +84,8 @@ fn read(row: &SqliteRow) -> Result<Row> {
 pub(crate) async fn insert(tx: &mut SqliteConnection, row: &Row) -> Result<()> {
     sqlx::query(
         "INSERT INTO approvals (id, node, principal_key, digest, requester, owner, excluded, connection, operation, \
-         accesses, approvers, quorum, reason, policies, source, flow, state, created, expires) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         accesses, approvers, quorum, reason, policies, source, flow, state, created, expires, definition) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&row.id)
     .bind(&row.node)
@@ -103,6 +106,7 @@ pub(crate) async fn insert(tx: &mut SqliteConnection, row: &Row) -> Result<()> {
     .bind(state_text(row.state))
     .bind(row.created)
     .bind(row.expires)
+    .bind(&row.definition)
     .execute(tx)
     .await?;
     Ok(())
@@ -130,6 +134,42 @@ pub(crate) async fn find_live(
         .fetch_optional(db)
         .await?;
     row.as_ref().map(read).transpose()
+}
+
+/// The last request of a principal for an operation, if it was refused and would still be open, or
+/// has ended unused since and nobody who asked again was told.
+pub(crate) async fn find_ended(
+    tx: &mut SqliteConnection,
+    principal_key: &str,
+    digest: &[u8],
+    now: i64,
+) -> Result<Option<Row>> {
+    let sql = "SELECT * FROM approvals WHERE principal_key = ? AND digest = ? \
+        ORDER BY created DESC, decided DESC LIMIT 1";
+    let row = sqlx::query(sql)
+        .bind(principal_key)
+        .bind(digest)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let was_told: bool = row.try_get("told")?;
+    let row = read(&row)?;
+    match row.state {
+        ApprovalState::Denied if row.expires > now => Ok(Some(row)),
+        ApprovalState::Expired if !was_told => {
+            sqlx::query("UPDATE approvals SET told = 1 WHERE id = ?")
+                .bind(&row.id)
+                .execute(tx)
+                .await?;
+            Ok(Some(row))
+        }
+        ApprovalState::Denied
+        | ApprovalState::Expired
+        | ApprovalState::Pending
+        | ApprovalState::Approved
+        | ApprovalState::Spent
+        | ApprovalState::Withdrawn => Ok(None),
+    }
 }
 
 /// Requests that a node has open.

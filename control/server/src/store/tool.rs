@@ -74,6 +74,17 @@ pub(crate) async fn pins(db: &mut SqliteConnection, connection: &str) -> Result<
     Ok(pins.collect())
 }
 
+/// Since when a definition that may be used has been; of several tools that have it, the latest.
+pub(crate) async fn in_use_since(
+    db: &mut SqliteConnection,
+    connection: &str,
+    digest: &[u8],
+) -> Result<Option<i64>> {
+    let sql = "SELECT max(coalesce(decided, first_seen)) FROM tools WHERE connection = ? AND approved = ?";
+    let since = sqlx::query_scalar(sql).bind(connection).bind(digest);
+    Ok(since.fetch_one(db).await?)
+}
+
 /// A definition as a node reported it.
 pub(crate) struct Report<'a> {
     pub(crate) connection: &'a str,

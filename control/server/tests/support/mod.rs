@@ -369,6 +369,7 @@ pub(crate) fn request(id: u8, subject: &str) -> v1::ApprovalRequest {
         flow: 1,
         source: "127.0.0.1:40000".into(),
         owner: String::new(),
+        definition: Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ use weir_mcp::sse::{self, Event, Item, Parser};
 use super::context::Told;
 use super::exchange::{Exchange, Running, What};
 use super::message::{Passed, Stream, summary};
-use super::{Desk, End};
+use super::{Desk, End, pulse};
 use crate::io::{Env, Piece};
 
 /// A request that went on, until its answer is over.
@@ -99,7 +99,7 @@ impl Answering {
 
     /// Whether the client has seen the head of the answer.
     pub(crate) fn has_begun(&self) -> bool {
-        matches!(self.phase, Phase::Events { .. })
+        matches!(self.phase, Phase::Events { .. }) || self.exchange.begun.is_some()
     }
 
     /// Whether only an interim answer has ended, which another follows.
@@ -108,7 +108,9 @@ impl Answering {
     }
 
     fn closes(&self) -> bool {
-        self.server_closes || self.exchange.head.closes
+        self.server_closes
+            || self.exchange.head.closes
+            || self.exchange.begun == Some(AnswerFraming::UntilClose)
     }
 
     /// The head of the answer.
@@ -138,6 +140,12 @@ impl Answering {
     }
 
     fn begin_events(&mut self, desk: &Desk, env: &mut Env<'_>, head: &ResponseHead) -> Phase {
+        if let Some(framing) = self.exchange.begun {
+            return Phase::Events {
+                parser: Box::new(Parser::new(ANSWER_BODY_BYTES_MAX)),
+                framing,
+            };
+        }
         let framing = match self.exchange.head.version {
             Version::Http11 => AnswerFraming::Chunked,
             Version::Http10 => AnswerFraming::UntilClose,
@@ -329,10 +337,7 @@ impl Answering {
         match std::mem::replace(&mut self.phase, Phase::Bare) {
             Phase::Head => return Err(End::Server("no answer".to_owned())),
             Phase::Json { body } => self.finish_json(desk, env, head, &body)?,
-            Phase::Bare => {
-                self.keep_rest(desk, env)?;
-                self.write_bare(env, head);
-            }
+            Phase::Bare => self.finish_bare(desk, env, head)?,
             Phase::Events { parser, framing } => {
                 self.keep_rest(desk, env)?;
                 self.phase = Phase::Events { parser, framing };
@@ -367,6 +372,10 @@ impl Answering {
             Passed::Send(bytes) => {
                 self.shown_bytes = bytes.len() as u64;
                 self.keep_rest(desk, env)?;
+                if let Some(framing) = self.exchange.begun {
+                    self.finish_begun(env, framing, vec![bytes]);
+                    return Ok(());
+                }
                 self.write_head(
                     env,
                     head,
@@ -381,11 +390,38 @@ impl Answering {
                 if self.status < 300 {
                     self.status = if self.pending.is_empty() { 202 } else { 502 };
                 }
-                self.keep_rest(desk, env)?;
-                self.write_bare(env, head);
+                self.finish_bare(desk, env, head)?;
             }
         }
         Ok(())
+    }
+
+    fn finish_bare(
+        &mut self,
+        desk: &Desk,
+        env: &mut Env<'_>,
+        head: Option<&ResponseHead>,
+    ) -> Result<(), End> {
+        let asked: Vec<_> = self.pending.iter().map(|(id, _)| id.clone()).collect();
+        self.keep_rest(desk, env)?;
+        match self.exchange.begun {
+            None => self.write_bare(env, head),
+            Some(framing) => {
+                let (revision, text) = (self.exchange.revision(), bare_text(self.status));
+                let told = asked
+                    .iter()
+                    .map(|id| refuse::withheld(revision, Some(id), text));
+                self.finish_begun(env, framing, told.collect());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends an answer that had begun before the server's.
+    fn finish_begun(&self, env: &mut Env<'_>, framing: AnswerFraming, messages: Vec<Vec<u8>>) {
+        if !self.client_gone {
+            pulse::finish(env, framing, messages);
+        }
     }
 
     /// A status with a body of our own: nothing of the server's was read, so nothing of
@@ -400,11 +436,7 @@ impl Answering {
             self.write_head(env, head, "", None, framing);
             return;
         }
-        let text = match self.status {
-            404 => "Session not found",
-            405 => "Method not allowed",
-            _ => "The server did not accept the request",
-        };
+        let text = bare_text(self.status);
         let body = refuse::error(None, refuse::TRANSPORT_ERROR, text);
         self.write_head(
             env,
@@ -481,6 +513,14 @@ fn resumed(under: &Running, asked: &Resumable) -> Running {
         name: asked.method.clone(),
         subject: asked.subject.clone(),
         progress: None,
+    }
+}
+
+const fn bare_text(status: u16) -> &'static str {
+    match status {
+        404 => "Session not found",
+        405 => "Method not allowed",
+        _ => "The server did not accept the request",
     }
 }
 

@@ -77,8 +77,9 @@ impl McpFlow {
     /// there is none; one that has, sees the connection break.
     pub(super) fn end(&mut self, env: &mut Env<'_>, end: &End) {
         let told = end.to_string();
+        let mut begun =
+            matches!(&self.state, State::Waiting(exchange, _) if exchange.begun.is_some());
         self.drop_waiting(env, &told);
-        let mut begun = false;
         let mut caller = None;
         if let State::Answering(answering) = &mut self.state {
             begun = answering.has_begun() || answering.client_gone;

@@ -1,7 +1,8 @@
 //! One HTTP request and what it asks, message by message.
 
-use weir_facts::{Access, Action, OperationRef, Resource, Side, Verdict};
+use weir_facts::{Access, Action, Digest, OperationRef, Resource, Side, Verdict};
 use weir_mcp::http::RequestHead;
+use weir_mcp::http::rewrite::AnswerFraming;
 use weir_mcp::json::{Document, Edits, Kind, Value};
 use weir_mcp::message::client::{Asked, ClientMethod};
 use weir_mcp::message::{Body, Id, MessageError, Revision, Shape};
@@ -10,6 +11,7 @@ use weir_policy::Judgement;
 
 use super::Desk;
 use super::caller::Caller;
+use super::hold::cancel_key;
 use super::verdict::typed;
 use crate::io::Env;
 
@@ -26,6 +28,8 @@ pub(crate) struct Exchange {
     pub(crate) resumed: Option<(String, Vec<Resumable>)>,
     pub(crate) begun_ns: u64,
     pub(crate) body: Vec<u8>,
+    /// How the answer is framed that has begun, as events, before the server's did.
+    pub(crate) begun: Option<AnswerFraming>,
 }
 
 impl Exchange {
@@ -141,6 +145,8 @@ pub(crate) enum Unjudged {
 pub(crate) struct Judged {
     pub(crate) plans: Vec<Plan>,
     pub(crate) body: Vec<u8>,
+    /// Requests of the caller's that it no longer wants.
+    pub(crate) cancels: Vec<Digest>,
 }
 
 /// Judges a body message by message.
@@ -153,12 +159,14 @@ pub(crate) fn judge(
     let body = Body::read(&document, Side::Client, exchange.revision())?;
     let mut edits = Edits::new();
     let mut plans = Vec::with_capacity(body.messages().len());
+    let mut cancels = Vec::new();
     for message in body.messages() {
         let plan = match &message.shape {
             Shape::Request { id, method, params } => {
                 request(desk, env, exchange, Some(id), method, *params)?
             }
             Shape::Notification { method, params } => {
+                cancels.extend(cancelled(desk, exchange, method, *params));
                 request(desk, env, exchange, None, method, *params)?
             }
             Shape::Result { id, .. } | Shape::Error { id: Some(id), .. } => {
@@ -199,7 +207,20 @@ pub(crate) fn judge(
     Ok(Judged {
         plans,
         body: edits.apply(&exchange.body),
+        cancels,
     })
+}
+
+/// The request that a notification says is not wanted any more.
+fn cancelled(
+    desk: &Desk,
+    exchange: &Exchange,
+    method: &str,
+    params: Option<Value<'_>>,
+) -> Option<Digest> {
+    let is_cancel = ClientMethod::read(method) == ClientMethod::NotificationsCancelled;
+    let id = params.filter(|_| is_cancel)?.get("requestId")?;
+    Some(cancel_key(desk, exchange, &Id::read(&id)?))
 }
 
 fn request(

@@ -26,6 +26,7 @@ impl McpFlow {
             resumed: named.1,
             begun_ns: env.now.mono_ns,
             body: Vec::new(),
+            begun: None,
         })
     }
 

@@ -7,11 +7,14 @@
 //!             ▼                                   ▼
 //!          answered as the tool's own error ──────┘
 //! ```
+//!
+//! A client that leaves has not cancelled (2025-11-25, transports): its request stays open, and
+//! the same call, sent again, meets what was decided. Only `notifications/cancelled` withdraws it.
 
 use std::sync::Arc;
 
 use weir_audit::Kind;
-use weir_facts::{ApprovalId, Digest, Group, HoldTerms, Verdict};
+use weir_facts::{ApprovalId, Digest, Group, HoldTerms, Resource, Verdict};
 use weir_mcp::message::client::ClientMethod;
 use weir_mcp::message::{Id, Revision};
 use weir_mcp::refuse;
@@ -19,10 +22,11 @@ use weir_policy::Judgement;
 
 use super::context::{Told, sha256_of};
 use super::exchange::{Exchange, Held, Plan, What};
-use super::limits::REDEEM_NS;
+use super::limits::{BEAT_NS, HOLD_NS_MAX, REDEEM_NS};
 use super::verdict::judge_approved;
-use super::{Desk, gate};
+use super::{Desk, gate, pins, pulse};
 use crate::io::{ApprovalRequest, Decision, Effect, Env};
+use crate::tools::Standing;
 
 /// What people gave.
 #[derive(Clone, Debug)]
@@ -38,6 +42,10 @@ pub(crate) struct Asking {
     pub(crate) request: ApprovalId,
     pub(crate) digest: Digest,
     pub(crate) deadline_ns: u64,
+    /// When the client is told next that its call still waits.
+    pub(crate) beat_ns: u64,
+    /// How often it was.
+    pub(crate) beats: u32,
     pub(crate) plan: Plan,
     /// The body that would go on.
     pub(crate) body: Vec<u8>,
@@ -47,6 +55,7 @@ pub(crate) struct Asking {
 #[derive(Debug)]
 pub(crate) struct Redeeming {
     pub(crate) grant: Grant,
+    pub(crate) digest: Digest,
     pub(crate) judgement: Judgement,
     /// When it is no longer waited for.
     pub(crate) deadline_ns: u64,
@@ -69,8 +78,11 @@ pub(crate) fn ask(
     let mut random = [0; 16];
     (env.random)(&mut random);
     let request = ApprovalId(u128::from_be_bytes(random));
-    let digest = digest(desk, exchange, held);
-    let effect = request_of(desk, exchange, &plan, held, terms, request, digest);
+    let (digest, definition) = bound(desk, env, exchange, &plan)?;
+    let effect = ApprovalRequest {
+        definition,
+        ..request_of(desk, exchange, &plan, held, terms, request, digest)
+    };
     let told = Told {
         summary: &plan.summary,
         accesses: std::slice::from_ref(&plan.access),
@@ -91,28 +103,104 @@ pub(crate) fn ask(
     env.out
         .effects
         .push(Effect::RequestApproval(Box::new(effect)));
-    let deadline_ns = env
-        .now
-        .mono_ns
-        .saturating_add(env.world.settings.mcp_hold_ns);
+    let hold_ns = env.world.settings.mcp_hold_ns.min(HOLD_NS_MAX);
     Some(Asking {
         request,
         digest,
-        deadline_ns,
+        deadline_ns: env.now.mono_ns.saturating_add(hold_ns),
+        beat_ns: env.now.mono_ns.saturating_add(BEAT_NS),
+        beats: 0,
         plan,
         body,
     })
 }
 
-/// Binds an approval to who asks, where, and the call with its arguments. Not to flow or
-/// session: the same call may be asked again on another one.
-fn digest(desk: &Desk, exchange: &Exchange, held: &Held) -> Digest {
-    let connection = desk.context.connection.name.as_str().as_bytes();
-    sha256_of(&[
-        b"weir.mcp.approval.1",
+/// Binds an approval to who asks, where, the call with its arguments, what the tool was said to be,
+/// and the policy. Not to flow or session: the same call may be asked again on another one. With
+/// it the tool's definition. `None` for a tool that nobody may use by now.
+fn bound(
+    desk: &Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    plan: &Plan,
+) -> Option<(Digest, Option<Digest>)> {
+    let held = plan.held.as_ref()?;
+    let definition = match &plan.access.resource {
+        Resource::Tool(name) => match pins::standing(&desk.context, env, name) {
+            Standing::Trusted(definition) => definition,
+            Standing::Quarantined(_) => return None,
+        },
+        Resource::Connection
+        | Resource::Table(_)
+        | Resource::Column(_)
+        | Resource::Function(_)
+        | Resource::Parameter(_)
+        | Resource::Prompt(_)
+        | Resource::McpResource(_)
+        | Resource::DataClass(_) => None,
+    };
+    let digest = sha256_of(&[
+        b"weir.mcp.approval.2",
         &exchange.caller.key,
-        connection,
+        desk.context.connection.name.as_str().as_bytes(),
         &held.canonical,
+        definition.as_ref().map_or(&[], |digest| &digest.0),
+        env.world.bundle.as_bytes(),
+    ]);
+    Some((digest, definition))
+}
+
+/// What people approve must still be what would run.
+fn is_still(
+    desk: &Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    plan: &Plan,
+    digest: &Digest,
+) -> Result<(), Overtaken> {
+    match bound(desk, env, exchange, plan) {
+        Some((now, _)) if now == *digest => Ok(()),
+        Some(_) => Err(Overtaken::Changed),
+        None => Err(Overtaken::Quarantined),
+    }
+}
+
+/// Why an approval is not for what would run now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overtaken {
+    Changed,
+    Quarantined,
+}
+
+impl Overtaken {
+    fn answer(self, revision: Revision, plan: Plan, approval: ApprovalId) -> Decided {
+        let text = format!(
+            "Approval {approval} was asked for before the policy or the tool's definition changed. \
+             Nothing was executed. Call again to ask anew."
+        );
+        let (told, inside) = match self {
+            Self::Changed => (Some(text.clone()), text),
+            Self::Quarantined => (
+                None,
+                "the tool was quarantined while its call waited".to_owned(),
+            ),
+        };
+        Decided::Answer {
+            answers: answer(revision, &plan, told.as_deref()),
+            inside,
+            plan,
+        }
+    }
+}
+
+/// By what a caller names a request of its own that waits.
+pub(crate) fn cancel_key(desk: &Desk, exchange: &Exchange, id: &Id) -> Digest {
+    sha256_of(&[
+        b"weir.mcp.cancel.1",
+        &exchange.caller.key,
+        desk.context.connection.name.as_str().as_bytes(),
+        exchange.session.as_bytes(),
+        id.raw(),
     ])
 }
 
@@ -128,6 +216,11 @@ fn request_of(
     ApprovalRequest {
         id,
         digest,
+        cancel: match &plan.what {
+            What::Request { id, .. } => Some(cancel_key(desk, exchange, id)),
+            What::Notification | What::Answer | What::Http => None,
+        },
+        definition: None,
         flow: desk.context.id,
         connection: desk.context.connection.name.clone(),
         principal: exchange.caller.principal.clone(),
@@ -141,10 +234,10 @@ fn request_of(
 /// What follows a decision.
 pub(crate) enum Decided {
     Redeem(Redeeming),
-    /// The call is answered with this message, and was not executed.
+    /// The call is answered with this, and was not executed.
     Answer {
         plan: Plan,
-        text: String,
+        answers: Option<Vec<u8>>,
         inside: String,
     },
 }
@@ -158,10 +251,11 @@ pub(crate) fn decide(
     approval: ApprovalId,
     decision: Decision,
 ) -> Decided {
+    let revision = exchange.revision();
     let answer = |plan: Plan, text: String| Decided::Answer {
+        answers: answer(revision, &plan, Some(&text)),
         plan,
-        inside: text.clone(),
-        text,
+        inside: text,
     };
     let grant = match decision {
         Decision::Approved { approvers, groups } => Grant {
@@ -172,13 +266,15 @@ pub(crate) fn decide(
         Decision::Denied { reason } => {
             return answer(
                 asking.plan,
-                format!("Approval {approval} was denied: {reason}"),
+                format!("Approval {approval} was denied: {reason}. Nothing was executed."),
             );
         }
         Decision::Expired => {
             return answer(
                 asking.plan,
-                format!("Approval {approval} expired. Call again to ask anew."),
+                format!(
+                    "Approval {approval} expired. Nothing was executed. Call again to ask anew."
+                ),
             );
         }
         Decision::Unavailable => {
@@ -186,6 +282,9 @@ pub(crate) fn decide(
             return answer(asking.plan, text.to_owned());
         }
     };
+    if let Err(overtaken) = is_still(desk, env, exchange, &asking.plan, &asking.digest) {
+        return overtaken.answer(revision, asking.plan, approval);
+    }
     let arguments = asking
         .plan
         .held
@@ -208,6 +307,7 @@ pub(crate) fn decide(
             });
             let deadline_ns = env.now.mono_ns.saturating_add(REDEEM_NS);
             Decided::Redeem(Redeeming {
+                digest: asking.digest,
                 grant,
                 judgement,
                 deadline_ns,
@@ -221,21 +321,27 @@ pub(crate) fn decide(
             );
             answer(asking.plan, text)
         }
-        Verdict::Deny(denial) => Decided::Answer {
-            text: format!("Denied by policy: {}", denial.outside),
-            inside: denial.inside.to_string(),
-            plan: asking.plan,
-        },
+        Verdict::Deny(denial) => {
+            let text = format!("Denied by policy: {}", denial.outside);
+            Decided::Answer {
+                answers: self::answer(revision, &asking.plan, Some(&text)),
+                inside: denial.inside.to_string(),
+                plan: asking.plan,
+            }
+        }
     }
 }
 
 /// How a call that was not executed is answered: a tool's own error, which the model
-/// reads; for anything else a JSON-RPC error.
-pub(crate) fn answer(revision: Revision, plan: &Plan, text: &str) -> Option<Vec<u8>> {
+/// reads; for anything else a JSON-RPC error. Without a text, as if the tool were not there.
+pub(crate) fn answer(revision: Revision, plan: &Plan, text: Option<&str>) -> Option<Vec<u8>> {
     let What::Request { id, method, .. } = &plan.what else {
         return None;
     };
-    Some(refused(revision, id, *method, text))
+    Some(match text {
+        Some(text) => refused(revision, id, *method, text),
+        None => refuse::unknown_tool(id, plan.subject()),
+    })
 }
 
 fn refused(revision: Revision, id: &Id, method: ClientMethod, text: &str) -> Vec<u8> {
@@ -244,6 +350,22 @@ fn refused(revision: Revision, id: &Id, method: ClientMethod, text: &str) -> Vec
     } else {
         refuse::withheld(revision, Some(id), text)
     }
+}
+
+/// Tells the client that its call still waits.
+pub(crate) fn beat(env: &mut Env<'_>, exchange: &mut Exchange, asking: &mut Asking, closes: bool) {
+    asking.beats = asking.beats.saturating_add(1);
+    asking.beat_ns = env.now.mono_ns.saturating_add(BEAT_NS);
+    let progress = match &asking.plan.what {
+        What::Request {
+            progress: Some(token),
+            ..
+        } => Some((token, asking.beats)),
+        What::Request { progress: None, .. } | What::Notification | What::Answer | What::Http => {
+            None
+        }
+    };
+    pulse::beat(env, exchange, closes, progress);
 }
 
 /// How a call is answered that still waits when its client no longer can.
@@ -265,22 +387,56 @@ pub(crate) fn pending(revision: Revision, asking: &Asking) -> Option<Vec<u8>> {
     Some(refused(revision, id, *method, &text))
 }
 
-/// Records that nobody waits for an approval any more, and tells the control plane.
-pub(crate) fn withdraw(desk: &Desk, env: &mut Env<'_>, exchange: &Exchange, asking: &Asking) {
-    env.out
-        .effects
-        .push(Effect::WithdrawApproval(asking.request));
+/// Why nobody waits for an approval any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// The caller does not want the call any more.
+    Withdrawn,
+    /// The caller was told to come back, or has left and may come back.
+    ForNow,
+}
+
+/// Records that nobody waits for an approval any more, and tells the control plane if that ends it.
+pub(crate) fn leave(
+    desk: &Desk,
+    env: &mut Env<'_>,
+    exchange: &Exchange,
+    asking: &Asking,
+    leaving: Leaving,
+) {
+    let (effect, outcome) = match leaving {
+        Leaving::Withdrawn => (Effect::WithdrawApproval(asking.request), "withdrawn"),
+        Leaving::ForNow => (Effect::LeaveApproval(asking.request), "left open"),
+    };
+    env.out.effects.push(effect);
     let told = Told {
         summary: &asking.plan.summary,
         session: &exchange.session,
         approval: Some(asking.request),
-        outcome: "withdrawn",
+        outcome,
         ..Told::NOTHING
     };
     // The flow ends whether or not this was kept; the request itself was recorded.
     let _ = desk
         .context
         .keep(env, Kind::Approval, None, Some(&exchange.caller), told);
+}
+
+/// Whether a call whose approval was spent is still the one that people approved; else the answer.
+pub(crate) fn overtaken(
+    desk: &Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    redeeming: Redeeming,
+) -> Result<Redeeming, Box<Decided>> {
+    match is_still(desk, env, exchange, &redeeming.plan, &redeeming.digest) {
+        Ok(()) => Ok(redeeming),
+        Err(overtaken) => {
+            let approval = redeeming.grant.approval;
+            let decided = overtaken.answer(exchange.revision(), redeeming.plan, approval);
+            Err(Box::new(decided))
+        }
+    }
 }
 
 /// Admits a call whose approval was spent.

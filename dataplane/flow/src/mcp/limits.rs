@@ -17,5 +17,13 @@ pub(super) const MASKED_NAMED_MAX: usize = 32;
 /// Texts of a tool's error that can be the server's way to say that it has no such tool.
 pub(super) const ABSENT_TEXT_BYTES_MAX: usize = 4096;
 
+/// How long a call waits for people at most before its client is told to come back: the TypeScript
+/// SDKs and what is built on them give up at 60 s, and an answer on its way needs some of that.
+pub(super) const HOLD_NS_MAX: u64 = 48_000_000_000;
+
+/// How often a client hears that its call still waits. Well below the 30 s after which some HTTP
+/// libraries take silence for the end.
+pub(super) const BEAT_NS: u64 = 10_000_000_000;
+
 /// How long the control plane may take to spend an approval, once it was given.
 pub(super) const REDEEM_NS: u64 = 5_000_000_000;

@@ -26,6 +26,7 @@ mod masks;
 mod message;
 mod pins;
 mod post;
+mod pulse;
 mod verdict;
 mod wait;
 
@@ -46,7 +47,7 @@ use self::caller::Caller;
 use self::context::{Context, Told};
 use self::exchange::{Exchange, Judged, Plan, Unjudged, What};
 use self::gate::Admitted;
-use self::hold::{Asking, Decided, Redeeming};
+use self::hold::{Asking, Decided, Leaving, Redeeming};
 use self::limits::{AFTER_CLIENT_NS, RECEIVE_NS};
 use self::verdict::Verdicts;
 use crate::io::{Effect, Env, Event, Piece, Start};
@@ -409,9 +410,7 @@ impl McpFlow {
                     );
                 }
             }
-            State::Waiting(..) => {
-                self.end(env, &End::Server("the connection was closed".to_owned()))
-            }
+            State::Waiting(..) => self.on_server_gone(env),
             State::Dialing | State::Securing | State::Idle | State::Receiving(_) => self.leave(env),
         }
     }
@@ -473,8 +472,9 @@ impl McpFlow {
             Event::WorldChanged => self.on_world_changed(env),
             Event::Locked { reason } => self.on_locked(env, &reason),
             Event::Drain => self.on_drain(env),
+            Event::CancelRequested => self.on_cancelled(env),
             // Postgres' own.
-            Event::Catalog(_) | Event::CancelRequested | Event::HungUp { .. } => {}
+            Event::Catalog(_) | Event::HungUp { .. } => {}
         }
     }
 
@@ -533,11 +533,16 @@ impl McpFlow {
             Waiting::Approval(asking) if asking.deadline_ns <= now => Ok(asking),
             other => Err(Box::new(other)),
         }) {
-            // The request stays open: the same call, sent again, meets its decision.
-            let answers: Vec<_> = hold::pending(exchange.revision(), &asking)
-                .into_iter()
-                .collect();
-            return self.reply_messages(env, &exchange, 1, answers);
+            return self.tell_pending(env, &exchange, &asking);
+        }
+        if let State::Waiting(exchange, waiting) = &mut self.state
+            && let Waiting::Approval(asking) = &mut **waiting
+        {
+            if asking.beat_ns <= now {
+                let closes = exchange.head.closes || self.draining;
+                hold::beat(env, exchange, asking, closes);
+            }
+            return;
         }
         if let Some((exchange, redeeming)) = self.waiting_for(|waiting| match waiting {
             Waiting::Redeem(redeeming) if redeeming.deadline_ns <= now => Ok(redeeming),
@@ -571,7 +576,7 @@ impl McpFlow {
     pub(crate) fn deadline(&self) -> Option<u64> {
         let held = match &self.state {
             State::Waiting(_, waiting) => match &**waiting {
-                Waiting::Approval(asking) => Some(asking.deadline_ns),
+                Waiting::Approval(asking) => Some(asking.deadline_ns.min(asking.beat_ns)),
                 Waiting::Redeem(redeeming) => Some(redeeming.deadline_ns),
                 Waiting::Durable { .. } => None,
             },

@@ -24,7 +24,11 @@ impl McpFlow {
     }
 
     pub(super) fn on_post(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>) {
-        let Judged { plans, body } = match exchange::judge(&mut self.desk, env, &exchange) {
+        let Judged {
+            plans,
+            body,
+            cancels,
+        } = match exchange::judge(&mut self.desk, env, &exchange) {
             Ok(judged) => judged,
             Err(unjudged) => return self.refuse_unjudged(env, &exchange, &unjudged),
         };
@@ -34,6 +38,8 @@ impl McpFlow {
         {
             return self.deny(env, &exchange, &plans, &body);
         }
+        let cancels = cancels.into_iter().map(Effect::CancelApproval);
+        env.out.effects.extend(cancels);
         if !plans
             .iter()
             .any(|plan| matches!(plan.judgement.verdict, Verdict::Hold(_)))
@@ -225,6 +231,10 @@ impl McpFlow {
         self.desk
             .context
             .keep_refusal(env, Some(&exchange.caller), told);
+        if exchange.begun.is_some() {
+            let told = refuse::error(None, refuse::INTERNAL_ERROR, "Service unavailable");
+            return self.reply_messages(env, exchange, 1, vec![told]);
+        }
         let refusal = Refusal::Unavailable;
         self.reply(env, &refusal.answer(Close::Yes, CHALLENGE), exchange, true);
     }
@@ -264,6 +274,11 @@ impl McpFlow {
         asked: usize,
         answers: Vec<Vec<u8>>,
     ) {
+        if let Some(framing) = exchange.begun {
+            pulse::finish(env, framing, answers);
+            let stays = framing == AnswerFraming::Chunked && self.close_of(exchange) == Close::No;
+            return self.after(env, if stays { After::Again } else { After::Close });
+        }
         let body = match answers.as_slice() {
             [] => Vec::new(),
             [one] if asked == 1 => one.clone(),

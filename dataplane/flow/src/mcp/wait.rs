@@ -33,9 +33,11 @@ impl McpFlow {
             Decided::Redeem(redeeming) => {
                 self.state = State::Waiting(exchange, Box::new(Waiting::Redeem(redeeming)));
             }
-            Decided::Answer { plan, text, inside } => {
-                self.answer_held(env, &exchange, &plan, &text, &inside)
-            }
+            Decided::Answer {
+                plan,
+                answers,
+                inside,
+            } => self.answer_held(env, &exchange, &plan, answers, &inside),
         }
     }
 
@@ -54,6 +56,10 @@ impl McpFlow {
         if !granted {
             return self.unspent(env, &exchange, &redeeming);
         }
+        let redeeming = match hold::overtaken(&self.desk, env, &exchange, redeeming) {
+            Ok(redeeming) => redeeming,
+            Err(decided) => return self.on_decided(env, exchange, *decided),
+        };
         match hold::admit(&mut self.desk, env, &exchange, redeeming) {
             Ok(admitted) => self.go_on(env, exchange, admitted),
             Err(error) => self.unavailable(env, &exchange, &error.to_string()),
@@ -74,7 +80,7 @@ impl McpFlow {
             env,
             exchange,
             &redeeming.plan,
-            &text,
+            hold::answer(exchange.revision(), &redeeming.plan, Some(&text)),
             "the approval was not there to be spent",
         );
     }
@@ -85,7 +91,7 @@ impl McpFlow {
         env: &mut Env<'_>,
         exchange: &Exchange,
         plan: &Plan,
-        text: &str,
+        answers: Option<Vec<u8>>,
         inside: &str,
     ) {
         let told = Told {
@@ -99,24 +105,57 @@ impl McpFlow {
         self.desk
             .context
             .keep_refusal(env, Some(&exchange.caller), told);
-        self.reply_messages(
-            env,
-            exchange,
-            1,
-            hold::answer(exchange.revision(), plan, text)
-                .into_iter()
-                .collect(),
-        );
+        self.reply_messages(env, exchange, 1, answers.into_iter().collect());
     }
 
-    /// The flow ends: what a request waits for is withdrawn, and what was recorded of it
-    /// and never sent is told so.
+    /// The caller wants the call no more that it waits for.
+    pub(super) fn on_cancelled(&mut self, env: &mut Env<'_>) {
+        let Some((exchange, asking)) = self.waiting_for(|waiting| match waiting {
+            Waiting::Approval(asking) => Ok(asking),
+            other => Err(Box::new(other)),
+        }) else {
+            return;
+        };
+        hold::leave(&self.desk, env, &exchange, &asking, Leaving::Withdrawn);
+        let text = "The call was cancelled. Nothing was executed.";
+        let answers = hold::answer(exchange.revision(), &asking.plan, Some(text));
+        self.reply_messages(env, &exchange, 1, answers.into_iter().collect());
+    }
+
+    /// Tells the client to come back. The request stays open: the same call, sent again, meets its
+    /// decision.
+    pub(super) fn tell_pending(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: &Asking) {
+        hold::leave(&self.desk, env, exchange, asking, Leaving::ForNow);
+        let answers = hold::pending(exchange.revision(), asking);
+        self.reply_messages(env, exchange, 1, answers.into_iter().collect());
+    }
+
+    /// The server closed its connection while a call waits: the call cannot run on this flow any
+    /// more, and its client can come back on another.
+    pub(super) fn on_server_gone(&mut self, env: &mut Env<'_>) {
+        let held = self.waiting_for(|waiting| match waiting {
+            Waiting::Approval(asking) => Ok(asking),
+            other => Err(Box::new(other)),
+        });
+        match held {
+            Some((mut exchange, asking)) => {
+                exchange.head.closes = true;
+                self.tell_pending(env, &exchange, &asking);
+            }
+            None => self.end(env, &End::Server("the connection was closed".to_owned())),
+        }
+    }
+
+    /// The flow ends: a request for approval stays open for whoever comes back, and what was
+    /// recorded and never sent is told so.
     pub(super) fn drop_waiting(&mut self, env: &mut Env<'_>, why: &str) {
         let Some((exchange, waiting)) = self.waiting_for(Ok) else {
             return;
         };
         match waiting {
-            Waiting::Approval(asking) => hold::withdraw(&self.desk, env, &exchange, &asking),
+            Waiting::Approval(asking) => {
+                hold::leave(&self.desk, env, &exchange, &asking, Leaving::ForNow);
+            }
             Waiting::Durable { admitted, .. } => {
                 gate::abandon(&self.desk, env, &exchange, &admitted, why)
             }

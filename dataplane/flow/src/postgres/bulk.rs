@@ -335,6 +335,8 @@ impl Desk {
         let asking = ApprovalRequest {
             id: request,
             digest,
+            cancel: None,
+            definition: None,
             flow: self.context.id,
             connection: self.context.connection.name.clone(),
             principal: self.context.principal.clone(),

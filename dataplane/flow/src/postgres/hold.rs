@@ -100,6 +100,8 @@ impl Desk {
         Effect::RequestApproval(Box::new(ApprovalRequest {
             id,
             digest,
+            cancel: None,
+            definition: None,
             flow: self.context.id,
             connection: self.context.connection.name.clone(),
             principal: self.context.principal.clone(),

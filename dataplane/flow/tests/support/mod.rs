@@ -477,6 +477,8 @@ impl<'a> Relay<'a> {
                 }
             }
             Effect::ReportTools(_)
+            | Effect::LeaveApproval(_)
+            | Effect::CancelApproval(_)
             | Effect::RefreshKeys(_)
             | Effect::OfferCancelKey(_)
             | Effect::RouteCancel(_) => {}

@@ -64,6 +64,25 @@ impl Approvals {
         )))
     }
 
+    /// The flow waits no longer; the request stays open, and the same operation, asked again, meets
+    /// it. `id` is the flow's own.
+    pub(crate) fn leave(&mut self, id: ApprovalId) {
+        self.waiting.remove(&id);
+    }
+
+    /// The caller of the request that has this key wants it no more. Nobody is told where two have
+    /// it: which of them was meant cannot be known.
+    pub(crate) fn cancel(&self, key: Digest) -> Option<Notice> {
+        let mut meant = self
+            .waiting
+            .values()
+            .filter(|waiting| waiting.request.cancel == Some(key));
+        match (meant.next(), meant.next()) {
+            (Some(waiting), None) => Some((waiting.place, Event::CancelRequested)),
+            (Some(_) | None, _) => None,
+        }
+    }
+
     /// The control plane stored a request, or knew it already.
     pub(crate) fn opened(&mut self, opened: &v1::ApprovalOpened) -> Option<Notice> {
         let requested = ApprovalId::parse(&opened.requested)?;
@@ -216,6 +235,8 @@ fn request_message(request: &ApprovalRequest) -> v1::FromDataPlane {
     let ApprovalRequest {
         id,
         digest,
+        cancel: _,
+        definition,
         flow,
         connection,
         principal,
@@ -251,6 +272,9 @@ fn request_message(request: &ApprovalRequest) -> v1::FromDataPlane {
         expires_s: terms.expires_s,
         flow: flow.0,
         source: source.to_string(),
+        definition: definition
+            .map(|digest| digest.0.to_vec())
+            .unwrap_or_default(),
     };
     from(v1::from_data_plane::Message::ApprovalRequest(message))
 }
@@ -290,5 +314,72 @@ fn principal_message(principal: &Principal) -> v1::Principal {
 pub(crate) const fn from(message: v1::from_data_plane::Message) -> v1::FromDataPlane {
     v1::FromDataPlane {
         message: Some(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_facts::{FlowId, HoldTerms};
+
+    use super::*;
+
+    fn request(id: u128, cancel: u8) -> ApprovalRequest {
+        ApprovalRequest {
+            id: ApprovalId(id),
+            digest: Digest([1; 32]),
+            cancel: Some(Digest([cancel; 32])),
+            definition: None,
+            flow: FlowId(1),
+            connection: ConnectionName::new("crm"),
+            principal: Principal {
+                workload: None,
+                identity: None,
+                agent: None,
+            },
+            source: ([127, 0, 0, 1], 1).into(),
+            operation: String::new(),
+            accesses: Vec::new(),
+            terms: HoldTerms {
+                approvers: Vec::new(),
+                quorum: 1,
+                expires_s: 60,
+                reason: "".into(),
+                policies: Vec::new(),
+            },
+        }
+    }
+
+    fn place(flow: u64) -> Place {
+        Place {
+            worker: 0,
+            flow: FlowId(flow),
+        }
+    }
+
+    #[test]
+    fn a_flow_that_leaves_ends_nothing_and_one_that_dies_withdraws() {
+        let mut approvals = Approvals::default();
+        approvals.request(place(1), request(1, 1));
+        approvals.request(place(2), request(2, 2));
+        approvals.leave(ApprovalId(1));
+        assert!(approvals.forget(place(1)).is_empty());
+        assert_eq!(approvals.again().len(), 1);
+        assert_eq!(approvals.forget(place(2)).len(), 1);
+    }
+
+    #[test]
+    fn a_cancellation_reaches_the_one_flow_that_it_names() {
+        let mut approvals = Approvals::default();
+        approvals.request(place(1), request(1, 1));
+        approvals.request(place(2), request(2, 2));
+        approvals.request(place(3), request(3, 2));
+        let told = |key: u8| {
+            approvals
+                .cancel(Digest([key; 32]))
+                .map(|(place, _)| place.flow)
+        };
+        assert_eq!(told(1), Some(FlowId(1)));
+        assert_eq!(told(2), None, "two could be meant");
+        assert_eq!(told(3), None);
     }
 }

@@ -293,6 +293,11 @@ impl Control {
                     self.send(message);
                 }
             }
+            Effect::LeaveApproval(id) => self.approvals.leave(id),
+            Effect::CancelApproval(key) => {
+                let notice = self.approvals.cancel(key);
+                notice.into_iter().for_each(|notice| self.notify(notice));
+            }
             Effect::RedeemApproval { id, digest } => {
                 let message = self.approvals.redeem(place, id, digest);
                 if !self.send(message) {

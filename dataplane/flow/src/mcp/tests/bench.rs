@@ -298,6 +298,29 @@ impl Bench {
         self.book.kept.last().expect("a record").clone()
     }
 
+    /// Puts the same policies in force under another bundle's id.
+    pub(super) fn change_policy(&mut self) {
+        let version = self.world.version + 1;
+        let other = world(version, shipped(), Durability::Kept, ToolPins::none());
+        self.world = Arc::new(World {
+            bundle: "01".into(),
+            ..other
+        });
+        self.event(Event::WorldChanged);
+    }
+
+    /// Lets time pass until something is due, and tells the flow; until the reply is as wanted.
+    pub(super) fn wait(&mut self, wanted: impl Fn(&Reply) -> bool) -> Reply {
+        for _ in 0..100 {
+            self.now.mono_ns = self.flow.deadline().expect("something is due");
+            let reply = self.timeout();
+            if wanted(&reply) {
+                return reply;
+            }
+        }
+        panic!("it never came");
+    }
+
     /// Puts what was decided of tools in force.
     pub(super) fn decide_tools(&mut self, pins: ToolPins) {
         let version = self.world.version + 1;

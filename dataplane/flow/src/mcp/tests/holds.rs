@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use weir_facts::Side;
+use weir_facts::{Digest, Side};
 
-use super::bench::{ADA, Bench, post};
-use super::{CALL, REFUND};
+use super::bench::{ADA, Bench, json, post};
+use super::{CALL, REFUND, text_result};
 use crate::io::{Decision, Effect, Event};
+use crate::tools::{FirstSight, ToolPin, ToolPins};
 
 #[test]
 fn a_held_call_runs_once_after_approval_and_its_bytes_are_those_that_were_asked_about() {
@@ -123,18 +124,19 @@ fn a_call_that_waits_too_long_is_told_to_come_back_and_stays_open() {
         .asked()
         .expect("people are asked")
         .id;
-    bench.now.mono_ns = bench.flow.deadline().expect("it waits");
-    let reply = bench.timeout();
+    let begun = bench.now.mono_ns;
+    let pending = format!("Approval pending, id {id}");
+    let reply = bench.wait(|reply| reply.client.contains(&pending));
     assert!(
-        reply.client.contains(&format!("Approval pending, id {id}")),
-        "{}",
-        reply.client
+        bench.now.mono_ns - begun < 50_000_000_000,
+        "clients give up at 60 s"
     );
     assert!(
-        reply.effects.is_empty(),
-        "the request is not withdrawn: {:?}",
+        matches!(reply.effects.as_slice(), [Effect::LeaveApproval(left)] if *left == id),
+        "the request stays open: {:?}",
         reply.effects
     );
+    assert_eq!(bench.last().outcome, "left open");
     assert!(
         bench.client(&post(ADA, "", REFUND)).asked().is_some(),
         "the same connection asks again"
@@ -142,7 +144,7 @@ fn a_call_that_waits_too_long_is_told_to_come_back_and_stays_open() {
 }
 
 #[test]
-fn a_client_that_leaves_withdraws_what_it_waits_for() {
+fn a_client_that_leaves_has_not_cancelled() {
     let mut bench = Bench::new();
     let id = bench
         .client(&post(ADA, "", REFUND))
@@ -151,18 +153,214 @@ fn a_client_that_leaves_withdraws_what_it_waits_for() {
         .id;
     let reply = bench.eof(Side::Client);
     assert!(
-        reply.effects.iter().any(
-            |effect| matches!(effect, Effect::WithdrawApproval(withdrawn) if *withdrawn == id)
-        )
+        matches!(reply.effects.as_slice(), [Effect::LeaveApproval(left), Effect::Finished] if *left == id),
+        "{:?}",
+        reply.effects
+    );
+    assert_eq!(bench.last().outcome, "left open");
+    assert_eq!(bench.event(approved(id)).server, "");
+}
+
+#[test]
+fn a_cancelled_call_is_withdrawn_and_answered() {
+    let mut bench = Bench::new();
+    let request = bench
+        .client(&post(ADA, "", REFUND))
+        .asked()
+        .expect("people are asked");
+    // It comes on another connection, from the same caller.
+    let cancel = |token: &str, id: &str| {
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+        );
+        let reply = Bench::new().client(&post(token, "", &text));
+        reply.effects.into_iter().find_map(|effect| match effect {
+            Effect::CancelApproval(key) => Some(key),
+            _ => None,
+        })
+    };
+    assert_eq!(cancel(ADA, "1"), request.cancel);
+    assert_ne!(cancel(ADA, "2"), request.cancel);
+    assert_ne!(cancel(ADA, "\"1\""), request.cancel);
+    assert_ne!(cancel(super::bench::CAL, "1"), request.cancel);
+
+    let reply = bench.event(Event::CancelRequested);
+    assert!(
+        matches!(reply.effects.as_slice(), [Effect::WithdrawApproval(id)] if *id == request.id)
+    );
+    assert!(reply.client.contains("was cancelled"), "{}", reply.client);
+    assert_eq!(bench.last().outcome, "withdrawn");
+    assert_eq!(bench.event(approved(request.id)).server, "");
+}
+
+#[test]
+fn a_call_that_waits_is_told_so_and_its_answer_comes_as_events() {
+    let with_token = REFUND.replace(
+        r#""params":{"#,
+        r#""params":{"_meta":{"progressToken":"t"},"#,
+    );
+    let progress = r#"data: {"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":0.001,"message":"waiting for approval"}}"#;
+    for (call, beat) in [(REFUND, ":\n\n"), (with_token.as_str(), progress)] {
+        let mut bench = Bench::new();
+        let id = bench
+            .client(&post(ADA, "", call))
+            .asked()
+            .expect("people are asked")
+            .id;
+        let first = bench.wait(|_| true).client;
+        assert!(first.starts_with("HTTP/1.1 200"), "{first}");
+        assert!(
+            first.contains("text/event-stream") && first.contains(beat),
+            "{first}"
+        );
+        assert!(!bench.wait(|_| true).client.contains("HTTP/1.1"));
+        bench.event(approved(id));
+        let sent = bench.event(Event::Redeemed { id, granted: true }).server;
+        assert!(sent.ends_with(call), "{sent}");
+        let shown = bench.server(&json(&text_result("SSN 123-45-6789"))).client;
+        assert!(
+            !shown.contains("HTTP/1.1") && !shown.contains("123-45"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("data: {") && shown.ends_with("\r\n0\r\n\r\n"),
+            "{shown}"
+        );
+        // The connection serves the next call.
+        assert!(bench.client(&post(ADA, "", CALL)).server.ends_with(CALL));
+    }
+}
+
+#[test]
+fn an_answer_that_has_begun_ends_as_one_whatever_becomes_of_the_call() {
+    let held = || {
+        let mut bench = Bench::new();
+        let asked = bench.client(&post(ADA, "", REFUND)).asked();
+        bench.wait(|reply| reply.client.contains("text/event-stream"));
+        (bench, asked.expect("people are asked").id)
+    };
+    let ended = |shown: &str, said: &str| {
+        assert!(!shown.contains("HTTP/1.1"), "one head: {shown}");
+        assert!(
+            shown.contains(said) && shown.ends_with("0\r\n\r\n"),
+            "{said}: {shown}"
+        );
+    };
+    let (mut bench, id) = held();
+    let decision = Decision::Denied {
+        reason: "too much".into(),
+    };
+    let event = Event::Approval {
+        request: id,
+        approval: id,
+        decision,
+    };
+    ended(&bench.event(event).client, "too much");
+    let (mut bench, _) = held();
+    let pending = bench.wait(|reply| reply.client.contains("Approval pending"));
+    ended(&pending.client, "Retry the same call");
+    let (mut bench, id) = held();
+    bench.event(approved(id));
+    bench.event(Event::Redeemed { id, granted: true });
+    let refused = "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno";
+    ended(&bench.server(refused).client, r#""id":1,"error""#);
+    let (mut bench, id) = held();
+    bench.event(approved(id));
+    bench.event(Event::Redeemed { id, granted: true });
+    let reply = bench.server("nonsense\r\n\r\n");
+    assert_eq!(reply.client, "");
+    assert!(reply.pieces.contains(&crate::io::Piece::Reset));
+}
+
+#[test]
+fn a_server_that_closes_while_a_call_waits_sends_its_client_back() {
+    let mut bench = Bench::new();
+    let id = bench
+        .client(&post(ADA, "", REFUND))
+        .asked()
+        .expect("people are asked")
+        .id;
+    let reply = bench.eof(Side::Server);
+    assert!(
+        reply.client.contains(&format!("Approval pending, id {id}")),
+        "{}",
+        reply.client
     );
     assert!(
-        reply
-            .effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Finished))
+        reply.client.contains("Connection: close"),
+        "{}",
+        reply.client
     );
-    assert_eq!(bench.last().outcome, "withdrawn");
-    assert_eq!(bench.event(approved(id)).server, "");
+    let open = reply
+        .effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::LeaveApproval(_)));
+    assert!(open, "{:?}", reply.effects);
+}
+
+#[test]
+fn an_approval_is_for_the_policy_and_the_definition_that_it_was_asked_under() {
+    let digest = |bench: &mut Bench| {
+        let asked = bench.client(&post(ADA, "", REFUND)).asked();
+        asked.expect("people are asked").digest
+    };
+    let pins = |byte: u8, pending: Option<u8>, decision: u64| {
+        let pin = ToolPin {
+            approved: Some(Digest([byte; 32])),
+            pending: pending.map(|byte| Digest([byte; 32])),
+            decision,
+        };
+        ToolPins::new(FirstSight::Trusted, [("refund_order".into(), pin)])
+    };
+    let mut bench = Bench::new();
+    let plain = digest(&mut bench);
+    let mut bench = Bench::new();
+    bench.change_policy();
+    assert_ne!(digest(&mut bench), plain);
+    let mut bench = Bench::new();
+    bench.decide_tools(pins(1, None, 0));
+    let asked = bench.client(&post(ADA, "", REFUND)).asked().expect("asked");
+    assert_ne!(asked.digest, plain);
+    assert_eq!(asked.definition, Some(Digest([1; 32])));
+
+    // Changes while it waits, and while the approval is spent.
+    type Change = fn(&mut Bench, &dyn Fn(u8, Option<u8>, u64) -> ToolPins);
+    let changes: [(Change, &str); 3] = [
+        (|bench, _| bench.change_policy(), "Call again to ask anew"),
+        (
+            |bench, pins| bench.decide_tools(pins(2, None, 1)),
+            "Call again to ask anew",
+        ),
+        (
+            |bench, pins| bench.decide_tools(pins(1, Some(2), 0)),
+            "Unknown tool: refund_order",
+        ),
+    ];
+    for (change, said) in changes {
+        for is_late in [false, true] {
+            let mut bench = Bench::new();
+            bench.decide_tools(pins(1, None, 0));
+            let id = bench
+                .client(&post(ADA, "", REFUND))
+                .asked()
+                .expect("asked")
+                .id;
+            let reply = if is_late {
+                bench.event(approved(id));
+                change(&mut bench, &pins);
+                bench.event(Event::Redeemed { id, granted: true })
+            } else {
+                change(&mut bench, &pins);
+                bench.event(approved(id))
+            };
+            assert_eq!(reply.server, "", "{said} {is_late}");
+            assert!(
+                reply.client.contains(said),
+                "{said} {is_late}: {}",
+                reply.client
+            );
+        }
+    }
 }
 
 #[test]

@@ -180,6 +180,8 @@ impl Engine {
             effect @ (Effect::Catalog { .. }
             | Effect::RequestApproval(_)
             | Effect::WithdrawApproval(_)
+            | Effect::LeaveApproval(_)
+            | Effect::CancelApproval(_)
             | Effect::RedeemApproval { .. }
             | Effect::ReportTools(_)
             | Effect::RefreshKeys(_)
