@@ -155,17 +155,28 @@ pub enum Effect {
     RefreshKeys(Arc<str>),
     /// A CancelRequest with this key reaches this flow as [`Event::CancelRequested`].
     OfferCancelKey(CancelKey),
-    /// Pass a CancelRequest to the flow that offered the key; silence if there is none.
+    /// Pass a CancelRequest to the flow that offered the key; answered by [`Event::CancelRouted`].
     RouteCancel(CancelKey),
-    /// Open a connection to `target`, send `request`, close it.
-    SendCancel {
-        /// The server.
-        target: SocketAddr,
-        /// The whole CancelRequest.
-        request: Bytes,
+    /// Tell the flow of a CancelRequest what it leads to.
+    AnswerCancel {
+        /// The flow that asked.
+        asker: FlowId,
+        /// What the server is to be sent; nothing where the session's flow has dealt with it.
+        cancel: Option<ServerCancel>,
     },
+    /// Open a connection to the server, send the request, close it.
+    SendCancel(ServerCancel),
     /// Nothing more will come from this flow: close both links once their queues are empty.
     Finished,
+}
+
+/// A CancelRequest as a server is to get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerCancel {
+    /// The server.
+    pub target: SocketAddr,
+    /// The whole message.
+    pub request: Bytes,
 }
 
 /// The key of a CancelRequest as Weir gave it to a client: process id and secret, together.
@@ -280,8 +291,13 @@ pub enum Event {
     SyncFailed,
     /// The world was replaced: open sessions are judged again.
     WorldChanged,
-    /// A CancelRequest came for this flow.
-    CancelRequested,
+    /// What runs or waits is not wanted any more.
+    CancelRequested {
+        /// The flow by which a CancelRequest came: it waits for [`Effect::AnswerCancel`].
+        asker: Option<FlowId>,
+    },
+    /// The answer to [`Effect::RouteCancel`]: what the server is to be sent, if anything.
+    CancelRouted(Option<ServerCancel>),
     /// A side will send no more, while some of what it sent is not taken yet. Once it is, the
     /// end is told as such.
     HungUp {

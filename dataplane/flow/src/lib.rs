@@ -25,7 +25,7 @@ use weir_facts::Side;
 
 pub use io::{
     ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece,
-    Start, ToolsSeen,
+    ServerCancel, Start, ToolsSeen,
 };
 pub use meter::Meters;
 pub use postgres::PlanCache;

@@ -472,9 +472,9 @@ impl McpFlow {
             Event::WorldChanged => self.on_world_changed(env),
             Event::Locked { reason } => self.on_locked(env, &reason),
             Event::Drain => self.on_drain(env),
-            Event::CancelRequested => self.on_cancelled(env),
+            Event::CancelRequested { .. } => self.on_cancelled(env),
             // Postgres' own.
-            Event::Catalog(_) | Event::HungUp { .. } => {}
+            Event::Catalog(_) | Event::CancelRouted(_) | Event::HungUp { .. } => {}
         }
     }
 

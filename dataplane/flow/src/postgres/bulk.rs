@@ -526,14 +526,12 @@ impl Desk {
     }
 
     fn cancel_ending(&mut self, env: &mut Env<'_>) {
-        if let (Some(ending), Some(request)) = (&mut self.ending, &self.cancel)
+        let cancel = self.server_cancel();
+        if let (Some(ending), Some(cancel)) = (&mut self.ending, cancel)
             && !ending.is_cancelled
         {
             ending.is_cancelled = true;
-            env.out.effects.push(Effect::SendCancel {
-                target: self.context.target,
-                request: request.clone(),
-            });
+            env.out.effects.push(Effect::SendCancel(cancel));
         }
     }
 

@@ -27,7 +27,7 @@ use super::plan::{self, Plan};
 use super::refusal::Refusal;
 use super::shown;
 use super::stop::{Stop, indirect, unsettled};
-use crate::io::{ApprovalRequest, Decision, Effect, Env, Piece};
+use crate::io::{ApprovalRequest, Decision, Effect, Env, Piece, ServerCancel};
 
 /// How long the control plane may take to say whether an approval was spent. Two flows that
 /// spend the same one may get one answer between them.
@@ -321,10 +321,11 @@ impl Desk {
         }
     }
 
-    /// The client asks to cancel. What waits for people is withdrawn; what runs is the server's to cancel.
-    pub(crate) fn on_cancel(&mut self, env: &mut Env<'_>) -> Result<(), End> {
+    /// The client asks to cancel. What waits for people is withdrawn; what runs is the server's to
+    /// cancel, by what is returned.
+    pub(crate) fn on_cancel(&mut self, env: &mut Env<'_>) -> Result<Option<ServerCancel>, End> {
         if self.cancel_paused(env)? {
-            return Ok(());
+            return Ok(None);
         }
         match self.waiting.take() {
             Some(Waiting::Approval { request, act, .. }) => {
@@ -334,18 +335,20 @@ impl Desk {
                     "canceling statement due to user request",
                 );
                 self.refuse_deferred(env, &act, &refusal);
+                Ok(None)
             }
             other => {
                 self.waiting = other;
-                if let Some(request) = &self.cancel {
-                    env.out.effects.push(Effect::SendCancel {
-                        target: self.context.target,
-                        request: request.clone(),
-                    });
-                }
+                Ok(self.server_cancel())
             }
         }
-        Ok(())
+    }
+
+    /// The CancelRequest that ends what the server runs for this session.
+    pub(crate) fn server_cancel(&self) -> Option<ServerCancel> {
+        let request = self.cancel.clone()?;
+        let target = self.context.target;
+        Some(ServerCancel { target, request })
     }
 
     /// Nobody decided while the client could wait: the request stays open. Or nobody said whether
@@ -385,7 +388,7 @@ impl Desk {
     pub(crate) fn on_client_left(&mut self, env: &mut Env<'_>) -> Result<(), End> {
         self.has_left = true;
         if self.paused.is_some() || matches!(self.waiting, Some(Waiting::Approval { .. })) {
-            return self.on_cancel(env);
+            let _ = self.on_cancel(env)?;
         }
         Ok(())
     }

@@ -4,7 +4,10 @@
 //!   Dialing ─ Dialed ─▶ Opening ─ StartupMessage ─▶ Proving ─ proved ─▶ judged ─▶ Entering ─▶ Ready
 //!      │                   │ CancelRequest             │ wrong             │ denied   │ refused
 //!      ▼                   ▼                           ▼                   ▼          ▼
-//!    reset               Over                        FATAL               FATAL      FATAL
+//!    reset            Cancelling                     FATAL               FATAL      FATAL
+//!                          │ the server has closed
+//!                          ▼
+//!                        Over
 //! ```
 
 mod bulk;
@@ -43,7 +46,7 @@ use weir_postgres::message::Authentication;
 use weir_postgres::refuse::SqlState;
 use weir_postgres::startup::StartupMessage;
 
-use crate::io::{Arrival, CatalogCell, Effect, Env, Event, Piece, Start};
+use crate::io::{Arrival, CatalogCell, Effect, Env, Event, Piece, ServerCancel, Start};
 use crate::release::Counter;
 use crate::world::{Connection, Stale, Target, World};
 pub use cache::PlanCache;
@@ -58,6 +61,10 @@ use refusal::Refusal;
 /// How long a client may take until it is in: PostgreSQL's own `authentication_timeout`.
 const OPENING_NS: u64 = 60_000_000_000;
 
+/// How long a CancelRequest may take. A server closes its connection as soon as it has signalled;
+/// a client that waits longer is better told nothing more than kept.
+const CANCEL_NS: u64 = 10_000_000_000;
+
 /// A Postgres flow.
 pub(crate) struct PostgresFlow {
     id: weir_facts::FlowId,
@@ -71,7 +78,12 @@ pub(crate) struct PostgresFlow {
 enum State {
     Dialing,
     Opening(Opening),
-    Proving { proof: Proof },
+    /// A CancelRequest is on its way. The client is told that it has arrived by the end of its
+    /// connection, as by a server: whatever it runs next is not meant any more.
+    Cancelling,
+    Proving {
+        proof: Proof,
+    },
     Entering(Box<Entering>),
     Ready(Box<Ready>),
     Over,
@@ -133,7 +145,8 @@ impl PostgresFlow {
                 match opening.handle_bytes(env, &self.connection, input, at)? {
                     Opened::Wait => Ok(()),
                     Opened::Cancel => {
-                        self.leave(env);
+                        self.deadline_ns = Some(env.now.mono_ns.saturating_add(CANCEL_NS));
+                        self.state = State::Cancelling;
                         Ok(())
                     }
                     Opened::Startup(startup) => {
@@ -177,7 +190,7 @@ impl PostgresFlow {
                 *at = ready.handle_bytes(env, side, input)?;
                 Ok(())
             }
-            (State::Over, _) => {
+            (State::Cancelling | State::Over, _) => {
                 *at = input.len();
                 Ok(())
             }
@@ -289,7 +302,11 @@ impl PostgresFlow {
             (State::Dialing | State::Opening(_) | State::Proving { .. }, Side::Client) => {
                 return self.left_early(env);
             }
-            (State::Entering(_), Side::Client) => return self.leave(env),
+            // Many clients do not wait; their request is carried out nevertheless.
+            (State::Cancelling, Side::Client) => return,
+            (State::Entering(_), Side::Client) | (State::Cancelling, Side::Server) => {
+                return self.leave(env);
+            }
             (
                 State::Dialing | State::Opening(_) | State::Proving { .. } | State::Entering(_),
                 Side::Server,
@@ -377,7 +394,12 @@ impl PostgresFlow {
                 },
             ) => Err(End::Unserved(reason)),
             (State::Ready(ready), event) => ready.handle_event(env, event),
-            (State::Over, _) => Ok(()),
+            (State::Cancelling, Event::CancelRouted(cancel)) => {
+                self.send_cancel(env, cancel);
+                Ok(())
+            }
+            // It is over in a moment.
+            (State::Cancelling, Event::Drain | Event::Locked { .. }) | (State::Over, _) => Ok(()),
             (_, Event::Drain | Event::Locked { .. }) => Err(Refusal::new(
                 SqlState::CANNOT_CONNECT_NOW,
                 "weir: no new session is begun now; try again",
@@ -387,7 +409,9 @@ impl PostgresFlow {
                 let proven = proof.on_world(env, &self.connection)?;
                 self.proven(env, proven)
             }
-            (_, Event::WorldChanged | Event::CancelRequested | Event::HungUp { .. }) => Ok(()),
+            (_, Event::WorldChanged | Event::CancelRequested { .. } | Event::HungUp { .. }) => {
+                Ok(())
+            }
             _ => Err(End::Broken("an event out of its time")),
         }
     }
@@ -410,6 +434,7 @@ impl PostgresFlow {
             State::Dialing | State::Opening(_) | State::Proving { .. } | State::Entering(_) => {
                 self.end(env, &End::client("the session was not opened in time"));
             }
+            State::Cancelling => self.leave(env),
             State::Over => {}
         }
     }
@@ -419,7 +444,9 @@ impl PostgresFlow {
         match &self.state {
             State::Ready(ready) => ready.desk.deadline(),
             State::Proving { proof } => proof.deadline().into_iter().chain(self.deadline_ns).min(),
-            State::Dialing | State::Opening(_) | State::Entering(_) => self.deadline_ns,
+            State::Dialing | State::Opening(_) | State::Cancelling | State::Entering(_) => {
+                self.deadline_ns
+            }
             State::Over => None,
         }
     }
@@ -428,6 +455,22 @@ impl PostgresFlow {
     fn left_early(&mut self, env: &mut Env<'_>) {
         keep_unopened(self, env, "the client left before its session was open");
         self.leave(env);
+    }
+
+    /// Sends a CancelRequest by this flow's own connection to the server, which is there already:
+    /// the server's end of it is how the client learns that the request has arrived.
+    fn send_cancel(&mut self, env: &mut Env<'_>, cancel: Option<ServerCancel>) {
+        match cancel {
+            Some(cancel) if cancel.target == self.arrival.target => {
+                env.out.to_server.push(Piece::Bytes(cancel.request));
+            }
+            // The session is at another of the server's addresses. Nobody says when it arrives there.
+            Some(cancel) => {
+                env.out.effects.push(Effect::SendCancel(cancel));
+                self.leave(env);
+            }
+            None => self.leave(env),
+        }
     }
 
     /// Ends without a word: the client has left, or asked for nothing more.
@@ -446,7 +489,11 @@ impl PostgresFlow {
                 end.finish(Some(&ready.desk.context), env);
             }
             State::Entering(entering) => end.finish(Some(&entering.context), env),
-            State::Dialing | State::Opening(_) | State::Proving { .. } | State::Over => {
+            State::Dialing
+            | State::Opening(_)
+            | State::Cancelling
+            | State::Proving { .. }
+            | State::Over => {
                 let context = self.anonymous();
                 end.finish(Some(&context), env);
             }

@@ -35,7 +35,7 @@ pub(crate) enum Encryption {
 pub(crate) enum Opened {
     /// More is needed.
     Wait,
-    /// A CancelRequest was routed: the connection is over.
+    /// A CancelRequest was routed.
     Cancel,
     /// A session begins.
     Startup(Box<StartupMessage>),

@@ -17,7 +17,7 @@ use super::desk::{Desk, Waiting};
 use super::end::{End, unreadable};
 use super::refusal::Refusal;
 use super::server::deliver;
-use crate::io::{CatalogCell, Env, Event, Piece};
+use crate::io::{CatalogCell, Effect, Env, Event, Piece};
 use crate::release::Released;
 
 /// A running session.
@@ -244,7 +244,15 @@ impl Ready {
                 self.server_left = true;
                 Ok(())
             }
-            Event::CancelRequested => self.desk.on_cancel(env),
+            Event::CancelRequested { asker } => {
+                let cancel = self.desk.on_cancel(env)?;
+                let effect = match asker {
+                    Some(asker) => Some(Effect::AnswerCancel { asker, cancel }),
+                    None => cancel.map(Effect::SendCancel),
+                };
+                env.out.effects.extend(effect);
+                Ok(())
+            }
             Event::WorldChanged => {
                 self.desk.check_connect(env)?;
                 // Others take it up with their next message.
@@ -263,6 +271,7 @@ impl Ready {
             }
             Event::Dialed
             | Event::DialFailed { .. }
+            | Event::CancelRouted(_)
             | Event::TlsUp { .. }
             | Event::TlsFailed { .. } => {
                 Err(End::Broken("a connection event in a running session"))

@@ -213,24 +213,21 @@ impl Desk {
         }
     }
 
-    /// The server's key stays here; the client gets one of Weir's.
+    /// The server's key stays here; the client gets one of Weir's, with the server's process id,
+    /// which drivers show, and compare with what `pg_backend_pid()` and `pg_locks` say.
     fn on_cancel_key(&mut self, env: &mut Env<'_>, body: &[u8]) -> Result<Answer, End> {
         let BackendKeyData { process, key } = BackendKeyData::parse(body).map_err(End::server)?;
         let mut request = Vec::new();
         encode_cancel(process, key, &mut request).map_err(End::server)?;
         self.cancel = Some(request.into());
         // Of a length that the client's protocol version has, whatever the server's is.
-        let mut random = vec![0; 4 + self.context.cancel_key_bytes];
-        (env.random)(&mut random);
-        let (process, own) = random
-            .split_first_chunk()
-            .ok_or(End::Broken("a key of no bytes"))?;
-        let process = u32::from_be_bytes(*process);
+        let mut own = vec![0; self.context.cancel_key_bytes];
+        (env.random)(&mut own);
         env.out
             .effects
-            .push(Effect::OfferCancelKey(cancel_key(process, own)));
+            .push(Effect::OfferCancelKey(cancel_key(process, &own)));
         let mut out = Vec::new();
-        BackendKeyData { process, key: own }.encode(&mut out);
+        BackendKeyData { process, key: &own }.encode(&mut out);
         Ok(Answer::Instead(out.into()))
     }
 

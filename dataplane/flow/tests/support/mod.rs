@@ -470,9 +470,10 @@ impl<'a> Relay<'a> {
             Effect::WithdrawApproval(id) => {
                 self.shared.withdrawn.lock().expect("unpoisoned").push(id);
             }
-            Effect::SendCancel { target, request } => {
+            Effect::SendCancel(cancel) => {
                 if !self.shared.is_deaf.load(Ordering::SeqCst) {
-                    let sent = TcpStream::connect(target).and_then(|mut it| it.write_all(&request));
+                    let sent = TcpStream::connect(cancel.target)
+                        .and_then(|mut it| it.write_all(&cancel.request));
                     sent.expect("the server takes cancels");
                 }
             }
@@ -481,7 +482,8 @@ impl<'a> Relay<'a> {
             | Effect::CancelApproval(_)
             | Effect::RefreshKeys(_)
             | Effect::OfferCancelKey(_)
-            | Effect::RouteCancel(_) => {}
+            | Effect::RouteCancel(_)
+            | Effect::AnswerCancel { .. } => {}
         }
     }
 

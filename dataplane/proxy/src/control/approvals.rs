@@ -78,7 +78,7 @@ impl Approvals {
             .values()
             .filter(|waiting| waiting.request.cancel == Some(key));
         match (meant.next(), meant.next()) {
-            (Some(waiting), None) => Some((waiting.place, Event::CancelRequested)),
+            (Some(waiting), None) => Some((waiting.place, Event::CancelRequested { asker: None })),
             (Some(_) | None, _) => None,
         }
     }

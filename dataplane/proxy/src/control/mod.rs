@@ -255,7 +255,9 @@ impl Control {
                 effect,
             } => self.on_effect(Place { worker, flow }, effect),
             ToControl::Ended { worker, flow } => {
-                self.cancels.forget(flow);
+                for notice in self.cancels.forget(flow) {
+                    self.notify(notice);
+                }
                 for message in self.approvals.forget(Place { worker, flow }) {
                     self.send(message);
                 }
@@ -319,15 +321,15 @@ impl Control {
             }
             Effect::OfferCancelKey(key) => self.cancels.offer(key, place),
             Effect::RouteCancel(key) => {
-                if let Some(place) = self.cancels.place(&key) {
-                    self.notify((place, Event::CancelRequested));
-                }
+                let notice = self.cancels.route(&key, place);
+                self.notify(notice);
+            }
+            Effect::AnswerCancel { asker, cancel } => {
+                let notice = self.cancels.answer(asker, place.flow, cancel);
+                notice.into_iter().for_each(|notice| self.notify(notice));
             }
             // The relay's own.
-            Effect::Dial { .. }
-            | Effect::SendCancel { .. }
-            | Effect::Sync(_)
-            | Effect::Finished => {}
+            Effect::Dial { .. } | Effect::SendCancel(_) | Effect::Sync(_) | Effect::Finished => {}
         }
     }
 

@@ -388,9 +388,14 @@ impl Tasks {
             }
             Effect::OfferCancelKey(key) => cancels.offer(key, place),
             Effect::RouteCancel(key) => {
-                if let Some(place) = cancels.place(&key) {
-                    tell(place.flow, Event::CancelRequested);
-                }
+                let (to, event) = cancels.route(&key, place);
+                tell(to.flow, event);
+            }
+            Effect::AnswerCancel { asker, cancel } => {
+                let notice = cancels.answer(asker, place.flow, cancel);
+                notice
+                    .into_iter()
+                    .for_each(|(to, event)| tell(to.flow, event));
             }
             Effect::RefreshKeys(issuer) => {
                 self.wanted.lock().expect("a lock").push(issuer.to_string());

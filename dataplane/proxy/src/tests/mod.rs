@@ -2,6 +2,7 @@
 //! kind of proof.
 
 mod bed;
+mod cancels;
 mod clients;
 mod cluster;
 mod holes;

@@ -184,7 +184,7 @@ fn a_cancelled_call_is_withdrawn_and_answered() {
     assert_ne!(cancel(ADA, "\"1\""), request.cancel);
     assert_ne!(cancel(super::bench::CAL, "1"), request.cancel);
 
-    let reply = bench.event(Event::CancelRequested);
+    let reply = bench.event(Event::CancelRequested { asker: None });
     assert!(
         matches!(reply.effects.as_slice(), [Effect::WithdrawApproval(id)] if *id == request.id)
     );

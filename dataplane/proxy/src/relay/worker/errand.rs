@@ -1,10 +1,10 @@
-//! CancelRequests to servers: connect, send, close. Nobody waits for them, and PostgreSQL
-//! answers with nothing but the end of the connection (protocol flow, cancelling requests).
+//! Weir's own CancelRequests to servers: connect, send, close. Nobody waits for them; clients'
+//! ones go by the connections that their flows have.
 
 use std::io;
-use std::net::SocketAddr;
 
 use bytes::Bytes;
+use weir_flow::ServerCancel;
 
 use super::super::limits::ERRANDS_MAX;
 use super::super::links::{LinkKey, Owner, Role};
@@ -18,7 +18,8 @@ pub(super) struct Errand {
 }
 
 impl Engine {
-    pub(super) fn send_errand(&mut self, target: SocketAddr, request: Bytes) -> io::Result<()> {
+    pub(super) fn send_errand(&mut self, cancel: ServerCancel) -> io::Result<()> {
+        let ServerCancel { target, request } = cancel;
         if self.errands.len() >= ERRANDS_MAX || self.is_own(target) {
             self.counters.cancels_dropped.add(1);
             return Ok(());

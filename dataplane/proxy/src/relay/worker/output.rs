@@ -167,7 +167,7 @@ impl Engine {
         };
         match effect {
             Effect::Dial { target } => self.dial(slot, target),
-            Effect::SendCancel { target, request } => self.send_errand(target, request),
+            Effect::SendCancel(cancel) => self.send_errand(cancel),
             Effect::Finished => {
                 flow.is_finished = true;
                 Ok(())
@@ -186,7 +186,8 @@ impl Engine {
             | Effect::ReportTools(_)
             | Effect::RefreshKeys(_)
             | Effect::OfferCancelKey(_)
-            | Effect::RouteCancel(_)) => {
+            | Effect::RouteCancel(_)
+            | Effect::AnswerCancel { .. }) => {
                 let request = ToControl::Effect {
                     worker: self.index,
                     flow: flow.id,
