@@ -85,6 +85,51 @@ fn an_unmodified_psql_is_masked_held_and_refused() {
 }
 
 #[test]
+fn errors_of_weirs_own_point_to_where_the_servers_do() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let guard = guard(&cluster, &["engineering"]);
+    let mut pointed = 0;
+    for text in [
+        "SELEC 1",
+        "SELECT 1 +",
+        "SELECT id FROM customers WHERE id id id",
+        "SELECT ')', \")\" /* ) */ FROM customers)",
+        "SELECT 1; SELEC 2",
+        "SELECT 'é漢' FRM customers c d",
+        "SELECT 1\n  FROM FROM",
+        "SELECT * FROM customers WHERE id NOT tier",
+        "SELECT 'abc",
+        "SELECT \"abc",
+        "SELECT 1 WHERE E'\\x' = $",
+        "INSERT INTO scratch VALUES (1,,2)",
+        "SELECT * FROM nowhere",
+        "SELECT 'é', n.x FROM customers c JOIN public.nowhere AS n USING (id)",
+        "SELECT (SELECT max(id) FROM nowhere) FROM customers",
+        "WITH n AS (SELECT 1) SELECT * FROM n, nowhere",
+        "INSERT INTO nowhere VALUES (1)",
+        "INSERT INTO scratch SELECT * FROM nowhere",
+        "UPDATE nowhere SET x = 1",
+        "DELETE FROM nowhere WHERE x = 1",
+        "TRUNCATE nowhere",
+        "COPY nowhere TO STDOUT",
+        "DROP TABLE nowhere",
+    ] {
+        // Behind the first line, which quotes codes and words, psql shows the place.
+        let place = |port: u16, user: &str| {
+            let (_, errors) = psql(port, user, "postgres", text);
+            let shown = errors.lines().skip_while(|line| !line.starts_with("LINE "));
+            let shown: Vec<_> = shown.take(2).map(str::to_owned).collect();
+            shown.join("\n")
+        };
+        let direct = place(cluster.address.port(), "postgres");
+        assert_eq!(place(guard.port, "app"), direct, "{text}");
+        pointed += usize::from(!direct.is_empty());
+    }
+    assert_eq!(pointed, 20, "the server itself pointed to fewer");
+}
+
+#[test]
 fn a_reader_of_personal_data_sees_it_clear() {
     let cluster = Cluster::start();
     cluster.sql("postgres", SCHEMA);

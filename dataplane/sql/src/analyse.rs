@@ -7,6 +7,7 @@ use pg_raw_parse::Node;
 use pg_raw_parse::nodes::RawStmt;
 
 use crate::normalise::normalise;
+use crate::position;
 use crate::walk::Walk;
 use crate::{Catalog, Limits, Refusal, Sensitive, SessionFacts, Statement};
 
@@ -45,9 +46,7 @@ fn statements(
     session: &SessionFacts,
     limits: &Limits,
 ) -> Result<Vec<Statement>, Refusal> {
-    let tree = pg_raw_parse::parse(text).map_err(|error| Refusal::Syntax {
-        message: syntax_message(&error),
-    })?;
+    let tree = pg_raw_parse::parse(text).map_err(|error| syntax_error(text, &error))?;
     let list = tree.into_inner();
     if list.len() > limits.statements_max {
         return Err(Refusal::TooMany { what: "statements" });
@@ -114,6 +113,16 @@ fn span(text: &str, raw: &RawStmt) -> Option<Range<usize>> {
             .trim_end_matches(|c: char| c.is_ascii_whitespace() || c == ';')
             .len();
     Some(start..end)
+}
+
+fn syntax_error(text: &str, error: &pg_raw_parse::Error) -> Refusal {
+    let message = syntax_message(error);
+    let fails = |beginning: &str| {
+        let failed = pg_raw_parse::parse(beginning).err();
+        failed.is_some_and(|error| syntax_message(&error) == message)
+    };
+    let at = position::of_error(text, &message, fails);
+    Refusal::Syntax { message, at }
 }
 
 fn syntax_message(error: &pg_raw_parse::Error) -> String {

@@ -25,6 +25,7 @@ mod analyse;
 mod catalog;
 mod copy;
 mod normalise;
+mod position;
 mod refusal;
 mod sensitive;
 mod statement;

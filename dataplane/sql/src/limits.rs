@@ -41,6 +41,14 @@ pub const DEPTH_MAX: u16 = 250;
 /// more than this is a program.
 pub const STATEMENTS_MAX: usize = 200;
 
+/// The place of a syntax error is looked for in texts of at most this many bytes: longer ones are
+/// not typed by anybody who would look at it.
+pub const POSITION_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// A place is looked for by parsing beginnings of the text, of at most this many: together no more
+/// work than one text of the greatest length.
+pub const POSITION_PROBES_MAX: usize = 16;
+
 /// PostgreSQL allows 1,664 result columns; `*` through nested sub-selects multiplies them.
 pub const COLUMNS_MAX: usize = 50_000;
 

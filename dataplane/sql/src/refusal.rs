@@ -20,6 +20,8 @@ pub enum Refusal {
     Syntax {
         /// The parser's message; it may quote the text.
         message: String,
+        /// Where it stumbled: a byte of the text, or the text's end. Not known of every error.
+        at: Option<usize>,
     },
     /// Nested deeper than [`Limits::depth_max`](crate::Limits::depth_max).
     #[error("nested deeper than {depth_max} levels")]
@@ -34,8 +36,14 @@ pub enum Refusal {
         what: &'static str,
     },
     /// No relation of that name is in the catalogue: ask for a newer one, once.
-    #[error("relation {0} is not in the catalogue")]
-    UnknownRelation(String),
+    #[error("relation {name} is not in the catalogue")]
+    UnknownRelation {
+        /// As it is written.
+        name: String,
+        /// Where PostgreSQL points to when it misses it: a byte of the text. It does so in queries
+        /// and changes of rows.
+        at: Option<usize>,
+    },
     /// The parser's tree was not what its own types say. Never seen; kept closed.
     #[error("the parser's tree could not be read")]
     Tree,

@@ -862,7 +862,8 @@ fn unqualified_names_mean_every_relation_of_that_name() {
 #[test]
 fn relations_that_are_not_in_the_catalogue_ask_for_a_newer_one() {
     let refusal = World::new().analyse("SELECT * FROM s.nowhere");
-    assert_eq!(refusal, Err(Refusal::UnknownRelation("s.nowhere".into())));
+    let (name, at) = ("s.nowhere".into(), Some(14));
+    assert_eq!(refusal, Err(Refusal::UnknownRelation { name, at }));
 }
 
 #[test]

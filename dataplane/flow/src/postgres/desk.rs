@@ -363,19 +363,21 @@ impl Desk {
                 }
                 Ok(plan)
             }
-            Err(weir_sql::Refusal::UnknownRelation(_))
+            Err(weir_sql::Refusal::UnknownRelation { .. })
                 if self.freshness == Freshness::Fresh && !is_ahead && !self.guards_actions() =>
             {
                 self.request_catalog(env);
                 Err(Trouble::Wait)
             }
-            Err(weir_sql::Refusal::UnknownRelation(_)) if self.guards_actions() && !is_ahead => {
+            Err(weir_sql::Refusal::UnknownRelation { .. })
+                if self.guards_actions() && !is_ahead =>
+            {
                 self.plan_of_unknown(env, text)
             }
             Err(refusal) if self.guards_actions() => {
-                self.unread(env, text, &[], |_| Refusal::from(refusal))
+                self.unread(env, text, &[], |_| Refusal::of_text(text, refusal))
             }
-            Err(refusal) => Err(Refusal::from(refusal).into()),
+            Err(refusal) => Err(Refusal::of_text(text, refusal).into()),
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct Refusal {
     pub(crate) code: SqlState,
     pub(crate) message: Arc<str>,
     pub(crate) hint: Option<String>,
+    /// The character of the client's text that it is about, from 1.
+    pub(crate) position: Option<usize>,
     pub(crate) inside: String,
     pub(crate) policies: Vec<PolicyId>,
 }
@@ -23,6 +25,7 @@ impl Refusal {
             code,
             message: message.into(),
             hint: None,
+            position: None,
             inside: message.to_owned(),
             policies: Vec::new(),
         }
@@ -63,6 +66,7 @@ impl Refusal {
             code: SqlState::INSUFFICIENT_PRIVILEGE,
             message: format!("weir: {}", denial.outside).into(),
             hint: Some(hint),
+            position: None,
             inside: denial.inside.to_string(),
             policies,
         }
@@ -93,27 +97,36 @@ impl Refusal {
             message,
             detail: None,
             hint,
+            position: self.position,
         }
         .to_frame()
     }
 }
 
-impl From<weir_sql::Refusal> for Refusal {
-    fn from(refusal: weir_sql::Refusal) -> Self {
+impl Refusal {
+    /// A text that cannot be judged. Where PostgreSQL would say where, so is said here.
+    pub(crate) fn of_text(text: &str, refusal: weir_sql::Refusal) -> Self {
         use weir_sql::Refusal as R;
         let inside = refusal.to_string();
+        let position = |at: Option<usize>| Some(text.get(..at?)?.chars().count() + 1);
         match refusal {
-            R::Syntax { message } => Self::new(SqlState::SYNTAX_ERROR, &message).inside(inside),
+            R::Syntax { message, at } => Self {
+                position: position(at),
+                ..Self::new(SqlState::SYNTAX_ERROR, &message).inside(inside)
+            },
             R::TooLong { .. } | R::TooDeep { .. } | R::TooMany { .. } => {
                 Self::new(SqlState::LIMIT_EXCEEDED, &format!("weir: {inside}"))
             }
             // In the server's words: programs look for this code to know that a table is missing.
-            R::UnknownRelation(name) => Self::new(
-                SqlState::UNDEFINED_TABLE,
-                &format!("relation \"{name}\" does not exist"),
-            )
-            .hint("weir: if another session made it a moment ago, try again")
-            .inside(inside),
+            R::UnknownRelation { name, at } => Self {
+                position: position(at),
+                ..Self::new(
+                    SqlState::UNDEFINED_TABLE,
+                    &format!("relation \"{name}\" does not exist"),
+                )
+                .hint("weir: if another session made it a moment ago, try again")
+                .inside(inside)
+            },
             _ => Self::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,
                 "weir: the statement was not understood and was not run",

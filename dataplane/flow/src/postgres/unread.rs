@@ -97,7 +97,7 @@ impl Desk {
         };
         match Plan::make(text, &question) {
             Ok(plan) => Ok(Arc::new(plan)),
-            Err(refusal) => self.unread(env, text, &[], |_| Refusal::from(refusal)),
+            Err(refusal) => self.unread(env, text, &[], |_| Refusal::of_text(text, refusal)),
         }
     }
 

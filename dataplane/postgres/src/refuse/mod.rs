@@ -85,6 +85,8 @@ pub struct Refusal<'a> {
     pub detail: Option<&'a str>,
     /// What to do.
     pub hint: Option<&'a str>,
+    /// The character of the client's text that it is about, from 1.
+    pub position: Option<usize>,
 }
 
 impl Refusal<'_> {
@@ -104,6 +106,9 @@ impl Refusal<'_> {
             }
             if let Some(hint) = self.hint {
                 put(b'H', hint);
+            }
+            if let Some(position) = self.position {
+                put(b'P', &position.to_string());
             }
             out.push(0);
         });

@@ -9,6 +9,7 @@ fn a_refusal_reads_back() {
         message: "no",
         detail: Some("because"),
         hint: None,
+        position: Some(7),
     };
     let frame = refusal.to_frame();
     let notice = Notice::parse(&frame[5..]).unwrap();
@@ -20,6 +21,7 @@ fn a_refusal_reads_back() {
         (notice.field(b'D'), notice.field(b'H')),
         (Some(b"because".as_slice()), None)
     );
+    assert_eq!(notice.field(b'P'), Some(b"7".as_slice()));
 }
 
 #[test]

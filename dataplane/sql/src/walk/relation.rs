@@ -22,7 +22,14 @@ impl<'a> Walk<'a> {
         action: Action,
     ) -> Walked<Vec<&'a Relation>> {
         let name = range.relname().unwrap_or_default();
-        self.candidates_named(range.schemaname(), name, action)
+        let found = self.candidates_named(range.schemaname(), name, action);
+        found.map_err(|refusal| match refusal {
+            Refusal::UnknownRelation { name, at: None } if is_pointed_to(action) => {
+                let at = usize::try_from(range.location).ok();
+                Refusal::UnknownRelation { name, at }
+            }
+            refusal => refusal,
+        })
     }
 
     pub(super) fn candidates_named(
@@ -51,7 +58,8 @@ impl<'a> Walk<'a> {
                 let schema = schema
                     .map(|schema| format!("{schema}."))
                     .unwrap_or_default();
-                return Err(Refusal::UnknownRelation(format!("{schema}{name}")));
+                let name = format!("{schema}{name}");
+                return Err(Refusal::UnknownRelation { name, at: None });
             }
             let name = RelationName {
                 schema: schema.unwrap_or_default().into(),
@@ -278,4 +286,13 @@ impl<'a> Walk<'a> {
 enum Follow {
     Views,
     ViewsAndChildren,
+}
+
+/// Whether PostgreSQL says where a missing relation is written: it does where it parses a query,
+/// and not where it looks names up for a utility.
+const fn is_pointed_to(action: Action) -> bool {
+    matches!(
+        action,
+        Action::PgSelect | Action::PgInsert | Action::PgUpdate | Action::PgDelete
+    )
 }

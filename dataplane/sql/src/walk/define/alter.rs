@@ -41,7 +41,7 @@ impl<'a> Walk<'a> {
     /// The relations that are changed; as written where there are none.
     fn altered(&mut self, range: &RangeVar, may_miss: bool) -> Walked<Vec<&'a Relation>> {
         let candidates = match self.candidates(range, Action::PgAlterTable) {
-            Err(Refusal::UnknownRelation(_)) if may_miss => Vec::new(),
+            Err(Refusal::UnknownRelation { .. }) if may_miss => Vec::new(),
             found => found?,
         };
         for relation in &candidates {
