@@ -252,6 +252,94 @@ fn an_approval_is_bound_to_types_and_values_and_to_no_flow() {
 }
 
 #[test]
+fn what_is_prepared_with_flush_waits_outside_of_a_transaction() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let port = cluster.address.port();
+    let server_said = Arc::new(Mutex::new(Vec::new()));
+    let (noted, locks) = (
+        server_said.clone(),
+        "SELECT state, (SELECT count(*) FROM pg_locks WHERE pid = a.pid) FROM pg_stat_activity a WHERE usename = 'app'",
+    );
+    let people = move |_: &ApprovalRequest| {
+        let (said, _) = psql(port, "postgres", "postgres", locks);
+        noted.lock().expect("unpoisoned").push(said);
+        Decision::Approved {
+            approvers: vec!["weir|dana".into()],
+            groups: vec![Group("dba".into())],
+        }
+    };
+    let mut world = world(&cluster);
+    world.snapshot = Arc::new(snapshot("policies.cedar", |text| text + DELETE_HELD));
+    let workload = Some(engineer(&["engineering"]));
+    let server = cluster.address;
+    let guard = Guard::start(server, "demo-pg", world, workload, Box::new(people));
+    let mut raw = Raw::open(guard.port, "app");
+    let (describe, flush) = (Raw::frame(b'D', b"Ss\0"), Raw::frame(b'H', b""));
+    let text = "DELETE FROM scratch WHERE id = $1";
+    // What asyncpg sends: first this, and the rest when it has the types.
+    let prepared = [parse("s", text, &[]), describe, flush].concat();
+    let bound = [bind("", "s", 0, b"7"), execute("", 0), sync()].concat();
+    raw.send(&prepared);
+    assert_eq!(tags(&raw.until(b'n')), "1tn");
+    raw.send(&bound);
+    let frames = raw.until(b'Z');
+    assert_eq!(tags(&frames), "N2CZ", "{}", error(&frames));
+    // A client that does not wait for what it flushed.
+    let other = [Raw::frame(b'C', b"Ss\0"), sync(), prepared, bound].concat();
+    raw.send(&other);
+    assert_eq!(tags(&raw.until(b'Z')), "3Z");
+    let frames = raw.until(b'Z');
+    assert_eq!(tags(&frames), "1tnN2CZ", "{}", error(&frames));
+    let said = server_said.lock().expect("unpoisoned");
+    assert_eq!(*said, ["idle|0\n", "idle|0\n"]);
+}
+
+#[test]
+fn what_is_bound_amid_a_transaction_does_not_wait() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let (guard, _) = changed(&cluster, &["engineering"], |text| text + DELETE_HELD);
+    let mut raw = Raw::open(guard.port, "app");
+    let held = |name: &str| {
+        [
+            parse(name, "DELETE FROM scratch WHERE id = $1", &[]),
+            Raw::frame(b'H', b""),
+        ]
+        .concat()
+    };
+    let bound = |name: &str| [bind("", name, 0, b"7"), execute("", 0), sync()].concat();
+    // A Sync of Weir's own would commit what the client has not.
+    raw.send(
+        &[
+            parse("i", "INSERT INTO scratch VALUES ($1)", &[]),
+            bind("", "i", 0, b"1"),
+            execute("", 0),
+        ]
+        .concat(),
+    );
+    raw.send(&[held("a"), bound("a")].concat());
+    let frames = raw.until(b'Z');
+    assert!(
+        error(&frames).contains("cannot wait inside a transaction"),
+        "{}",
+        error(&frames)
+    );
+    assert_eq!(
+        cluster.sql("postgres", "SELECT count(*) FROM scratch"),
+        "0\n"
+    );
+    assert!(!raw.ask("BEGIN").contains("weir"));
+    raw.send(&[held("b"), bound("b")].concat());
+    let frames = raw.until(b'Z');
+    assert!(
+        error(&frames).contains("cannot wait inside a transaction"),
+        "{}",
+        error(&frames)
+    );
+}
+
+#[test]
 fn a_client_that_leaves_during_a_hold_withdraws_its_request() {
     let cluster = Cluster::start();
     cluster.sql("postgres", SCHEMA);

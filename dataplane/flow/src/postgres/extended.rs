@@ -94,6 +94,9 @@ impl Desk {
             if self.stash_for_approval(frame) {
                 return Ok(Act::Done);
             }
+            if self.ends_preparation(env) {
+                return Err(Stop::Wait);
+            }
             // The server plans at Bind, and planning runs functions.
             let act = Deferred::Execute {
                 stash: vec![Bytes::copy_from_slice(frame)],

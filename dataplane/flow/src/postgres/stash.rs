@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use weir_postgres::frame::{ClientTag, Tag};
 use weir_postgres::message::{self, MessageError, TransactionStatus};
-use weir_postgres::session::{Effect as SessionEffect, Lookup, Name, Statement};
+use weir_postgres::session::{Effect as SessionEffect, Lookup, Name, RequestError, Statement};
 
 use super::client::Act;
 use super::desk::{Deferred, Desk, Judged};
@@ -27,6 +27,22 @@ impl Desk {
             return false;
         }
         self.stash.push(Bytes::copy_from_slice(frame));
+        true
+    }
+
+    /// Some drivers flush their Parse and read what it says before they bind. The transaction that
+    /// this began must not wait for people: it is ended, and what is then bound is kept back.
+    pub(crate) fn ends_preparation(&mut self, env: &mut Env<'_>) -> bool {
+        if self.session.is_syncing() {
+            return true;
+        }
+        if let Err(error) = self.session.sync_preparation() {
+            return error == RequestError::NotYet;
+        }
+        self.note_commit();
+        let mut sync = Vec::new();
+        message::encode_empty(ClientTag::Sync, &mut sync);
+        env.out.to_server.push(Piece::Bytes(sync.into()));
         true
     }
 

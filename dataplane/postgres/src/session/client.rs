@@ -10,7 +10,7 @@ use super::{
 };
 use crate::frame::ClientTag;
 use crate::limits;
-use crate::message;
+use crate::message::{self, TransactionStatus};
 use crate::rows::Formats;
 
 /// A Query that is no SQL: it fails in every state of a session, and has no other effect than any
@@ -386,16 +386,46 @@ impl<P, L> Session<P, L> {
         };
         self.push(origin, Request::Query(query));
         self.segment_open = false;
+        self.segment_acts = false;
         Ok(ticket)
     }
 
     /// Sync goes to the server.
     pub fn sync(&mut self) -> Ticket {
         let ticket = self.push(Origin::Client, Request::Sync { failed: false });
-        self.segment += 1;
-        self.segment_open = false;
+        self.end_segment();
         self.skipping = false;
         ticket
+    }
+
+    /// A Sync of Weir's own goes to the server, behind Parses and Describes that the client has
+    /// flushed without a Sync. It ends the transaction that these have begun, and with it the locks
+    /// that they hold, while the client has to wait; prepared statements outlive it, and nothing
+    /// else was made.
+    ///
+    /// # Errors
+    /// [`RequestError::NotBetweenRequests`] where there is more to be lost: a portal, the effect of
+    /// an Execute, a transaction of the client's. [`RequestError::NotYet`] where an earlier Sync or
+    /// Query has yet to tell whether there is one.
+    pub fn sync_preparation(&mut self) -> Result<Ticket, RequestError> {
+        if !self.segment_open || self.segment_acts || self.skipping {
+            return Err(RequestError::NotBetweenRequests);
+        }
+        if !self.queue.iter().all(|entry| prepares(&entry.request)) {
+            return Err(RequestError::NotYet);
+        }
+        if self.status != TransactionStatus::Idle {
+            return Err(RequestError::NotBetweenRequests);
+        }
+        let ticket = self.push(Origin::Weir, Request::Sync { failed: false });
+        self.end_segment();
+        Ok(ticket)
+    }
+
+    fn end_segment(&mut self) {
+        self.segment += 1;
+        self.segment_open = false;
+        self.segment_acts = false;
     }
 
     /// Refuses a message of the extended protocol: appends to `out` a message that makes the server
@@ -432,6 +462,7 @@ impl<P, L> Session<P, L> {
             },
         );
         self.segment_open = false;
+        self.segment_acts = false;
         ticket
     }
 
@@ -550,6 +581,7 @@ impl<P, L> Session<P, L> {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.segment_open = true;
+        self.segment_acts |= !prepares(&request);
         self.queue.push_back(Entry {
             ticket,
             origin,
@@ -563,6 +595,23 @@ impl<P, L> Session<P, L> {
     pub(super) fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+}
+
+/// Whether a request only prepares or describes statements.
+fn prepares<P, L>(request: &Request<P, L>) -> bool {
+    match request {
+        Request::Parse { .. }
+        | Request::DescribeStatement { .. }
+        | Request::CloseStatement { .. } => true,
+        Request::Startup
+        | Request::Bind { .. }
+        | Request::DescribePortal { .. }
+        | Request::ClosePortal { .. }
+        | Request::Execute { .. }
+        | Request::Query(_)
+        | Request::Sync { .. }
+        | Request::Refusal { .. } => false,
     }
 }
 

@@ -374,6 +374,8 @@ pub struct Session<P, L> {
     segment: u64,
     /// Whether requests were sent since the last Sync or Query.
     segment_open: bool,
+    /// Whether one of them did more than prepare and describe statements.
+    segment_acts: bool,
     /// The server skips to the next Sync, which the client has not sent yet.
     skipping: bool,
     /// FATAL came.
@@ -413,6 +415,7 @@ impl<P, L> Session<P, L> {
             next_id: 0,
             segment: 0,
             segment_open: false,
+            segment_acts: false,
             skipping: false,
             ended: false,
             terminated: false,
@@ -437,6 +440,19 @@ impl<P, L> Session<P, L> {
     #[must_use]
     pub fn is_segment_open(&self) -> bool {
         self.segment_open
+    }
+
+    /// Whether the answer to [`Session::sync_preparation`] has not come yet.
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        matches!(
+            self.queue.back(),
+            Some(Entry {
+                origin: Origin::Weir,
+                request: Request::Sync { .. },
+                ..
+            })
+        )
     }
 
     /// Whether the server skips what the client sends, to its next Sync.

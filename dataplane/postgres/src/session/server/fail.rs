@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::request::{Ended, Entry, RefusalKind, Request};
-use super::super::{Disposal, Event, Session, Tally, Ticket, Violation, What};
+use super::super::{Disposal, Event, Origin, Session, Tally, Ticket, Violation, What};
 use super::{Fate, Reading};
 use crate::frame::ServerTag;
 use crate::message;
@@ -70,6 +70,8 @@ impl<P, L> Session<P, L> {
             }
             Request::Sync { failed: once } => {
                 *once = true;
+                // To the client it is what came of its next message.
+                self.skipping |= entry.origin == Origin::Weir;
                 (failed(nothing), Fate::Stays, None)
             }
             Request::Query(query) if query.ended == Ended::Failed => return Err(unexpected),
@@ -148,7 +150,8 @@ impl<P, L> Session<P, L> {
         for entry in self.queue.iter().skip(1) {
             if matches!(entry.request, Request::Sync { .. }) {
                 until = entry.ticket.0;
-                found = true;
+                // The client has yet to send its own, whatever Weir's has ended.
+                found = entry.origin == Origin::Client;
                 break;
             }
             skipped += 1;

@@ -366,3 +366,60 @@ fn a_pinned_parameter_that_may_slip_is_noted_for_good() {
     session.pin(Pins::Held);
     assert!(status(&mut session, "off").is_err());
 }
+
+#[test]
+fn weirs_own_sync_ends_a_preparation_and_nothing_else() {
+    let refused = Err(RequestError::NotBetweenRequests);
+    let mut session = started();
+    assert_eq!(session.sync_preparation(), refused, "nothing to end");
+    session.parse(name("s"), select(1)).unwrap();
+    feed(&mut session, ServerTag::ParseComplete, b"").unwrap();
+    session
+        .describe_statement(Origin::Client, &name("s"))
+        .unwrap();
+    assert!(!session.is_syncing());
+    session.sync_preparation().unwrap();
+    assert!(session.is_syncing() && !session.is_quiet());
+    assert_eq!(session.sync_preparation(), refused, "once");
+    feed(&mut session, ServerTag::ParameterDescription, &[0, 0]).unwrap();
+    feed(&mut session, ServerTag::NoData, b"").unwrap();
+    let ready = session.on_server(ServerTag::ReadyForQuery, b"I").unwrap();
+    assert_eq!(ready.disposal, Disposal::Swallow);
+    assert!(session.is_quiet());
+    // What was prepared is there, and a portal is a thing to be lost.
+    session
+        .bind(name(""), &name("s"), Formats::Text)
+        .expect("prepared");
+    assert_eq!(session.sync_preparation(), refused, "a portal");
+    session.sync();
+    session.parse(name("t"), select(2)).unwrap();
+    assert_eq!(session.sync_preparation(), Err(RequestError::NotYet));
+    feed(&mut session, ServerTag::BindComplete, b"").unwrap();
+    feed(&mut session, ServerTag::ReadyForQuery, b"T").unwrap();
+    assert_eq!(session.sync_preparation(), refused, "a transaction");
+}
+
+#[test]
+fn a_failure_before_weirs_own_sync_is_skipped_to_the_clients() {
+    let failure = b"SERROR\0C42601\0\0";
+    let mut session = started();
+    session.parse(name("s"), select(1)).unwrap();
+    session.sync_preparation().unwrap();
+    let failed = session.on_server(ServerTag::ErrorResponse, failure);
+    assert_eq!(failed.unwrap().disposal, Disposal::Forward);
+    assert!(session.is_skipping());
+    let ready = session.on_server(ServerTag::ReadyForQuery, b"I").unwrap();
+    assert_eq!(ready.disposal, Disposal::Swallow);
+    assert_eq!(session.admit(ClientTag::Bind), Ok(Admission::Drop));
+    session.sync();
+    let ready = session.on_server(ServerTag::ReadyForQuery, b"I").unwrap();
+    assert_eq!(ready.disposal, Disposal::Forward);
+    // The Sync itself fails.
+    session.parse(name("s"), select(1)).unwrap();
+    session.sync_preparation().unwrap();
+    feed(&mut session, ServerTag::ParseComplete, b"").unwrap();
+    let failed = session.on_server(ServerTag::ErrorResponse, failure);
+    assert_eq!(failed.unwrap().disposal, Disposal::Forward);
+    feed(&mut session, ServerTag::ReadyForQuery, b"I").unwrap();
+    assert!(session.is_skipping());
+}
