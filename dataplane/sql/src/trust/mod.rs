@@ -185,6 +185,12 @@ pub(crate) fn is_harmless_setting(name: &str, value: Option<&str>) -> bool {
                 .iter()
                 .any(|on| value.eq_ignore_ascii_case(on))
         }),
+        // No more than what is told by default: lower levels tell of what the server does.
+        "client_min_messages" => value.is_some_and(|value| {
+            ["notice", "warning", "error"]
+                .iter()
+                .any(|level| value.eq_ignore_ascii_case(level))
+        }),
         _ => HARMLESS_SETTINGS.contains(&name),
     }
 }
@@ -393,6 +399,8 @@ mod tests {
             ("client_encoding", Some("sjis")),
             ("client_encoding", None),
             ("client_min_messages", Some("debug5")),
+            ("client_min_messages", Some("log")),
+            ("client_min_messages", None),
             ("my.x", Some("1")),
             ("log_statement", Some("none")),
             ("backslash_quote", Some("on")),
@@ -406,6 +414,7 @@ mod tests {
         }
         assert!(is_harmless_setting("client_encoding", Some("UTF8")));
         assert!(is_harmless_setting("search_path", Some("x")));
+        assert!(is_harmless_setting("client_min_messages", Some("WARNING")));
         assert!(!is_harmless_reset("role"));
     }
 }
