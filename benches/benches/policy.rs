@@ -91,6 +91,7 @@ fn verdicts(c: &mut Criterion) {
         clock: ClockTrust::Trusted,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         approvals: &[],
+        scopes: &[],
         in_transaction: false,
         has_where: true,
         database: "shop",

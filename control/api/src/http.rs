@@ -20,9 +20,9 @@ pub use policy::{
     TestOutcome,
 };
 pub use server::{
-    Connection, ConnectionReport, ConnectionView, Credential, CredentialView, Guard, GuardHealth,
-    Kind, Lock, LoginMethod, LoginRule, Mode, Node, NodeHealth, NodeMade, NodeNew, Push,
-    RoleFinding, RoleReport, Status, Tls, Unlabelled,
+    Authorization, Connection, ConnectionReport, ConnectionView, Credential, CredentialView, Guard,
+    GuardHealth, Kind, Lock, LoginMethod, LoginRule, Mode, Node, NodeHealth, NodeMade, NodeNew,
+    Push, RoleFinding, RoleReport, Status, Tls, Unlabelled,
 };
 pub use session::{Alert, Event, ManagementEntry, Masked, Session, SessionDetail};
 pub use tool::{ToolApproval, ToolChoice, ToolDetail, ToolView};

@@ -195,15 +195,24 @@ pub(crate) enum Workload {
 pub(crate) enum Connection {
     /// Register a server, or change one
     #[command(
-        after_long_help = "Examples:\n  weir connection add prod-pg --kind postgres --address 192.0.2.7:5432 --tls verify-full --server-name db.internal --ca ca.pem --env prod\n  weir connection add crm --kind mcp --address 192.0.2.9:8080"
+        after_long_help = "Examples:\n  weir connection add prod-pg --kind postgres --address 192.0.2.7:5432 --tls verify-full --server-name db.internal --ca ca.pem --env prod\n  weir connection add crm --kind mcp --address 192.0.2.9:8080\n  weir connection add crm --kind mcp --address 192.0.2.9:8080 --resource http://192.0.2.9:8080/mcp\n      Weir tells clients where to get a token, and takes those of 'weir idp add' for that resource.\n  weir connection add crm --kind mcp --address 192.0.2.9:443 --tls verify-full --server-name mcp.corp.example --resource https://mcp.corp.example/mcp --authorization server\n      The server has its own OAuth: tokens for it go on to it."
     )]
     Add(Box<ConnectionAdd>),
     /// Give Weir the credential of a server; the secret is read from standard input
+    #[command(
+        after_long_help = "Examples:\n  weir connection credential prod-pg --role app < password.txt\n  weir connection credential crm < token.txt\n      Authorization: Bearer …\n  weir connection credential crm --header X-API-Key < key.txt\n      X-API-Key: …\n  weir connection credential crm --user weir < password.txt\n      Authorization: Basic …\nAn MCP server has one credential; another replaces it. Clients never see it."
+    )]
     Credential {
         name: String,
-        /// Postgres role; none for MCP, whose secret is a bearer token
+        /// Postgres role
         #[arg(long, default_value = "")]
         role: String,
+        /// MCP: the secret is the value of this header field, as it is; a bearer token otherwise
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["role", "user"])]
+        header: Option<String>,
+        /// MCP: the secret is the password of this user (HTTP's Basic authentication)
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["role", "header"])]
+        user: Option<String>,
         /// The least-privilege role that reads the catalogue
         #[arg(long)]
         catalogue: bool,
@@ -291,6 +300,16 @@ pub(crate) struct ConnectionAdd {
     /// definition has changed (weir tools)
     #[arg(long)]
     pub(crate) tools_need_approval: bool,
+    /// MCP: what clients call the server, like https://mcp.corp.example/mcp; tokens must be for it
+    #[arg(long, value_name = "URL")]
+    pub(crate) resource: Option<String>,
+    /// MCP: whom clients' tokens are for. weir: they end at Weir, which puts in the server's
+    /// credential. server: those for the resource go on to it, and to nobody else
+    #[arg(long, default_value = "weir", value_parser = authorization)]
+    pub(crate) authorization: weir_api::http::Authorization,
+    /// With --authorization server: let tokens go on, too, that do not say whom they are for
+    #[arg(long)]
+    pub(crate) opaque_tokens: bool,
 }
 
 #[derive(Subcommand)]
@@ -536,6 +555,10 @@ fn scope(text: &str) -> Result<weir_api::http::Scope, String> {
 
 fn kind(text: &str) -> Result<weir_api::http::Kind, String> {
     word(text, "postgres, mcp")
+}
+
+fn authorization(text: &str) -> Result<weir_api::http::Authorization, String> {
+    word(text, "weir, server")
 }
 
 fn login_rule(text: &str) -> Result<weir_api::http::LoginRule, String> {

@@ -18,6 +18,7 @@ mod idp;
 mod init;
 mod keys;
 mod limits;
+mod mcp;
 mod metrics;
 mod notify;
 mod rpc;

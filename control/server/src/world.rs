@@ -145,6 +145,13 @@ fn connection(spec: http::Connection, mask_key: &[u8], tools: Vec<v1::ToolPin>) 
         unattributed: spec.unattributed,
         tools,
         tools_need_approval: spec.tools_need_approval,
+        resource: spec.resource.unwrap_or_default(),
+        authorization: match spec.authorization {
+            http::Authorization::Weir => v1::McpAuthorization::Weir,
+            http::Authorization::Server => v1::McpAuthorization::Server,
+        }
+        .into(),
+        opaque_tokens: spec.opaque_tokens,
     }
 }
 
@@ -192,6 +199,7 @@ fn credential(
         secret,
         catalogue,
         certificate,
+        header,
     } = sealed;
     let (certificate_pem, key_pem) = match certificate {
         None => Default::default(),
@@ -209,7 +217,8 @@ fn credential(
         })?
         .to_owned();
     let is_mcp = kind == i32::from(v1::ConnectionKind::Mcp);
-    let (password, bearer) = if is_mcp {
+    let is_bearer = is_mcp && role.is_empty() && header.is_none();
+    let (password, bearer) = if is_bearer {
         (String::new(), secret)
     } else {
         (secret, String::new())
@@ -222,6 +231,7 @@ fn credential(
         catalogue,
         certificate_pem,
         key_pem,
+        field: header.unwrap_or_default(),
     })
 }
 

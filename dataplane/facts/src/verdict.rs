@@ -43,6 +43,8 @@ pub struct Denial {
     pub inside: Arc<str>,
     /// The policies that forbid; empty where nothing permits.
     pub policies: Vec<PolicyId>,
+    /// Scopes with which a token of the same caller would do; empty where no scope would.
+    pub scopes: Vec<Arc<str>>,
 }
 
 /// What of a value reaches the client.

@@ -16,6 +16,7 @@ mod mcp;
 mod meter;
 mod postgres;
 mod release;
+mod resource;
 mod token;
 mod tools;
 mod world;
@@ -29,16 +30,20 @@ pub use io::{
 };
 pub use meter::Meters;
 pub use postgres::PlanCache;
-pub use token::{Algorithm, Bearer, IdentityProvider, JwkError, KeySet, TokenError, Unverified};
+pub use resource::ResourceUri;
+pub use token::{
+    Algorithm, Audience, Bearer, IdentityProvider, JwkError, KeySet, OpaqueTokens, ServerToken,
+    TokenError, Unverified,
+};
 pub use tools::{
     Doubt, FirstSight, OTHERS_MAX, SeenTool, SeenTools, ServerTools, Standing, TOOLS_MAX, ToolPin,
     ToolPins,
 };
 pub use world::{
     Account, Attribution, Authentication, Certificate, ClientLogin, ClientTls, Connection,
-    Connections, Credential, Derived, Durability, Lock, Locked, LoginMethod, LoginRule, McpTarget,
-    PostgresTarget, Process, Settings, Stale, Target, Tls, TlsMode, Token, WorkloadRule, World,
-    canonical, source_ip,
+    Connections, Credential, Derived, Durability, Lock, Locked, LoginMethod, LoginRule,
+    McpAuthorization, McpCredential, McpTarget, PostgresTarget, Process, Settings, Stale, Target,
+    Tls, TlsMode, Token, WorkloadRule, World, canonical, source_ip,
 };
 
 use mcp::McpFlow;

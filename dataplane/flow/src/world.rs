@@ -11,8 +11,14 @@ use weir_mask::MaskKey;
 use weir_policy::{ClockTrust, JudgeContext, Judgement, Snapshot};
 use weir_postgres::auth::ClientKeys;
 
-use crate::token::{Bearer, IdentityProvider, TokenError, Unverified};
+use crate::resource::ResourceUri;
+use crate::token::{
+    Audience, Bearer, IdentityProvider, OpaqueTokens, ServerToken, TokenError, Unverified,
+};
 use crate::tools::ToolPins;
+
+/// How tokens begin that a control plane makes, whether or not they are still good.
+const OWN_TOKENS: [&str; 2] = ["weir_", "weirnode_"];
 
 /// Everything that a flow judges by.
 pub struct World {
@@ -199,12 +205,49 @@ impl Derived {
     }
 }
 
-/// An MCP server's credential.
+/// What opens an MCP server, and whose the tokens of its clients are.
 pub struct McpTarget {
-    /// The value of the onward `Authorization` header.
-    pub authorization: Option<zeroize::Zeroizing<String>>,
+    /// What Weir puts into each request, where the server needs it.
+    pub credential: Option<McpCredential>,
+    /// Whose the clients' tokens are.
+    pub authorization: McpAuthorization,
     /// Which definitions of its tools may be used.
     pub tools: ToolPins,
+}
+
+/// A header field that only Weir knows the value of.
+pub struct McpCredential {
+    /// Its name.
+    pub field: Arc<str>,
+    /// Its value.
+    pub value: zeroize::Zeroizing<String>,
+}
+
+/// Who is the resource server (RFC 6749 §1.1) of an MCP connection.
+pub enum McpAuthorization {
+    /// Weir: tokens are for Weir, and end here.
+    Weir {
+        /// What clients call the server; with it, they are told where to get tokens.
+        resource: Option<ResourceUri>,
+    },
+    /// The server: tokens for it go on to it, and to nobody else.
+    Server {
+        /// Whom tokens must be for.
+        resource: ResourceUri,
+        /// What becomes of tokens that do not say whom they are for.
+        opaque: OpaqueTokens,
+    },
+}
+
+impl McpAuthorization {
+    /// What clients call the server.
+    #[must_use]
+    pub const fn resource(&self) -> Option<&ResourceUri> {
+        match self {
+            Self::Weir { resource } => resource.as_ref(),
+            Self::Server { resource, .. } => Some(resource),
+        }
+    }
 }
 
 /// Encryption of the leg from a client.
@@ -480,6 +523,7 @@ impl World {
                 advice: None,
                 inside: format!("locked: {reason}").into(),
                 policies: Vec::new(),
+                scopes: Vec::new(),
             }),
         }
     }
@@ -511,21 +555,83 @@ impl World {
         unix_us: u64,
     ) -> Result<Bearer, TokenError> {
         let digest = Digest(Sha256::digest(token.as_bytes()).into());
-        if let Some(identity) = self.token(&digest, unix_us) {
+        if let Some(token) = self.good_token(&digest, unix_us) {
             return Ok(Bearer {
-                identity: identity.clone(),
+                identity: token.identity.clone(),
                 agent: None,
+                scopes: Arc::default(),
+                expires_us: token.expires_us,
             });
         }
         let token = Unverified::parse(token)?;
         let provider = self
-            .authentication
+            .provider(token.issuer())
+            .ok_or_else(|| TokenError::Issuer(token.issuer().to_owned()))?;
+        let target = self.connections.named(connection);
+        let audience = Audience {
+            connection: Some(connection),
+            resource: target.and_then(|target| match &target.target {
+                Target::Mcp(target) => target.authorization.resource(),
+                Target::Postgres(_) => None,
+            }),
+        };
+        provider.verify(&token, audience, self.second(unix_us)?)
+    }
+
+    /// Whether a token may go on to the server that it is for.
+    ///
+    /// # Errors
+    /// Why it may not, for the record: one of Weir's own never may.
+    pub fn server_token(
+        &self,
+        text: &str,
+        resource: &ResourceUri,
+        opaque: OpaqueTokens,
+        unix_us: u64,
+    ) -> Result<ServerToken, TokenError> {
+        let digest = Digest(Sha256::digest(text.as_bytes()).into());
+        if self.tokens.contains_key(&digest) || OWN_TOKENS.iter().any(|own| text.starts_with(own)) {
+            return Err(TokenError::Own);
+        }
+        if !Unverified::is_jwt(text) {
+            return match opaque {
+                OpaqueTokens::Pass => Ok(ServerToken::Unverified { expires_us: None }),
+                OpaqueTokens::Refuse => Err(TokenError::Opaque),
+            };
+        }
+        let token = Unverified::parse(text)?;
+        let audience = Audience {
+            connection: None,
+            resource: Some(resource),
+        };
+        let unix_s = self.second(unix_us)?;
+        match self.provider(token.issuer()) {
+            Some(provider) => provider
+                .verify(&token, audience, unix_s)
+                .map(ServerToken::Verified),
+            // The server will verify it. Whom it is for is what Weir answers for.
+            None => {
+                token
+                    .check_unverified(audience, unix_s)
+                    .map(|expires_us| ServerToken::Unverified {
+                        expires_us: Some(expires_us),
+                    })
+            }
+        }
+    }
+
+    /// The provider of an issuer.
+    #[must_use]
+    pub fn provider(&self, issuer: &str) -> Option<&IdentityProvider> {
+        self.authentication
             .providers
             .iter()
-            .find(|provider| *provider.issuer == *token.issuer())
-            .ok_or_else(|| TokenError::Issuer(token.issuer().to_owned()))?;
+            .find(|provider| *provider.issuer == *issuer)
+    }
+
+    fn second(&self, unix_us: u64) -> Result<u64, TokenError> {
         match self.clock {
-            ClockTrust::Trusted => provider.verify(&token, connection, unix_us / 1_000_000),
+            ClockTrust::Trusted => Ok(unix_us / 1_000_000),
             ClockTrust::Skewed => Err(TokenError::Clock),
         }
     }
@@ -545,10 +651,14 @@ impl World {
     /// The identity that a token proves, if it is still good.
     #[must_use]
     pub fn token(&self, digest: &Digest, unix_us: u64) -> Option<&Arc<Identity>> {
+        self.good_token(digest, unix_us)
+            .map(|token| &token.identity)
+    }
+
+    fn good_token(&self, digest: &Digest, unix_us: u64) -> Option<&Token> {
         self.tokens
             .get(digest)
             .filter(|token| unix_us < token.expires_us)
-            .map(|token| &token.identity)
     }
 }
 

@@ -3,14 +3,16 @@
 //! [`http`] frames requests and answers strictly, [`sse`] frames events, [`json`] reads a
 //! body in one pass, [`message`] says what a JSON-RPC message asks as
 //! [`weir_facts::Access`] pairs, [`list`] and [`reveal`] rewrite answers, [`definition`]
-//! says what a tool is, [`session`] matches answers to requests, [`refuse`] says no in the
-//! protocol's own words, and [`carrier`] says "not yet".
+//! says what a tool is, [`session`] matches answers to requests, [`authorization`] has
+//! challenges and metadata, [`refuse`] says no in the protocol's own words, and
+//! [`carrier`] says "not yet".
 //!
 //! Nothing here opens a socket, reads a clock, decides a verdict or keeps a byte that it
 //! was not asked to keep. What two parsers could read differently is an error, and every
 //! error is meant to be refused on. Start with [`http::Reader`] and
 //! [`message::Message::read`].
 
+pub mod authorization;
 pub mod carrier;
 pub mod definition;
 pub mod http;

@@ -40,6 +40,8 @@ pub enum Refusal {
     NoSession,
     /// No valid credential.
     Unauthorized,
+    /// A token with another scope would do (RFC 6750 §3.1).
+    InsufficientScope,
     /// The credential is valid and does not suffice, or Host or Origin is wrong.
     Forbidden(String),
     /// The session does not exist, or is another's.
@@ -75,7 +77,7 @@ impl Refusal {
         match self {
             Self::Head | Self::Json | Self::Message | Self::Revision | Self::NoSession => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden(_) => 403,
+            Self::InsufficientScope | Self::Forbidden(_) => 403,
             Self::Session | Self::Path => 404,
             Self::Method => 405,
             Self::Accept => 406,
@@ -100,6 +102,7 @@ impl Refusal {
             | Self::Revision
             | Self::NoSession
             | Self::Unauthorized
+            | Self::InsufficientScope
             | Self::Forbidden(_)
             | Self::Path
             | Self::Method
@@ -120,6 +123,7 @@ impl Refusal {
             Self::Revision => return unsupported_revision(),
             Self::NoSession => "Bad Request: Mcp-Session-Id header is required",
             Self::Unauthorized => "Unauthorized",
+            Self::InsufficientScope => "Forbidden: the token's scopes do not suffice",
             Self::Forbidden(reason) => return format!("Forbidden: {reason}"),
             Self::Session => "Session not found",
             Self::Path => "Not Found",
@@ -158,6 +162,7 @@ impl Refusal {
             | Self::Revision
             | Self::NoSession
             | Self::Unauthorized
+            | Self::InsufficientScope
             | Self::Forbidden(_)
             | Self::Session
             | Self::Path
@@ -168,12 +173,12 @@ impl Refusal {
 
     /// The whole answer: head and a JSON-RPC error that answers no id. The caller may
     /// ask for the connection to close as well; `challenge` is what `WWW-Authenticate`
-    /// says with 401 (RFC 9728 §5.1).
+    /// says with 401 and 403 (RFC 9728 §5.1, RFC 6750 §3.1).
     #[must_use]
     pub fn answer(&self, close: Close, challenge: &str) -> Vec<u8> {
         let body = error(None, self.code(), &self.message());
         let extra: &[(&str, &str)] = match self {
-            Self::Unauthorized => &[("WWW-Authenticate", challenge)],
+            Self::Unauthorized | Self::InsufficientScope => &[("WWW-Authenticate", challenge)],
             Self::Method => &[("Allow", "GET, POST, DELETE")],
             Self::Head
             | Self::Json

@@ -1,6 +1,7 @@
 //! The circumstances of a question as Cedar's context, and only what the policies in question read.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cedar_policy::{Context, Entity, EntityUid, RestrictedExpression};
 use weir_facts::{Group, Principal};
@@ -34,11 +35,12 @@ pub(crate) struct Setting<'a> {
 type Pairs = Vec<(String, RestrictedExpression)>;
 
 impl Setting<'_> {
-    /// The context with these approvals.
+    /// The context with these approvals, and with these scopes.
     pub(crate) fn context(
         &self,
         cx: &JudgeContext<'_>,
         more: &[Group],
+        scopes: &[Arc<str>],
     ) -> Result<Context, ContextError> {
         let mut pairs = Pairs::with_capacity(8);
         self.circumstances(cx, &mut pairs);
@@ -50,6 +52,11 @@ impl Setting<'_> {
                 "approvals".into(),
                 RestrictedExpression::new_set(uids.map(RestrictedExpression::new_entity_uid)),
             ));
+        }
+        if self.reads.any(Reads::SCOPES) {
+            let scopes = cx.scopes.iter().chain(scopes);
+            let texts = scopes.map(|scope| RestrictedExpression::new_string(scope.to_string()));
+            pairs.push(("scopes".into(), RestrictedExpression::new_set(texts)));
         }
         if self.reads.any(Reads::ARGUMENTS) {
             pairs.push((

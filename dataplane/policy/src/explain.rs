@@ -127,6 +127,7 @@ fn hangs_on(reads: Reads) -> Vec<&'static str> {
         (Reads::CLOCK, "the time"),
         (Reads::SOURCE_IP, "the source address"),
         (Reads::APPROVALS, "approvals"),
+        (Reads::SCOPES, "the token's scopes"),
         (Reads::WORKLOAD, "the workload"),
         (Reads::AGENT, "the agent"),
         (Reads::IN_TRANSACTION, "whether a transaction is open"),
@@ -176,6 +177,7 @@ fn word(effect: &Effect) -> &'static str {
         Effect::Permit => "permitted by",
         Effect::Forbid => "forbidden by",
         Effect::Approve(_) => "held by",
+        Effect::StepUp(_) => "forbidden without a scope by",
         Effect::Mask(_) => "masked by",
     }
 }

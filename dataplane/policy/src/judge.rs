@@ -28,6 +28,8 @@ pub struct JudgeContext<'a> {
     pub source: IpAddr,
     /// Groups whose approval this very operation has.
     pub approvals: &'a [Group],
+    /// Scopes of the token that the caller showed (RFC 6749 §3.3). MCP only; empty else.
+    pub scopes: &'a [Arc<str>],
     /// Whether the session has a transaction open. Postgres only.
     pub in_transaction: bool,
     /// Whether the statement has a WHERE clause. Postgres only.
@@ -52,8 +54,8 @@ pub struct Judgement {
     pub reads: Reads,
     /// Whether the same question from the same principal has the same answer for as long as
     /// the snapshot lives. `false` if time, source address, arguments, approvals or the state of
-    /// the transaction have a say. Database, role and the statement's own facts belong into the
-    /// cache's key.
+    /// the transaction have a say. Database, role, the token's scopes and the statement's own facts
+    /// belong into the cache's key.
     pub cacheable: bool,
     /// How often this may be done, where it is allowed at a rate: the strictest of what is
     /// asked. Whoever releases the operation counts.
@@ -172,6 +174,8 @@ pub(crate) struct Refusal {
     pub(crate) advice: Option<Arc<str>>,
     pub(crate) inside: String,
     pub(crate) policies: Vec<PolicyId>,
+    /// Scopes that would do.
+    pub(crate) scopes: Vec<Arc<str>>,
 }
 
 impl Refusal {
@@ -182,6 +186,7 @@ impl Refusal {
             advice: None,
             inside: inside.into(),
             policies: Vec::new(),
+            scopes: Vec::new(),
         }
     }
 
@@ -191,6 +196,7 @@ impl Refusal {
             advice: self.advice,
             inside: self.inside.into(),
             policies: self.policies,
+            scopes: self.scopes,
         }
     }
 }
@@ -276,9 +282,10 @@ impl Snapshot {
             .map_err(|error| Refusal::internal(error.to_string()))?;
         let entities = entities(store)?;
         let context = setting
-            .context(cx, &[])
+            .context(cx, &[], &[])
             .map_err(|error| Refusal::internal(error.to_string()))?;
-        let (mut permits, mut holds, mut rate) = (BTreeSet::new(), Holds::default(), None);
+        let (mut permits, mut rate) = (BTreeSet::new(), None);
+        let (mut holds, mut steps) = (Holds::default(), Steps::default());
         for question in &questions {
             match self.ask(question, &context, &entities)? {
                 Answer::Permitted(policies) => {
@@ -286,18 +293,20 @@ impl Snapshot {
                     permits.extend(policies);
                 }
                 Answer::Forbidden(policies) if self.curable(&policies) => {
-                    self.gather(&policies, &mut holds)
+                    self.gather(&policies, &mut holds);
+                    self.gather_scopes(&policies, &mut steps);
                 }
                 other => return Err(self.refusal(on, question.access, other)),
             }
         }
-        if holds.policies.is_empty() {
+        if holds.policies.is_empty() && steps.policies.is_empty() {
             return Ok(Decided::Allow(permits.into_iter().collect(), rate));
         }
-        // What if they all agreed? Only then is it worth asking them.
+        // What if they all agreed, and the token had all these scopes? Only then is it worth asking.
         let approvals: Vec<Group> = holds.approvers.iter().cloned().collect();
+        let scopes: Vec<Arc<str>> = steps.scopes.iter().cloned().collect();
         let context = setting
-            .context(cx, &approvals)
+            .context(cx, &approvals, &scopes)
             .map_err(|error| Refusal::internal(error.to_string()))?;
         for question in &questions {
             match self.ask(question, &context, &entities)? {
@@ -305,7 +314,11 @@ impl Snapshot {
                 other => return Err(self.refusal(on, question.access, other)),
             }
         }
-        Ok(Decided::Hold(holds.into_terms()))
+        match steps.policies.is_empty() {
+            true => Ok(Decided::Hold(holds.into_terms())),
+            // The token first: whoever cannot show the scope need not ask anybody.
+            false => Err(steps.into_refusal()),
+        }
     }
 
     /// What every question of one principal at one connection shares.
@@ -497,12 +510,34 @@ impl Snapshot {
         let info = self.bundle.policy(id)?;
         match &info.effect {
             Effect::Approve(terms) => Some((terms, info.reason.as_ref())),
-            Effect::Permit | Effect::Forbid | Effect::Mask(_) => None,
+            Effect::Permit | Effect::Forbid | Effect::StepUp(_) | Effect::Mask(_) => None,
+        }
+    }
+
+    /// The scope that cures what a policy forbids, and the policy's reason.
+    fn step(&self, id: &PolicyId) -> Option<(&Arc<str>, Option<&Arc<str>>)> {
+        let info = self.bundle.policy(id)?;
+        match &info.effect {
+            Effect::StepUp(scope) => Some((scope, info.reason.as_ref())),
+            Effect::Permit | Effect::Forbid | Effect::Approve(_) | Effect::Mask(_) => None,
         }
     }
 
     fn curable(&self, policies: &[PolicyId]) -> bool {
-        policies.iter().all(|id| self.terms(id).is_some())
+        policies
+            .iter()
+            .all(|id| self.terms(id).is_some() || self.step(id).is_some())
+    }
+
+    fn gather_scopes(&self, policies: &[PolicyId], steps: &mut Steps) {
+        for id in policies {
+            let Some((scope, reason)) = self.step(id) else {
+                continue;
+            };
+            steps.scopes.insert(scope.clone());
+            steps.reasons.extend(reason.cloned());
+            steps.policies.insert(id.clone());
+        }
     }
 
     fn gather(&self, policies: &[PolicyId], holds: &mut Holds) {
@@ -532,12 +567,13 @@ impl Snapshot {
                     advice: advice(access),
                     inside: said,
                     policies: Vec::new(),
+                    scopes: Vec::new(),
                 }
             }
             Answer::Forbidden(policies) => {
-                // What approval cannot cure is the reason to tell; then whoever gives one.
+                // What nothing can cure is the reason to tell; then whoever gives one.
                 let mut ordered: Vec<&PolicyId> = policies.iter().collect();
-                ordered.sort_by_key(|id| self.terms(id).is_some());
+                ordered.sort_by_key(|id| self.terms(id).is_some() || self.step(id).is_some());
                 let reason = ordered
                     .iter()
                     .find_map(|id| self.bundle.policy(id)?.reason.clone());
@@ -557,6 +593,7 @@ impl Snapshot {
                     advice: advice(access),
                     inside: format!("{what} is forbidden by {listed}"),
                     policies,
+                    scopes: Vec::new(),
                 }
             }
         }
@@ -630,6 +667,39 @@ impl Holds {
             expires_s: self.expires_s,
             reason: reason.into(),
             policies: self.policies.into_iter().collect(),
+        }
+    }
+}
+
+/// What the policies that ask for scopes ask for together.
+#[derive(Default)]
+struct Steps {
+    scopes: BTreeSet<Arc<str>>,
+    reasons: BTreeSet<Arc<str>>,
+    policies: BTreeSet<PolicyId>,
+}
+
+impl Steps {
+    fn into_refusal(self) -> Refusal {
+        let joined = |texts: &BTreeSet<Arc<str>>, by: &str| {
+            texts
+                .iter()
+                .map(|text| &**text)
+                .collect::<Vec<_>>()
+                .join(by)
+        };
+        let scopes = joined(&self.scopes, " ");
+        let outside = if self.reasons.is_empty() {
+            format!("this needs a token with scope {scopes}")
+        } else {
+            joined(&self.reasons, "; ")
+        };
+        Refusal {
+            outside: outside.into(),
+            advice: None,
+            inside: format!("the token has not scope {scopes}"),
+            policies: self.policies.into_iter().collect(),
+            scopes: self.scopes.into_iter().collect(),
         }
     }
 }

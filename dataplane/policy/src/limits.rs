@@ -35,3 +35,6 @@ pub const RATE_COUNT_MAX: u32 = 10_000;
 
 /// Longest window of a rate, in seconds: a day.
 pub const RATE_WINDOW_S_MAX: u32 = 24 * 3600;
+
+/// A scope of a token, in bytes: providers' own are below 100, some as long as a URL.
+pub(crate) const SCOPE_BYTES_MAX: usize = 200;

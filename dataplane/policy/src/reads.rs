@@ -54,6 +54,8 @@ reads! {
     ENTITIES = "\0entities" @ 13,
     /// The service account.
     SERVICE_ACCOUNT = "service_account" @ 14,
+    /// The scopes of the caller's token.
+    SCOPES = "scopes" @ 15,
 }
 
 impl Reads {

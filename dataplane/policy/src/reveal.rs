@@ -119,7 +119,7 @@ impl Snapshot {
         setting.entities(cx, &mut store).map_err(internal)?;
         let (entities, context) = (
             entities(store)?,
-            setting.context(cx, &[]).map_err(internal)?,
+            setting.context(cx, &[], &[]).map_err(internal)?,
         );
         let request = Request::new(principal, action.clone(), resource, context, None)
             .map_err(|error| Refusal::internal(error.to_string()))?;

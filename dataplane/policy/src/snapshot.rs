@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -128,6 +128,8 @@ pub(crate) struct Compiled {
     pub(crate) place: Place,
     pub(crate) zone: TimeZone,
     pub(crate) masks: Option<ConnectionMasks>,
+    /// Scopes that policies here ask for, sorted.
+    scopes: Vec<Arc<str>>,
     slices: Vec<Slice>,
 }
 
@@ -259,6 +261,14 @@ impl Snapshot {
             .map_or(Unlabelled::Mask(MaskRule::Redact), Compiled::unlabelled)
     }
 
+    /// Scopes of tokens that policies of a connection ask for, sorted.
+    #[must_use]
+    pub fn scopes(&self, on: &ConnectionName) -> &[Arc<str>] {
+        self.connections
+            .get(on)
+            .map_or(&[], |compiled| compiled.scopes.as_slice())
+    }
+
     /// Classes that answers of a connection are searched for, by the names that detectors have.
     #[must_use]
     pub fn detectors(&self, on: &ConnectionName) -> &[Arc<str>] {
@@ -365,7 +375,15 @@ fn compile(bundle: &Bundle, types: &Types, facts: &ConnectionFacts, sets: &mut S
         .iter()
         .map(|action| slice(&here, *action, sets))
         .collect();
+    let scopes: BTreeSet<_> = here
+        .iter()
+        .filter_map(|(_, written)| match &written.info.effect {
+            Effect::StepUp(scope) => Some(scope.clone()),
+            Effect::Permit | Effect::Forbid | Effect::Approve(_) | Effect::Mask(_) => None,
+        })
+        .collect();
     Compiled {
+        scopes: scopes.into_iter().collect(),
         place: Place::new(types, &facts.name, facts.kind.as_str(), facts.env.clone()),
         zone: facts.zone.clone().or(written_zone).unwrap_or(TimeZone::UTC),
         masks,
@@ -405,7 +423,7 @@ fn slice(here: &[(usize, &Written)], action: Action, sets: &mut Sets) -> Slice {
 fn is_mask(written: &Written) -> bool {
     match written.info.effect {
         Effect::Mask(_) => true,
-        Effect::Permit | Effect::Forbid | Effect::Approve(_) => false,
+        Effect::Permit | Effect::Forbid | Effect::Approve(_) | Effect::StepUp(_) => false,
     }
 }
 

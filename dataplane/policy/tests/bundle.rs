@@ -261,3 +261,40 @@ fn effects_are_read() {
     );
     assert_eq!((&*info.file, info.line), ("a.cedar", 1));
 }
+
+#[test]
+fn a_step_up_that_no_token_could_satisfy_is_refused() {
+    let written = |annotations: &str, action: &str, condition: &str| {
+        parse(&format!(
+            "@id(\"s\") {annotations}\nforbid(principal, action == Weir::Action::\"{action}\", resource)\n{condition};"
+        ))
+    };
+    let cured = "unless { context.scopes.contains(\"refunds:write\") }";
+    let asks = "@effect(\"step_up\") @scope(\"refunds:write\")";
+    let good = written(asks, "mcp.call_tool", cured).expect("valid");
+    let info = good.policies().next().expect("one");
+    assert_eq!(info.effect, Effect::StepUp("refunds:write".into()));
+    for (annotations, action, condition) in [
+        ("@effect(\"step_up\")", "mcp.call_tool", cured),
+        ("@effect(\"step_up\") @scope(\"\")", "mcp.call_tool", cured),
+        (
+            "@effect(\"step_up\") @scope(\"two words\")",
+            "mcp.call_tool",
+            cured,
+        ),
+        ("@scope(\"refunds:write\")", "mcp.call_tool", cured),
+        (asks, "mcp.call_tool", "unless { false }"),
+        (
+            asks,
+            "mcp.call_tool",
+            "unless { context.scopes.contains(\"another\") }",
+        ),
+        (asks, "mcp.reveal", cured),
+        (asks, "pg.select", "unless { false }"),
+    ] {
+        assert!(
+            written(annotations, action, condition).is_err(),
+            "{annotations} {action} {condition}"
+        );
+    }
+}

@@ -86,6 +86,7 @@ fn cx() -> JudgeContext<'static> {
         clock: ClockTrust::Trusted,
         source: IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)),
         approvals: &[],
+        scopes: &[],
         in_transaction: false,
         has_where: true,
         database: "db",
@@ -888,4 +889,50 @@ fn thresholds_are_for_everybody_but_the_groups_that_they_except() {
             .is_none()
     );
     assert_eq!(&*snapshot.harmless(&pg())[0].arguments, "text");
+}
+
+/// A scope is asked for only where showing it would do: of the caller, or of the people who are
+/// then asked.
+#[test]
+fn a_scope_is_asked_for_only_where_it_would_do() {
+    let snapshot = snapshot(
+        "@id(\"use\") permit(principal, action == Weir::Action::\"mcp.call_tool\", resource) when { principal in Weir::Group::\"eng\" };\n\
+         @id(\"write\") @effect(\"step_up\") @scope(\"refunds:write\") @reason(\"writes\")\n\
+         forbid(principal, action == Weir::Action::\"mcp.call_tool\", resource == Weir::Tool::\"mcp/refund\")\n\
+         unless { context.scopes.contains(\"refunds:write\") };\n\
+         @id(\"boss\") @effect(\"approve\") @approvers(\"boss\")\n\
+         forbid(principal, action == Weir::Action::\"mcp.call_tool\", resource == Weir::Tool::\"mcp/refund\")\n\
+         unless { context.approvals.contains(Weir::Group::\"boss\") };\n\
+         @id(\"never\") forbid(principal, action == Weir::Action::\"mcp.call_tool\", resource == Weir::Tool::\"mcp/refund\")\n\
+         when { principal in Weir::Group::\"interns\" };",
+    );
+    let scope = ["refunds:write".into()];
+    let judge = |names: &[&str], tool: &str, scopes: &[Arc<str>]| {
+        let access = Access {
+            action: Action::McpCallTool,
+            resource: Resource::Tool(tool.into()),
+        };
+        let on = ConnectionName::new("mcp");
+        let cx = JudgeContext { scopes, ..cx() };
+        snapshot.judge(&user(names), &on, &[access], &cx).verdict
+    };
+    assert_eq!(judge(&["eng"], "list", &[]), Verdict::Allow);
+    let Verdict::Deny(denial) = judge(&["eng"], "refund", &[]) else {
+        panic!("no token has the scope");
+    };
+    assert_eq!(
+        (&denial.scopes[..], &*denial.outside),
+        (&scope[..], "writes")
+    );
+    assert!(matches!(
+        judge(&["eng"], "refund", &scope),
+        Verdict::Hold(_)
+    ));
+    // Neither whom nothing permits nor whom something else forbids is sent for a scope.
+    for names in [&["other"][..], &["eng", "interns"]] {
+        let Verdict::Deny(denial) = judge(names, "refund", &[]) else {
+            panic!("{names:?}");
+        };
+        assert!(denial.scopes.is_empty(), "{names:?}");
+    }
 }

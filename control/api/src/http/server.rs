@@ -89,6 +89,26 @@ pub struct Connection {
     /// definition has changed.
     #[serde(default)]
     pub tools_need_approval: bool,
+    /// What clients of an MCP server call it, in canonical form; the audience of its tokens.
+    #[serde(default)]
+    pub resource: Option<String>,
+    /// Who is the resource server of an MCP connection.
+    #[serde(default)]
+    pub authorization: Authorization,
+    /// Where the server is, tokens go on to it that do not say whom they are for.
+    #[serde(default)]
+    pub opaque_tokens: bool,
+}
+
+/// Who is the resource server of an MCP connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Authorization {
+    /// Weir: clients' tokens are for Weir, and end there.
+    #[default]
+    Weir,
+    /// The server: clients' tokens that are for it go on to it.
+    Server,
 }
 
 /// How a start-up user is asked.
@@ -125,11 +145,15 @@ fn utc() -> String {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Credential {
-    /// Postgres role; empty for MCP.
+    /// Postgres role; for MCP the user of HTTP's Basic authentication, else empty.
     #[serde(default)]
     pub role: String,
-    /// Postgres password, or the bearer token of an MCP server; empty where a certificate is enough.
+    /// Postgres password; for MCP the user's password, the value of the header, or a bearer token.
+    /// Empty where a certificate is enough.
     pub secret: String,
+    /// For MCP: the header field that the secret is put into as it is.
+    #[serde(default)]
+    pub header: Option<String>,
     /// Shown to a Postgres server that asks for a certificate, PEM.
     #[serde(default)]
     pub certificate_pem: Option<String>,
@@ -144,8 +168,11 @@ pub struct Credential {
 /// A credential as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialView {
-    /// Postgres role; empty for MCP.
+    /// Postgres role; for MCP the user of HTTP's Basic authentication, else empty.
     pub role: String,
+    /// For MCP: the header field that it is put into.
+    #[serde(default)]
+    pub header: Option<String>,
     /// It reads the catalogue.
     pub catalogue: bool,
     /// It has a certificate.

@@ -26,13 +26,16 @@ pub(crate) async fn run(client: &Client, out: Output, command: Connection) -> an
         Connection::Credential {
             name,
             role,
+            header,
+            user,
             catalogue,
             certificate,
             key,
             no_password,
         } => {
             let credential = Credential {
-                role,
+                role: user.unwrap_or(role),
+                header,
                 secret: if no_password {
                     String::new()
                 } else {
@@ -94,6 +97,9 @@ fn spec(add: ConnectionAdd) -> anyhow::Result<http::Connection> {
         client_ca_pem: add.client_ca.map(read).transpose()?,
         unattributed: add.unattributed,
         tools_need_approval: add.tools_need_approval,
+        resource: add.resource,
+        authorization: add.authorization,
+        opaque_tokens: add.opaque_tokens,
     })
 }
 
@@ -104,13 +110,13 @@ async fn list(client: &Client, out: Output) -> anyhow::Result<()> {
         let roles: Vec<String> = view
             .credentials
             .iter()
-            .map(|credential| {
-                if credential.role.is_empty() {
-                    "bearer".to_owned()
-                } else {
-                    credential.role.clone()
-                }
-            })
+            .map(
+                |credential| match (&credential.header, credential.role.as_str()) {
+                    (Some(header), _) => header.clone(),
+                    (None, "") => "bearer".to_owned(),
+                    (None, role) => role.to_owned(),
+                },
+            )
             .collect();
         [
             spec.name.clone(),

@@ -112,6 +112,7 @@ impl Sight {
             // Nobody is there: a policy that asks from where hides.
             source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             approvals: &[],
+            scopes: &[],
             in_transaction: false,
             has_where: false,
             database: "",

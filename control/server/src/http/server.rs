@@ -23,7 +23,7 @@ use crate::clock::now;
 use crate::error::{Error, Result};
 use crate::limits::TEXT_BYTES_MAX;
 use crate::store::{account, management, server};
-use crate::{secret, world};
+use crate::{mcp, secret, world};
 
 /// `GET /api/v1/connections`
 pub(crate) async fn connections(
@@ -121,6 +121,7 @@ fn check_connection(spec: &Connection) -> Result<()> {
         return Err(Error::Invalid("the CA is not a PEM certificate".to_owned()));
     }
     check_logins(spec)?;
+    mcp::check_connection(spec)?;
     let kind = match spec.kind {
         Kind::Postgres => ConnectionKind::Postgres,
         Kind::Mcp => ConnectionKind::Mcp,
@@ -233,26 +234,24 @@ pub(crate) async fn put_credential(
         )));
     }
     let mut tx = app.store.begin().await?;
-    match (
-        server::connection(&mut tx, &name).await?.kind,
-        credential.role.is_empty(),
-    ) {
+    let connection = server::connection(&mut tx, &name).await?;
+    match (connection.kind, credential.role.is_empty()) {
         (Kind::Postgres, true) => {
             return Err(Error::Invalid(
                 "a Postgres credential needs a role".to_owned(),
             ));
         }
-        (Kind::Mcp, false) => {
+        (Kind::Postgres, false) if credential.header.is_some() => {
             return Err(Error::Invalid(
-                "an MCP credential is a bearer token and has no role".to_owned(),
+                "a Postgres credential is put into no header".to_owned(),
             ));
         }
-        (Kind::Mcp, true) if certificate.is_some() => {
-            return Err(Error::Invalid(
-                "an MCP credential is a bearer token and has no certificate".to_owned(),
-            ));
+        (Kind::Postgres, false) => {}
+        (Kind::Mcp, _) => {
+            mcp::check_credential(&connection, &credential)?;
+            // It has one: which of two would be shown?
+            server::credentials_clear(&mut tx, &name).await?;
         }
-        (Kind::Postgres, false) | (Kind::Mcp, true) => {}
     }
     let place = server::credential_place(&name, &credential.role);
     let sealed = app.keys.sealer.seal(&place, credential.secret.as_bytes())?;
@@ -262,6 +261,7 @@ pub(crate) async fn put_credential(
         .transpose()?;
     let view = CredentialView {
         role: credential.role,
+        header: credential.header,
         catalogue: credential.catalogue,
         has_certificate: certificate.is_some(),
     };
@@ -280,7 +280,7 @@ pub(crate) async fn put_credential(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Which credential; the role of an MCP server's is empty.
+/// Which credential; the role of an MCP server's is its user, if it has one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfRole {

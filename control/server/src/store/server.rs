@@ -77,19 +77,22 @@ pub(crate) async fn connection(db: &mut SqliteConnection, name: &str) -> Result<
 pub(crate) async fn views(db: &mut SqliteConnection) -> Result<Vec<ConnectionView>> {
     let mut views = Vec::new();
     for (connection, _) in connections(&mut *db).await? {
-        let sql = "SELECT role, catalogue, certificate IS NOT NULL FROM credentials \
+        let sql = "SELECT role, catalogue, certificate IS NOT NULL, header FROM credentials \
             WHERE connection = ? ORDER BY role";
-        let rows: Vec<(String, bool, bool)> = sqlx::query_as(sql)
+        let rows: Vec<(String, bool, bool, Option<String>)> = sqlx::query_as(sql)
             .bind(&connection.name)
             .fetch_all(&mut *db)
             .await?;
         let credentials = rows
             .into_iter()
-            .map(|(role, catalogue, has_certificate)| CredentialView {
-                role,
-                catalogue,
-                has_certificate,
-            })
+            .map(
+                |(role, catalogue, has_certificate, header)| CredentialView {
+                    role,
+                    header,
+                    catalogue,
+                    has_certificate,
+                },
+            )
             .collect();
         views.push(ConnectionView {
             connection,
@@ -124,17 +127,28 @@ pub(crate) async fn credential_put(
             .await?;
     }
     sqlx::query(
-        "INSERT INTO credentials (connection, role, secret, catalogue, certificate) \
-         VALUES (?, ?, ?, ?, ?) ON CONFLICT (connection, role) DO UPDATE SET \
-         secret = excluded.secret, catalogue = excluded.catalogue, certificate = excluded.certificate",
+        "INSERT INTO credentials (connection, role, secret, catalogue, certificate, header) \
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (connection, role) DO UPDATE SET \
+         secret = excluded.secret, catalogue = excluded.catalogue, \
+         certificate = excluded.certificate, header = excluded.header",
     )
     .bind(connection)
     .bind(&view.role)
     .bind(sealed)
     .bind(view.catalogue)
     .bind(certificate)
+    .bind(&view.header)
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Removes all credentials of a connection.
+pub(crate) async fn credentials_clear(tx: &mut SqliteConnection, connection: &str) -> Result<()> {
+    sqlx::query("DELETE FROM credentials WHERE connection = ?")
+        .bind(connection)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -164,11 +178,13 @@ pub(crate) struct SealedCredential {
     pub(crate) catalogue: bool,
     /// Certificate and key, as [`http`](crate::http) seals them.
     pub(crate) certificate: Option<Vec<u8>>,
+    /// The header field that it is put into.
+    pub(crate) header: Option<String>,
 }
 
 /// All credentials, by connection and role.
 pub(crate) async fn credentials(db: &mut SqliteConnection) -> Result<Vec<SealedCredential>> {
-    let sql = "SELECT connection, role, secret, catalogue, certificate FROM credentials \
+    let sql = "SELECT connection, role, secret, catalogue, certificate, header FROM credentials \
         ORDER BY connection, role";
     Ok(sqlx::query_as(sql).fetch_all(db).await?)
 }

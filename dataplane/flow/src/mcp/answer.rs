@@ -7,6 +7,7 @@
 //! ```
 
 use weir_audit::Kind;
+use weir_mcp::authorization::shown_metadata;
 use weir_mcp::http::rewrite::{Answer, AnswerFraming, answer};
 use weir_mcp::http::{Framing, Method, ResponseHead, Version, encode_chunk, last_chunk};
 use weir_mcp::limits::ANSWER_BODY_BYTES_MAX;
@@ -15,8 +16,10 @@ use weir_mcp::refuse;
 use weir_mcp::session::{Pending, Resumable};
 use weir_mcp::sse::{self, Event, Item, Parser};
 
+use super::authorization;
 use super::context::Told;
 use super::exchange::{Exchange, Running, What};
+use super::limits::AFTER_TOKEN_NS;
 use super::message::{Passed, Stream, summary};
 use super::{Desk, End, pulse};
 use crate::io::{Env, Piece};
@@ -46,6 +49,10 @@ enum Phase {
     Events {
         parser: Box<Parser>,
         framing: AnswerFraming,
+    },
+    /// The server's metadata, for clients that have no token yet.
+    Document {
+        body: Vec<u8>,
     },
     Bare,
 }
@@ -97,6 +104,31 @@ impl Answering {
         self.exchange.head.method == Method::Get
     }
 
+    /// When a stream is over because its caller's token is: what the server says unasked at once,
+    /// the answer to a call a while later.
+    pub(crate) fn ends_ns(&self) -> Option<u64> {
+        let ends_ns = self.exchange.ends_ns.filter(|_| self.has_begun())?;
+        Some(if self.is_listening() {
+            ends_ns
+        } else {
+            ends_ns.saturating_add(AFTER_TOKEN_NS)
+        })
+    }
+
+    /// Ends a stream in order: the client comes back with another token, and resumes.
+    pub(crate) fn end_stream(&mut self, desk: &Desk, env: &mut Env<'_>, why: &str) {
+        self.abandon(desk, env, why);
+        if let Phase::Events {
+            framing: AnswerFraming::Chunked,
+            ..
+        } = self.phase
+        {
+            let mut end = Vec::new();
+            last_chunk(&mut end);
+            self.write(env, end);
+        }
+    }
+
     /// Whether the client has seen the head of the answer.
     pub(crate) fn has_begun(&self) -> bool {
         matches!(self.phase, Phase::Events { .. }) || self.exchange.begun.is_some()
@@ -118,12 +150,17 @@ impl Answering {
         if head.is_interim() {
             return;
         }
-        self.status = shown_status(head.status);
+        self.status = shown_status(desk, head.status);
         self.server_closes = head.closes;
         let media = head.fields.media_type();
         let is_events = self.status == 200 && media.as_deref() == Some("text/event-stream");
         self.phase = match media.as_deref() {
             _ if self.status != head.status || head.framing == Framing::Empty => Phase::Bare,
+            // What the server says of a token is in its challenge.
+            _ if matches!(self.status, 401 | 403) => Phase::Bare,
+            Some("application/json") if desk.context.is_server_document(&self.exchange.head) => {
+                Phase::Document { body: Vec::new() }
+            }
             _ if self.exchange.head.method == Method::Delete => Phase::Bare,
             Some("text/event-stream") if is_events => self.begin_events(desk, env, &head),
             Some("application/json") if self.exchange.head.method == Method::Post => {
@@ -215,6 +252,15 @@ impl Answering {
                 End::Server("an answer that is too large to be judged".to_owned()),
             ),
             Phase::Json { body } => {
+                body.extend_from_slice(content);
+                Ok(())
+            }
+            Phase::Document { body } if authorization::is_too_large(body.len() + content.len()) => {
+                Err(End::Server(
+                    "metadata that is too large to be read".to_owned(),
+                ))
+            }
+            Phase::Document { body } => {
                 body.extend_from_slice(content);
                 Ok(())
             }
@@ -337,6 +383,7 @@ impl Answering {
         match std::mem::replace(&mut self.phase, Phase::Bare) {
             Phase::Head => return Err(End::Server("no answer".to_owned())),
             Phase::Json { body } => self.finish_json(desk, env, head, &body)?,
+            Phase::Document { body } => self.finish_document(desk, env, head, &body)?,
             Phase::Bare => self.finish_bare(desk, env, head)?,
             Phase::Events { parser, framing } => {
                 self.keep_rest(desk, env)?;
@@ -405,7 +452,7 @@ impl Answering {
         let asked: Vec<_> = self.pending.iter().map(|(id, _)| id.clone()).collect();
         self.keep_rest(desk, env)?;
         match self.exchange.begun {
-            None => self.write_bare(env, head),
+            None => self.write_bare(desk, env, head),
             Some(framing) => {
                 let (revision, text) = (self.exchange.revision(), bare_text(self.status));
                 let told = asked
@@ -424,9 +471,36 @@ impl Answering {
         }
     }
 
+    /// Metadata of the server: what clients use of it, and no value that is hidden from the caller.
+    fn finish_document(
+        &mut self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        head: Option<&ResponseHead>,
+        body: &[u8],
+    ) -> Result<(), End> {
+        let masks = desk
+            .verdicts
+            .masks(&desk.context, env, &self.exchange.caller, "");
+        let shown = shown_metadata(body).filter(|shown| masks.find_nothing(shown));
+        let Some(shown) = shown else {
+            self.note_dropped(desk, env, "metadata that is none, or holds masked values");
+            self.status = 502;
+            self.keep_rest(desk, env)?;
+            self.write_bare(desk, env, head);
+            return Ok(());
+        };
+        self.shown_bytes = shown.len() as u64;
+        self.keep_rest(desk, env)?;
+        let framing = AnswerFraming::Length(shown.len());
+        self.write_head(env, head, "application/json", None, framing);
+        self.write(env, shown);
+        Ok(())
+    }
+
     /// A status with a body of our own: nothing of the server's was read, so nothing of
     /// it is shown.
-    fn write_bare(&self, env: &mut Env<'_>, head: Option<&ResponseHead>) {
+    fn write_bare(&self, desk: &Desk, env: &mut Env<'_>, head: Option<&ResponseHead>) {
         if self.status < 300 {
             let framing = if self.status == 204 {
                 AnswerFraming::None
@@ -438,13 +512,22 @@ impl Answering {
         }
         let text = bare_text(self.status);
         let body = refuse::error(None, refuse::TRANSPORT_ERROR, text);
-        self.write_head(
-            env,
-            head,
-            "application/json",
-            None,
-            AnswerFraming::Length(body.len()),
-        );
+        let said = head.filter(|_| matches!(self.status, 401 | 403));
+        let challenges = said.map(|head| authorization::challenges(&desk.context, head));
+        let challenges = challenges.unwrap_or_default();
+        let extra: Vec<_> = challenges
+            .iter()
+            .map(|challenge| ("WWW-Authenticate", challenge.as_str()))
+            .collect();
+        let shown = Answer {
+            status: self.status,
+            content_type: Some("application/json"),
+            session: None,
+            framing: AnswerFraming::Length(body.len()),
+            closes: self.closes(),
+            extra: &extra,
+        };
+        self.write(env, answer(&shown, head));
         self.write(env, body);
     }
 
@@ -518,6 +601,8 @@ fn resumed(under: &Running, asked: &Resumable) -> Running {
 
 const fn bare_text(status: u16) -> &'static str {
     match status {
+        401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Session not found",
         405 => "Method not allowed",
         _ => "The server did not accept the request",
@@ -525,9 +610,11 @@ const fn bare_text(status: u16) -> &'static str {
 }
 
 /// The status that the client sees. A redirect is not followed and not passed on; what
-/// the server says of a credential is about Weir's, not the client's.
-const fn shown_status(status: u16) -> u16 {
+/// the server says of a credential is about Weir's, not the client's, unless it is its own
+/// resource server.
+fn shown_status(desk: &Desk, status: u16) -> u16 {
     match status {
+        401 | 403 if desk.context.server_resource().is_some() => status,
         200 | 202 | 204 | 400 | 404 | 405 | 406 | 409 | 413 | 415 | 429 | 503 | 504 => status,
         _ => 502,
     }

@@ -13,7 +13,7 @@ use super::caller::Caller;
 use crate::io::{Env, Start};
 use crate::release::Counter;
 use crate::tools::ServerTools;
-use crate::world::{Connection, McpTarget, Target};
+use crate::world::{Connection, McpAuthorization, McpTarget, Target};
 
 /// One flow's facts.
 pub(crate) struct Context {
@@ -82,6 +82,20 @@ impl Context {
             counter: Counter::new(start.id),
             seal: Seal::new(&seal_key(&env.world.mock_key)),
         }
+    }
+
+    /// The server as it is registered now: a credential may have been replaced, and whose the
+    /// tokens are may have been decided anew.
+    pub(crate) fn refresh(&mut self, env: &Env<'_>) {
+        if let Some(now) = env.world.connections.named(&self.connection.name) {
+            self.hosts = hosts(now, self.target);
+            self.connection = Arc::clone(now);
+        }
+    }
+
+    /// Whose the tokens of clients are.
+    pub(crate) fn authorization(&self) -> Option<&McpAuthorization> {
+        self.mcp().map(|target| &target.authorization)
     }
 
     pub(crate) fn mcp(&self) -> Option<&McpTarget> {
@@ -217,12 +231,21 @@ fn hosts(connection: &Connection, target: SocketAddr) -> Vec<Authority> {
         std::net::IpAddr::V6(address) => format!("[{address}]"),
     };
     let named = connection.tls.server_name.as_deref();
+    let resource = match &connection.target {
+        Target::Mcp(target) => target.authorization.resource(),
+        Target::Postgres(_) => None,
+    };
+    let resource = resource.map(|resource| Authority {
+        port: None,
+        ..resource.authority().clone()
+    });
     local
         .iter()
         .copied()
         .chain([address.as_str()])
         .chain(named)
         .filter_map(Authority::parse)
+        .chain(resource)
         .collect()
 }
 

@@ -31,15 +31,15 @@ impl McpFlow {
         };
         self.desk
             .context
-            .keep_refusal(env, stop.caller.as_ref(), told);
+            .keep_refusal(env, stop.caller.as_deref(), told);
         // An answer to HEAD with content would be read as the next one.
         let is_unknown = stop.refusal == Refusal::Method;
         let closes =
             stop.refusal.closes() || is_unknown || framing != Framing::Empty || self.draining;
         let close = if closes { Close::Yes } else { Close::No };
-        env.out
-            .to_client
-            .push(Piece::Bytes(stop.refusal.answer(close, CHALLENGE).into()));
+        env.out.to_client.push(Piece::Bytes(
+            stop.refusal.answer(close, &stop.challenge).into(),
+        ));
         self.after(env, if closes { After::Close } else { After::Again });
     }
 
@@ -69,7 +69,7 @@ impl McpFlow {
         self.desk.context.keep_refusal(env, None, told);
         env.out
             .to_client
-            .push(Piece::Bytes(refusal.answer(Close::Yes, CHALLENGE).into()));
+            .push(Piece::Bytes(refusal.answer(Close::Yes, "").into()));
         self.leave(env);
     }
 
@@ -101,7 +101,7 @@ impl McpFlow {
             };
             env.out
                 .to_client
-                .push(Piece::Bytes(refusal.answer(Close::Yes, CHALLENGE).into()));
+                .push(Piece::Bytes(refusal.answer(Close::Yes, "").into()));
             env.out.to_client.push(Piece::Shutdown);
         }
         env.out.to_server.push(Piece::Reset);

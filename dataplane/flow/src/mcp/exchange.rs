@@ -27,6 +27,8 @@ pub(crate) struct Exchange {
     /// The server's event id to resume after, and what that stream may still answer.
     pub(crate) resumed: Option<(String, Vec<Resumable>)>,
     pub(crate) begun_ns: u64,
+    /// When the caller's token ends.
+    pub(crate) ends_ns: Option<u64>,
     pub(crate) body: Vec<u8>,
     /// How the answer is framed that has begun, as events, before the server's did.
     pub(crate) begun: Option<AnswerFraming>,

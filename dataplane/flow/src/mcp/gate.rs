@@ -6,6 +6,7 @@ use weir_facts::{Digest, OperationRef};
 use weir_mcp::http::rewrite::{Onward, request};
 use weir_policy::Permit;
 
+use super::authorization;
 use super::context::Told;
 use super::exchange::{Exchange, Plan, Running, What};
 use super::hold::Grant;
@@ -204,13 +205,17 @@ fn begun(plan: Plan, operation: OperationRef) -> (What, Running) {
 }
 
 fn head(desk: &Desk, exchange: &Exchange, body: &[u8]) -> Vec<u8> {
-    let authorization = desk
-        .context
-        .mcp()
-        .and_then(|target| target.authorization.as_ref());
+    let target = desk.context.mcp();
+    let token = authorization::onward(&desk.context, &exchange.head);
+    let own = target.and_then(|target| target.credential.as_ref());
+    let own = own.map(|own| (&*own.field, own.value.as_str()));
+    // Whose Authorization it is was decided: a client without a token does not get Weir's.
+    let is_clients = desk.context.server_resource().is_some();
+    let is_taken = |name: &str| is_clients && name.eq_ignore_ascii_case("authorization");
     let onward = Onward {
         host: &exchange.head.host,
-        authorization: authorization.map(|value| value.as_str()),
+        authorization: token.as_ref().map(|value| value.as_str()),
+        credential: own.filter(|(name, _)| !is_taken(name)),
         revision: exchange.revision,
         session: (!exchange.session.is_empty()).then_some(&*exchange.session),
         last_event_id: exchange.resumed.as_ref().map(|(id, _)| id.as_str()),

@@ -1,44 +1,111 @@
 //! Whether a request may be received: who sends it, for whom, in which session.
 
+use super::authorization::{Challenged, Document};
 use super::*;
 
+/// Whether keys may be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Some,
+    None,
+}
+
+/// What becomes of a head.
+pub(super) enum Received {
+    /// Its content may follow.
+    Exchange(Box<Exchange>),
+    /// It waits for the keys of this issuer.
+    Fetching(Box<RequestHead>, Arc<str>),
+    /// It is refused. Its framing says whether content may follow all the same.
+    Refused(Box<Stop>, Framing),
+}
+
 impl McpFlow {
-    /// Judges a head. The framing of what was refused says whether content may follow.
-    pub(super) fn on_head(
-        &mut self,
-        env: &mut Env<'_>,
-        head: RequestHead,
-    ) -> Result<Exchange, Box<(Stop, Framing)>> {
+    /// A head is whole, or the keys that it waited for were fetched, or were not.
+    pub(super) fn receive(&mut self, env: &mut Env<'_>, head: RequestHead, patience: Patience) {
+        if self.tell(env, &head) {
+            return;
+        }
+        match self.on_head(env, head, patience) {
+            Received::Exchange(exchange) => {
+                if exchange.head.expects_continue {
+                    env.out.to_client.push(Piece::Bytes(CONTINUE.into()));
+                }
+                self.state = State::Receiving(exchange);
+            }
+            Received::Fetching(head, issuer) => {
+                env.out.effects.push(Effect::RefreshKeys(issuer));
+                let until_ns = env.now.mono_ns.saturating_add(KEYS_WAIT_NS);
+                self.state = State::Fetching(head, until_ns);
+            }
+            Received::Refused(stop, framing) => self.refuse(env, *stop, framing),
+        }
+    }
+
+    /// Keys have come, or were waited for long enough.
+    pub(super) fn on_fetched(&mut self, env: &mut Env<'_>) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Fetching(head, _) => self.receive(env, *head, Patience::None),
+            other => self.state = other,
+        }
+    }
+
+    /// Tells what Weir itself has at a path, if the request is one that may be asked.
+    fn tell(&mut self, env: &mut Env<'_>, head: &RequestHead) -> bool {
+        let context = &self.desk.context;
+        let Some(document) = context.document(head, env) else {
+            return false;
+        };
+        if self.check_way(head).is_err() {
+            return false;
+        }
+        let closes = head.closes || self.draining;
+        let close = if closes { Close::Yes } else { Close::No };
+        let told = match document {
+            Document::Metadata => authorization::metadata(context, env, closes),
+            Document::Absent => None,
+        };
+        let out = told.unwrap_or_else(|| Refusal::Path.answer(close, ""));
+        env.out.to_client.push(Piece::Bytes(out.into()));
+        let after = if closes { After::Close } else { After::Again };
+        self.after(env, after);
+        true
+    }
+
+    fn on_head(&mut self, env: &mut Env<'_>, head: RequestHead, patience: Patience) -> Received {
         let framing = head.framing;
-        let refused = |stop: Stop| Box::new((stop, framing));
-        let (caller, revision) = self.check_head(env, &head).map_err(refused)?;
-        let named = self.name_session(&caller, &head).map_err(|stop| {
-            refused(Stop {
-                caller: Some(caller.clone()),
-                ..stop
-            })
-        })?;
-        Ok(Exchange {
+        let (caller, revision) = match self.check_head(env, &head) {
+            Ok(checked) => checked,
+            Err(Stop {
+                issuer: Some(issuer),
+                ..
+            }) if patience == Patience::Some => {
+                return Received::Fetching(Box::new(head), issuer);
+            }
+            Err(stop) => return Received::Refused(Box::new(stop), framing),
+        };
+        let (session, resumed) = match self.name_session(&caller, &head) {
+            Ok(named) => named,
+            Err(stop) => {
+                let caller = Some(Box::new(caller));
+                return Received::Refused(Box::new(Stop { caller, ..stop }), framing);
+            }
+        };
+        Received::Exchange(Box::new(Exchange {
+            ends_ns: ends_ns(env, &caller),
             head,
             caller,
             revision,
-            session: named.0,
-            resumed: named.1,
+            session,
+            resumed,
             begun_ns: env.now.mono_ns,
             body: Vec::new(),
             begun: None,
-        })
+        }))
     }
 
-    pub(super) fn check_head(
-        &mut self,
-        env: &mut Env<'_>,
-        head: &RequestHead,
-    ) -> Result<(Caller, Option<Revision>), Stop> {
-        if is_stale(env, Stale::DenyAll) || (self.known.is_none() && is_stale(env, Stale::DenyNew))
-        {
-            return Err(Stop::new(Refusal::Unavailable, "the policy is out of date"));
-        }
+    /// Whether the request came the way that it must, and is meant for this server.
+    fn check_way(&self, head: &RequestHead) -> Result<(), Stop> {
         if self.link == ClientLink::Plain
             && self.desk.context.connection.client_tls == ClientTls::Required
         {
@@ -50,17 +117,43 @@ impl McpFlow {
         self.desk
             .context
             .check_host(head)
-            .map_err(|error| Stop::new(Refusal::Forbidden(error.to_string()), error))?;
-        let context = &self.desk.context;
-        let name = &context.connection.name;
-        let caller = caller::authenticate(context.workload.as_ref(), name, head, env)
-            .map_err(|error| Stop::new(Refusal::Unauthorized, error))?;
+            .map_err(|error| Stop::new(Refusal::Forbidden(error.to_string()), error))
+    }
+
+    pub(super) fn check_head(
+        &mut self,
+        env: &mut Env<'_>,
+        head: &RequestHead,
+    ) -> Result<(Caller, Option<Revision>), Stop> {
+        if is_stale(env, Stale::DenyAll) || (self.known.is_none() && is_stale(env, Stale::DenyNew))
+        {
+            return Err(Stop::new(Refusal::Unavailable, "the policy is out of date"));
+        }
+        self.check_way(head)?;
+        let Desk {
+            context,
+            remembered,
+            ..
+        } = &mut self.desk;
+        let caller =
+            caller::authenticate(context, head, remembered, env).map_err(|error| Stop {
+                challenge: authorization::unnamed(context, env, &error),
+                issuer: authorization::unknown_key(&error).cloned(),
+                ..Stop::new(Refusal::Unauthorized, error)
+            })?;
         self.connect(env, &caller)?;
         let with = |stop: Stop| Stop {
-            caller: Some(caller.clone()),
+            caller: Some(Box::new(caller.clone())),
             ..stop
         };
-        check_form(head).map_err(with)?;
+        let context = &self.desk.context;
+        if !context.covers(head) {
+            let inside = "a path that is not the resource's";
+            return Err(with(Stop::new(Refusal::Path, inside)));
+        }
+        if !context.is_server_document(head) {
+            check_form(head).map_err(with)?;
+        }
         let named = head.fields.get("mcp-protocol-version");
         if Revision::of_header(named).is_none() {
             return Err(with(Stop::new(
@@ -84,8 +177,13 @@ impl McpFlow {
             Verdict::Hold(_) => Some((
                 "this needs approval, which a connection cannot wait for".into(),
                 "held".into(),
+                None,
             )),
-            Verdict::Deny(denial) => Some((denial.outside.clone(), denial.inside.clone())),
+            Verdict::Deny(denial) => {
+                let context = &self.desk.context;
+                let challenged = authorization::denied(context, env, caller, &denial.scopes);
+                Some((denial.outside.clone(), denial.inside.clone(), challenged))
+            }
         };
         let now = (caller.key.clone(), env.world.version);
         if self.known.as_ref() != Some(&now) {
@@ -95,7 +193,7 @@ impl McpFlow {
                 policies: &judgement.policies,
                 reason: denial
                     .as_ref()
-                    .map_or("", |(_, inside): &(Arc<str>, Arc<str>)| inside),
+                    .map_or("", |(_, inside, _): &(Arc<str>, Arc<str>, _)| inside),
                 ..Told::NOTHING
             };
             self.desk
@@ -107,12 +205,18 @@ impl McpFlow {
         }
         match denial {
             None => Ok(()),
-            Some((outside, inside)) => Err(Stop {
-                refusal: Refusal::Forbidden(outside.to_string()),
-                inside: inside.to_string(),
-                policies: judgement.policies,
-                caller: Some(caller.clone()),
-            }),
+            Some((outside, inside, challenged)) => {
+                let (refusal, challenge) = match challenged {
+                    Some(Challenged { refusal, challenge }) => (refusal, challenge),
+                    None => (Refusal::Forbidden(outside.to_string()), String::new()),
+                };
+                Err(Stop {
+                    policies: judgement.policies,
+                    caller: Some(Box::new(caller.clone())),
+                    challenge,
+                    ..Stop::new(refusal, inside)
+                })
+            }
         }
     }
 
@@ -174,6 +278,12 @@ fn check_form(head: &RequestHead) -> Result<(), Stop> {
             "a method that MCP does not have",
         )),
     }
+}
+
+/// When the token of a caller ends, by the clock that deadlines have.
+fn ends_ns(env: &Env<'_>, caller: &Caller) -> Option<u64> {
+    let left_us = caller.expires_us?.saturating_sub(env.now.unix_us);
+    Some(env.now.mono_ns.saturating_add(left_us.saturating_mul(1000)))
 }
 
 fn is_stale(env: &Env<'_>, at_least: Stale) -> bool {

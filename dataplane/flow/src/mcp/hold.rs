@@ -188,7 +188,7 @@ impl Overtaken {
         Decided::Answer {
             answers: answer(revision, &plan, told.as_deref()),
             inside,
-            plan,
+            plan: Box::new(plan),
         }
     }
 }
@@ -233,10 +233,10 @@ fn request_of(
 
 /// What follows a decision.
 pub(crate) enum Decided {
-    Redeem(Redeeming),
+    Redeem(Box<Redeeming>),
     /// The call is answered with this, and was not executed.
     Answer {
-        plan: Plan,
+        plan: Box<Plan>,
         answers: Option<Vec<u8>>,
         inside: String,
     },
@@ -254,7 +254,7 @@ pub(crate) fn decide(
     let revision = exchange.revision();
     let answer = |plan: Plan, text: String| Decided::Answer {
         answers: answer(revision, &plan, Some(&text)),
-        plan,
+        plan: Box::new(plan),
         inside: text,
     };
     let grant = match decision {
@@ -306,14 +306,14 @@ pub(crate) fn decide(
                 digest: asking.digest,
             });
             let deadline_ns = env.now.mono_ns.saturating_add(REDEEM_NS);
-            Decided::Redeem(Redeeming {
+            Decided::Redeem(Box::new(Redeeming {
                 digest: asking.digest,
                 grant,
                 judgement,
                 deadline_ns,
                 plan: asking.plan,
                 body: asking.body,
-            })
+            }))
         }
         Verdict::Hold(_) => {
             let text = format!(
@@ -326,7 +326,7 @@ pub(crate) fn decide(
             Decided::Answer {
                 answers: self::answer(revision, &asking.plan, Some(&text)),
                 inside: denial.inside.to_string(),
-                plan: asking.plan,
+                plan: Box::new(asking.plan),
             }
         }
     }

@@ -25,5 +25,12 @@ pub(super) const HOLD_NS_MAX: u64 = 48_000_000_000;
 /// libraries take silence for the end.
 pub(super) const BEAT_NS: u64 = 10_000_000_000;
 
+/// How long a request waits for the keys of its token's issuer: as long as a Postgres login does.
+pub(super) const KEYS_WAIT_NS: u64 = 5_000_000_000;
+
+/// How long the answer to a call may go on after its caller's token has ended: the call was allowed
+/// while the token was good, and clients give up after this long.
+pub(super) const AFTER_TOKEN_NS: u64 = 60_000_000_000;
+
 /// How long the control plane may take to spend an approval, once it was given.
 pub(super) const REDEEM_NS: u64 = 5_000_000_000;

@@ -80,6 +80,13 @@ impl Masks {
         }
     }
 
+    /// Whether nothing in a text is of a class that is hidden.
+    pub(crate) fn find_nothing(&self, text: &[u8]) -> bool {
+        let mut found = Vec::new();
+        detect::scan(text, self.wanted, &mut found);
+        found.is_empty()
+    }
+
     fn hidden(&self, class: Class) -> Option<&Hidden> {
         self.rules
             .iter()

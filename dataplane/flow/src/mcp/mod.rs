@@ -9,11 +9,13 @@
 //!                           └──────────▶ Waiting ───────────────┘
 //! ```
 //!
-//! One request at a time: nothing is taken from the client while one is answered. Bodies
+//! A head whose token was signed with a key that is not known waits in `Fetching` before it is
+//! received. One request at a time: nothing is taken from the client while one is answered. Bodies
 //! of requests are whole before their first byte goes on, since a late duplicate key may
 //! change what they ask; answers are whole, or events are, before they are shown.
 
 mod answer;
+mod authorization;
 mod caller;
 mod context;
 mod end;
@@ -43,19 +45,17 @@ use weir_mcp::message::{MessageError, Revision};
 use weir_mcp::refuse::{self, Close, Refusal};
 
 use self::answer::{After, Answering};
-use self::caller::Caller;
+use self::caller::{Caller, Remembered};
 use self::context::{Context, Told};
 use self::exchange::{Exchange, Judged, Plan, Unjudged, What};
 use self::gate::Admitted;
+use self::head::Patience;
 use self::hold::{Asking, Decided, Leaving, Redeeming};
-use self::limits::{AFTER_CLIENT_NS, RECEIVE_NS};
+use self::limits::{AFTER_CLIENT_NS, KEYS_WAIT_NS, RECEIVE_NS};
 use self::verdict::Verdicts;
 use crate::io::{Effect, Env, Event, Piece, Start};
 use crate::release::Mismatch;
 use crate::world::{ClientTls, Connection, Stale, TlsMode};
-
-/// How a client is told to authenticate (RFC 6750 §3).
-const CHALLENGE: &str = "Bearer realm=\"weir\"";
 
 /// The first byte of a TLS handshake record (RFC 8446 §5.1); no HTTP method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -64,6 +64,8 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(crate) struct Desk {
     pub(crate) context: Context,
     pub(crate) verdicts: Verdicts,
+    /// The token that was seen last.
+    pub(crate) remembered: Remembered,
 }
 
 /// The MCP half of a flow.
@@ -95,6 +97,8 @@ enum State {
     /// TLS towards the server is being set up.
     Securing,
     Idle,
+    /// A token was signed with a key that nobody here knows; its keys are fetched.
+    Fetching(Box<RequestHead>, u64),
     Receiving(Box<Exchange>),
     Waiting(Box<Exchange>, Box<Waiting>),
     Answering(Box<Answering>),
@@ -117,7 +121,11 @@ struct Stop {
     /// For the record.
     inside: String,
     policies: Vec<PolicyId>,
-    caller: Option<Caller>,
+    caller: Option<Box<Caller>>,
+    /// What a client is told that needs a token, or a better one.
+    challenge: String,
+    /// Whose keys may have been rotated, if that is why.
+    issuer: Option<Arc<str>>,
 }
 
 impl Stop {
@@ -127,6 +135,8 @@ impl Stop {
             inside: inside.to_string(),
             policies: Vec::new(),
             caller: None,
+            challenge: String::new(),
+            issuer: None,
         }
     }
 }
@@ -161,6 +171,7 @@ impl McpFlow {
             desk: Desk {
                 context: Context::new(start, connection, env),
                 verdicts: Verdicts::default(),
+                remembered: Remembered::default(),
             },
             state: State::Dialing,
             link: ClientLink::Undecided,
@@ -190,7 +201,11 @@ impl McpFlow {
         loop {
             match &self.state {
                 State::Over => return input.len(),
-                State::Dialing | State::Securing | State::Waiting(..) | State::Answering(_) => {
+                State::Dialing
+                | State::Securing
+                | State::Fetching(..)
+                | State::Waiting(..)
+                | State::Answering(_) => {
                     return at;
                 }
                 State::Idle | State::Receiving(_) => {}
@@ -235,18 +250,7 @@ impl McpFlow {
 
     fn on_part(&mut self, env: &mut Env<'_>, part: Option<Part<RequestHead>>, taken: &[u8]) {
         match (part, &mut self.state) {
-            (Some(Part::Head(head)), State::Idle) => match self.on_head(env, head) {
-                Ok(exchange) => {
-                    if exchange.head.expects_continue {
-                        env.out.to_client.push(Piece::Bytes(CONTINUE.into()));
-                    }
-                    self.state = State::Receiving(Box::new(exchange));
-                }
-                Err(refused) => {
-                    let (stop, framing) = *refused;
-                    self.refuse(env, stop, framing)
-                }
-            },
+            (Some(Part::Head(head)), State::Idle) => self.receive(env, head, Patience::Some),
             (Some(Part::Content(span)), State::Receiving(exchange)) => {
                 exchange
                     .body
@@ -267,6 +271,7 @@ impl McpFlow {
                 State::Dialing
                 | State::Securing
                 | State::Idle
+                | State::Fetching(..)
                 | State::Receiving(_)
                 | State::Waiting(..)
                 | State::Answering(_)
@@ -282,12 +287,14 @@ impl McpFlow {
             match &self.state {
                 State::Over => return input.len(),
                 State::Dialing | State::Securing => return at,
-                State::Idle | State::Receiving(_) | State::Waiting(..) if rest.is_empty() => {
+                State::Idle | State::Fetching(..) | State::Receiving(_) | State::Waiting(..)
+                    if rest.is_empty() =>
+                {
                     return at;
                 }
                 // Whatever it is, it answers nothing that was asked, and where the answer
                 // to the next request begins would be unknown.
-                State::Idle | State::Receiving(_) | State::Waiting(..) => {
+                State::Idle | State::Fetching(..) | State::Receiving(_) | State::Waiting(..) => {
                     self.end(env, &End::Server("bytes that nothing asked for".to_owned()));
                     return input.len();
                 }
@@ -375,6 +382,7 @@ impl McpFlow {
             State::Dialing
             | State::Securing
             | State::Idle
+            | State::Fetching(..)
             | State::Receiving(_)
             | State::Waiting(..) => self.leave(env),
             State::Answering(answering) if answering.is_listening() => {
@@ -411,7 +419,11 @@ impl McpFlow {
                 }
             }
             State::Waiting(..) => self.on_server_gone(env),
-            State::Dialing | State::Securing | State::Idle | State::Receiving(_) => self.leave(env),
+            State::Dialing
+            | State::Securing
+            | State::Idle
+            | State::Fetching(..)
+            | State::Receiving(_) => self.leave(env),
         }
     }
 
@@ -494,10 +506,27 @@ impl McpFlow {
 
     /// Open streams are judged again; what is asked next is judged anew anyway.
     fn on_world_changed(&mut self, env: &mut Env<'_>) {
+        self.desk.context.refresh(env);
+        self.on_fetched(env);
         let State::Answering(answering) = &mut self.state else {
             return;
         };
         let caller = answering.exchange.caller.clone();
+        if answering.has_begun() {
+            let head = &answering.exchange.head;
+            let Desk {
+                context,
+                remembered,
+                ..
+            } = &mut self.desk;
+            let now = caller::authenticate(context, head, remembered, env);
+            if !now.is_ok_and(|now| now.key == caller.key) {
+                return self.end(
+                    env,
+                    &End::Server("the token of this stream is not accepted any more".to_owned()),
+                );
+            }
+        }
         let judgement =
             self.desk
                 .verdicts
@@ -522,7 +551,11 @@ impl McpFlow {
                 answering.abandon(&self.desk, env, "Weir is going down");
                 self.leave(env);
             }
-            State::Receiving(_) | State::Waiting(..) | State::Answering(_) | State::Over => {}
+            State::Fetching(..)
+            | State::Receiving(_)
+            | State::Waiting(..)
+            | State::Answering(_)
+            | State::Over => {}
         }
     }
 
@@ -550,6 +583,15 @@ impl McpFlow {
         }) {
             return self.unspent(env, &exchange, &redeeming);
         }
+        if matches!(self.state, State::Fetching(_, until_ns) if until_ns <= now) {
+            return self.on_fetched(env);
+        }
+        if let State::Answering(answering) = &mut self.state
+            && answering.ends_ns().is_some_and(|ends_ns| ends_ns <= now)
+        {
+            answering.end_stream(&self.desk, env, "the caller's token has ended");
+            return self.leave(env);
+        }
         if self.limit_ns.is_none_or(|limit| limit > now) {
             return;
         }
@@ -566,9 +608,11 @@ impl McpFlow {
                 let stop = Stop::new(Refusal::Head, "a request that took too long");
                 self.refuse(env, stop, Framing::Chunked);
             }
-            State::Dialing | State::Securing | State::Waiting(..) | State::Over => {
-                self.limit_ns = None
-            }
+            State::Dialing
+            | State::Securing
+            | State::Fetching(..)
+            | State::Waiting(..)
+            | State::Over => self.limit_ns = None,
         }
     }
 
@@ -580,12 +624,11 @@ impl McpFlow {
                 Waiting::Redeem(redeeming) => Some(redeeming.deadline_ns),
                 Waiting::Durable { .. } => None,
             },
-            State::Dialing
-            | State::Securing
-            | State::Idle
-            | State::Receiving(_)
-            | State::Answering(_)
-            | State::Over => None,
+            State::Fetching(_, until_ns) => Some(*until_ns),
+            State::Answering(answering) => answering.ends_ns(),
+            State::Dialing | State::Securing | State::Idle | State::Receiving(_) | State::Over => {
+                None
+            }
         };
         [held, self.limit_ns].into_iter().flatten().min()
     }

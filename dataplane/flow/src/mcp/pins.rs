@@ -70,6 +70,7 @@ pub(crate) fn quarantined(context: &Context, access: &Access, doubt: Doubt) -> J
         advice: None,
         inside: inside.into(),
         policies: Vec::new(),
+        scopes: Vec::new(),
     })
 }
 

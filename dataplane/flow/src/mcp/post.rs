@@ -1,5 +1,6 @@
 //! What becomes of a request that is whole: judged, denied, held, admitted, released.
 
+use super::authorization::Challenged;
 use super::*;
 
 impl McpFlow {
@@ -7,6 +8,7 @@ impl McpFlow {
     pub(super) fn on_request(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>) {
         let summary = match exchange.head.method {
             Method::Post => return self.on_post(env, exchange),
+            Method::Get if self.desk.context.is_server_document(&exchange.head) => "GET metadata",
             Method::Get => "GET",
             Method::Delete => "DELETE",
             Method::Options | Method::Other => {
@@ -84,7 +86,7 @@ impl McpFlow {
             .keep_refusal(env, Some(&exchange.caller), told);
         self.reply(
             env,
-            &refusal.answer(self.close_of(exchange), CHALLENGE),
+            &refusal.answer(self.close_of(exchange), ""),
             exchange,
             refusal.closes(),
         );
@@ -98,6 +100,8 @@ impl McpFlow {
         plans: &[Plan],
         body: &[u8],
     ) {
+        let context = &self.desk.context;
+        let challenged = authorization::stepped_up(context, env, &exchange.caller, plans);
         let mut answers = Vec::new();
         for plan in plans {
             let inside = match &plan.judgement.verdict {
@@ -119,6 +123,10 @@ impl McpFlow {
                 .context
                 .keep_refusal(env, Some(&exchange.caller), told);
             answers.extend(self.denial(env, exchange, plan));
+        }
+        if let Some(Challenged { refusal, challenge }) = challenged {
+            let answer = refusal.answer(self.close_of(exchange), &challenge);
+            return self.reply(env, &answer, exchange, refusal.closes());
         }
         self.reply_messages(env, exchange, plans.len(), answers);
     }
@@ -236,7 +244,7 @@ impl McpFlow {
             return self.reply_messages(env, exchange, 1, vec![told]);
         }
         let refusal = Refusal::Unavailable;
-        self.reply(env, &refusal.answer(Close::Yes, CHALLENGE), exchange, true);
+        self.reply(env, &refusal.answer(Close::Yes, ""), exchange, true);
     }
 
     pub(super) fn close_of(&self, exchange: &Exchange) -> Close {

@@ -21,17 +21,21 @@ use crate::world::source_ip;
 pub(crate) struct Verdicts {
     world: u64,
     caller: Option<Arc<[u8]>>,
+    scopes: Arc<[Arc<str>]>,
     judged: HashMap<Access, Judgement>,
     masks: HashMap<Box<str>, Arc<Masks>>,
 }
 
 impl Verdicts {
     fn enter(&mut self, env: &Env<'_>, caller: &Caller) {
-        let same = self.world == env.world.version && self.caller.as_ref() == Some(&caller.key);
+        let same = self.world == env.world.version
+            && self.caller.as_ref() == Some(&caller.key)
+            && self.scopes == caller.scopes;
         if !same || self.judged.len() + self.masks.len() > VERDICTS_MAX {
             *self = Self {
                 world: env.world.version,
                 caller: Some(caller.key.clone()),
+                scopes: caller.scopes.clone(),
                 ..Self::default()
             };
         }
@@ -118,16 +122,12 @@ impl Verdicts {
                 };
                 match self.judge(context, env, caller, &call).verdict {
                     Verdict::Allow | Verdict::Hold(_) => true,
-                    Verdict::Deny(_) => false,
+                    Verdict::Deny(denial) => !denial.scopes.is_empty(),
                 }
             }
-            (Verdict::Hold(_) | Verdict::Deny(_), _) => matches!(
-                (&listed.verdict, access.action),
-                (
-                    Verdict::Hold(_),
-                    Action::McpGetPrompt | Action::McpReadResource
-                )
-            ),
+            // People, or a token with another scope, would do: whoever does not know of it never asks.
+            (Verdict::Hold(_), _) => is_use(access.action),
+            (Verdict::Deny(denial), _) => !denial.scopes.is_empty() && is_use(access.action),
         }
     }
 
@@ -145,7 +145,7 @@ impl Verdicts {
         }
         let on = &context.connection.name;
         let snapshot = &env.world.snapshot;
-        let cx = judging(context, env, None, &[]);
+        let cx = judging(context, env, caller, None, &[]);
         let classes = snapshot
             .detectors(on)
             .iter()
@@ -163,6 +163,11 @@ impl Verdicts {
         }
         masks
     }
+}
+
+/// Whether this is what a list is asked by for want of an action of its own.
+const fn is_use(action: Action) -> bool {
+    matches!(action, Action::McpGetPrompt | Action::McpReadResource)
 }
 
 /// Asks policy once more, with what people gave.
@@ -185,7 +190,7 @@ fn ask(
     arguments: Option<&Value>,
     approvals: &[Group],
 ) -> Judgement {
-    let cx = judging(context, env, arguments, approvals);
+    let cx = judging(context, env, caller, arguments, approvals);
     env.world
         .judge(&caller.principal, &context.connection.name, accesses, &cx)
 }
@@ -193,6 +198,7 @@ fn ask(
 fn judging<'a>(
     context: &Context,
     env: &Env<'_>,
+    caller: &'a Caller,
     arguments: Option<&'a Value>,
     approvals: &'a [Group],
 ) -> JudgeContext<'a> {
@@ -201,6 +207,7 @@ fn judging<'a>(
         clock: env.world.clock,
         source: source_ip(context.source),
         approvals,
+        scopes: &caller.scopes,
         in_transaction: false,
         has_where: false,
         database: "",

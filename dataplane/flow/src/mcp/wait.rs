@@ -31,7 +31,7 @@ impl McpFlow {
     ) {
         match decided {
             Decided::Redeem(redeeming) => {
-                self.state = State::Waiting(exchange, Box::new(Waiting::Redeem(redeeming)));
+                self.state = State::Waiting(exchange, Box::new(Waiting::Redeem(*redeeming)));
             }
             Decided::Answer {
                 plan,

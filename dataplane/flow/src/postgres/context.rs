@@ -44,6 +44,7 @@ impl Context {
             clock: world.clock,
             source: source_ip(self.source),
             approvals: &[],
+            scopes: &[],
             in_transaction: false,
             has_where: false,
             database: &self.database,

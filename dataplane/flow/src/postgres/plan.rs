@@ -240,6 +240,7 @@ fn judge(steps: &[Statement], question: &Question<'_>, approvals: &[Group]) -> J
             clock: question.world.clock,
             source: question.source,
             approvals,
+            scopes: &[],
             in_transaction: question.in_transaction,
             has_where: step.has_where,
             database: question.database,
@@ -300,6 +301,7 @@ fn shape(step: &Statement, sensitive: &Sensitive) -> Option<Denial> {
             advice: None,
             inside: "EXPLAIN ANALYZE EXECUTE".into(),
             policies: Vec::new(),
+            scopes: Vec::new(),
         });
     }
     // Its errors and notices are judged by what was prepared, which knows nothing of these.
@@ -310,6 +312,7 @@ fn shape(step: &Statement, sensitive: &Sensitive) -> Option<Denial> {
             advice: None,
             inside: "EXECUTE whose arguments may read sensitive columns".into(),
             policies: Vec::new(),
+            scopes: Vec::new(),
         });
     }
     None
@@ -338,6 +341,7 @@ fn copied(step: &Statement, searches: bool) -> Option<Denial> {
         advice: None,
         inside: "COPY TO whose rows could not be read back".into(),
         policies: Vec::new(),
+        scopes: Vec::new(),
     })
 }
 

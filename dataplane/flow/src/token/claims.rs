@@ -6,7 +6,10 @@ use weir_facts::{Agent, Group, Identity};
 use weir_mcp::json::{Document, Kind, Value};
 
 use super::jwt::read;
-use super::{Bearer, GROUPS_MAX, IdentityProvider, NAME_BYTES_MAX, TokenError};
+use super::{
+    Bearer, GROUPS_MAX, IdentityProvider, NAME_BYTES_MAX, NOT_BEFORE_SLACK_S, SCOPE_BYTES_MAX,
+    SCOPES_MAX, TokenError,
+};
 
 /// The claims that decide, and all of them for those that the provider names.
 pub(super) struct Claims {
@@ -67,8 +70,48 @@ impl Claims {
         Ok(Bearer {
             identity: Arc::new(identity),
             agent: actor(&document)?,
+            scopes: scopes(&document)?,
+            expires_us: self.expires.saturating_mul(1_000_000),
         })
     }
+
+    /// Whether it is valid now.
+    pub(super) fn check_time(&self, unix_s: u64) -> Result<(), TokenError> {
+        if unix_s >= self.expires {
+            return Err(TokenError::Expired(self.expires));
+        }
+        if self.not_before > unix_s.saturating_add(NOT_BEFORE_SLACK_S) {
+            return Err(TokenError::NotYet(self.not_before));
+        }
+        Ok(())
+    }
+}
+
+/// `scope`, words between spaces (RFC 8693 §4.2, RFC 9068 §2.2.3), or the `scp` of providers that
+/// have it as a list.
+fn scopes(document: &Document<'_>) -> Result<Arc<[Arc<str>]>, TokenError> {
+    let root = document.root();
+    let lists = match root.get("scope") {
+        None => texts(root.get("scp"), "scp")?,
+        Some(scope) => {
+            let text = scope.text().ok_or(TokenError::Malformed("scope"))?;
+            vec![text.into_owned()]
+        }
+    };
+    let words = lists.iter().flat_map(|list| list.split(' '));
+    let mut scopes: Vec<Arc<str>> = words
+        .filter(|word| !word.is_empty())
+        .map(Arc::from)
+        .collect();
+    scopes.sort();
+    scopes.dedup();
+    // RFC 6749 §3.3.
+    let fits = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    let is_scope = |scope: &Arc<str>| scope.len() <= SCOPE_BYTES_MAX && scope.bytes().all(fits);
+    if scopes.len() > SCOPES_MAX || !scopes.iter().all(is_scope) {
+        return Err(TokenError::Malformed("scopes"));
+    }
+    Ok(scopes.into())
 }
 
 /// Who acts for the subject now: the outermost `act` (RFC 8693 §4.1).

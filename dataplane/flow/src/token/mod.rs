@@ -12,11 +12,13 @@ mod claims;
 mod jwks;
 mod jwt;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
 use weir_facts::{Agent, ConnectionName, Identity};
+
+use crate::resource::ResourceUri;
 
 pub use jwks::{JwkError, KeySet};
 use jwt::Jwt;
@@ -33,6 +35,10 @@ const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 /// Groups that one token can give; more are a token that nobody looked at.
 const GROUPS_MAX: usize = 1_000;
+
+/// Scopes that one token can give, and the length of one.
+const SCOPES_MAX: usize = 100;
+const SCOPE_BYTES_MAX: usize = 200;
 
 /// Longest name of a subject, group or agent.
 const NAME_BYTES_MAX: usize = 256;
@@ -105,6 +111,41 @@ pub struct Bearer {
     pub identity: Arc<Identity>,
     /// The software that acts for it (RFC 8693 §4.1), if the token says so.
     pub agent: Option<Arc<Agent>>,
+    /// What it may be used for (RFC 6749 §3.3), sorted; nothing where it does not say.
+    pub scopes: Arc<[Arc<str>]>,
+    /// When it ends, in microseconds since the Unix epoch.
+    pub expires_us: u64,
+}
+
+/// For whom a token must be: it names one of these.
+#[derive(Clone, Copy, Debug)]
+pub struct Audience<'a> {
+    /// The registered server, by the audiences that providers have for it; `None` where these do
+    /// not count.
+    pub connection: Option<&'a ConnectionName>,
+    /// The server's own URI (RFC 8707 §2).
+    pub resource: Option<&'a ResourceUri>,
+}
+
+/// What becomes of tokens that do not say whom they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpaqueTokens {
+    /// They go on to the server, because an operator said so.
+    Pass,
+    /// They do not.
+    Refuse,
+}
+
+/// A token that may go on to the server that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerToken {
+    /// Of a registered issuer, and good.
+    Verified(Bearer),
+    /// Of somebody else: it proves nothing here.
+    Unverified {
+        /// When it ends, in microseconds since the Unix epoch, if it says so.
+        expires_us: Option<u64>,
+    },
 }
 
 /// Why a token is not accepted. None of it is told to the client.
@@ -133,6 +174,12 @@ pub enum TokenError {
     /// Meant for somebody else.
     #[error("the audience is another")]
     Audience,
+    /// One that Weir made, or that this host has for Weir: no server may see it.
+    #[error("one of Weir's own, which no server may see")]
+    Own,
+    /// It does not say whom it is for.
+    #[error("it does not say whom it is for; opaque tokens are not let through here")]
+    Opaque,
     /// Over.
     #[error("it ended at {0}")]
     Expired(u64),
@@ -161,17 +208,43 @@ impl<'t> Unverified<'t> {
     pub fn issuer(&self) -> &str {
         &self.0.claims.issuer
     }
+
+    /// Whether a text is meant to be a token of this form, good or not: three parts, of which the
+    /// first is a JSON object.
+    #[must_use]
+    pub fn is_jwt(text: &str) -> bool {
+        let mut parts = text.split('.');
+        let header = parts
+            .next()
+            .and_then(|header| base64url::decode(header).ok());
+        parts.count() == 2 && header.is_some_and(|header| jwt::read(&header).is_ok())
+    }
+
+    /// Whether its own claims let it be used there and now, which proves nothing else of it.
+    /// Returns when it ends, in microseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// Another audience, or another time.
+    pub fn check_unverified(&self, audience: Audience<'_>, unix_s: u64) -> Result<u64, TokenError> {
+        let claims = &self.0.claims;
+        let is_for = |resource: &ResourceUri| claims.audiences.iter().any(|aud| resource.is(aud));
+        if !audience.resource.is_some_and(is_for) {
+            return Err(TokenError::Audience);
+        }
+        claims.check_time(unix_s)?;
+        Ok(claims.expires.saturating_mul(1_000_000))
+    }
 }
 
 impl IdentityProvider {
-    /// Says whose a token is, if it is this provider's, for this connection, and valid now.
+    /// Says whose a token is, if it is this provider's, for this audience, and valid now.
     ///
     /// # Errors
     /// The first thing that is wrong with it; its claims are looked at after its signature.
     pub fn verify(
         &self,
         token: &Unverified<'_>,
-        connection: &ConnectionName,
+        audience: Audience<'_>,
         unix_s: u64,
     ) -> Result<Bearer, TokenError> {
         let Jwt { header, claims, .. } = &token.0;
@@ -192,25 +265,22 @@ impl IdentityProvider {
         if !is_signed {
             return Err(TokenError::Signature);
         }
-        self.check_audience(&claims.audiences, connection)?;
-        if unix_s >= claims.expires {
-            return Err(TokenError::Expired(claims.expires));
+        if !self.is_for(&claims.audiences, audience) {
+            return Err(TokenError::Audience);
         }
-        if claims.not_before > unix_s.saturating_add(NOT_BEFORE_SLACK_S) {
-            return Err(TokenError::NotYet(claims.not_before));
-        }
+        claims.check_time(unix_s)?;
         token.0.bearer(self)
     }
 
-    fn check_audience(
-        &self,
-        named: &[String],
-        connection: &ConnectionName,
-    ) -> Result<(), TokenError> {
-        let is_ours = self.audiences.iter().any(|ours| {
-            let ours = ours.replace(CONNECTION, connection.as_str());
-            named.contains(&ours)
+    fn is_for(&self, named: &[String], audience: Audience<'_>) -> bool {
+        let of_connection = audience.connection.is_some_and(|connection| {
+            self.audiences
+                .iter()
+                .any(|ours| named.contains(&ours.replace(CONNECTION, connection.as_str())))
         });
-        is_ours.then_some(()).ok_or(TokenError::Audience)
+        let of_resource = audience
+            .resource
+            .is_some_and(|resource| named.iter().any(|name| resource.is(name)));
+        of_connection || of_resource
     }
 }

@@ -9,30 +9,30 @@ use weir_facts::Group;
 use super::*;
 
 const NOW: u64 = 1_800_000_000;
-const ISSUER: &str = "https://idp.example";
+pub(crate) const ISSUER: &str = "https://idp.example";
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// An issuer's own half: signs with ES256 as `k1`.
-struct Signer(EcdsaKeyPair);
+pub(crate) struct Signer(EcdsaKeyPair);
 
 impl Signer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
         Self(EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random).unwrap())
     }
 
-    fn jwk(&self, kid: &str) -> String {
+    pub(crate) fn jwk(&self, kid: &str) -> String {
         let point = self.0.public_key().as_ref();
         let (x, y) = (encode(&point[1..33]), encode(&point[33..]));
         format!(r#"{{"kty":"EC","crv":"P-256","use":"sig","kid":"{kid}","x":"{x}","y":"{y}"}}"#)
     }
 
-    fn sign(&self, header: &str, claims: &str) -> String {
+    pub(crate) fn sign(&self, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", encode(header), encode(claims));
         let signature = self
             .0
@@ -42,7 +42,7 @@ impl Signer {
     }
 }
 
-fn provider(keys: &[String]) -> IdentityProvider {
+pub(crate) fn provider(keys: &[String]) -> IdentityProvider {
     let jwks = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
     IdentityProvider {
         issuer: ISSUER.into(),
@@ -59,10 +59,14 @@ fn provider(keys: &[String]) -> IdentityProvider {
 
 fn verify(provider: &IdentityProvider, token: &str) -> Result<Bearer, TokenError> {
     let token = Unverified::parse(token)?;
-    provider.verify(&token, &ConnectionName::new("prod-pg"), NOW)
+    let audience = Audience {
+        connection: Some(&ConnectionName::new("prod-pg")),
+        resource: None,
+    };
+    provider.verify(&token, audience, NOW)
 }
 
-const HEADER: &str = r#"{"alg":"ES256","kid":"k1","typ":"at+jwt"}"#;
+pub(crate) const HEADER: &str = r#"{"alg":"ES256","kid":"k1","typ":"at+jwt"}"#;
 
 /// Good claims, with one changed or added.
 fn claims(name: &str, value: &str) -> String {
@@ -155,6 +159,72 @@ fn claims_that_do_not_fit_are_refused_each_for_its_own_reason() {
     let twice = claims("", "").replace("\"sub\":", "\"sub\":\"root\",\"sub\":");
     let error = verify(&provider, &signer.sign(HEADER, &twice)).unwrap_err();
     assert_eq!(error, TokenError::Malformed("JSON"));
+}
+
+#[test]
+fn scopes_are_read_in_both_spellings() {
+    let signer = Signer::new();
+    let provider = provider(&[signer.jwk("k1")]);
+    let of = |name: &str, value: &str| {
+        let token = signer.sign(HEADER, &claims(name, value));
+        verify(&provider, &token).map(|bearer| bearer.scopes.join(" "))
+    };
+    let long = format!("{} x", "a ".repeat(90));
+    for (name, value, scopes) in [
+        ("scope", "\"b a  b\"", "a b"),
+        ("scope", "\"\"", ""),
+        ("scp", "[\"b\",\"a\"]", "a b"),
+        ("scp", "\"a b\"", "a b"),
+        ("other", "1", ""),
+        ("scope", &format!("{long:?}"), "a x"),
+    ] {
+        assert_eq!(of(name, value).as_deref(), Ok(scopes), "{name} {value}");
+    }
+    for (name, value) in [
+        ("scope", "7"),
+        ("scope", "[\"a\"]"),
+        ("scope", "\"a\\\"b\""),
+        ("scope", "\"a\\u0007\""),
+        ("scp", "{}"),
+    ] {
+        let error = of(name, value).unwrap_err();
+        assert!(matches!(error, TokenError::Malformed(_)), "{name} {value}");
+    }
+}
+
+#[test]
+fn a_token_for_the_resource_itself_is_for_its_connection() {
+    let signer = Signer::new();
+    let provider = provider(&[signer.jwk("k1")]);
+    let resource = ResourceUri::parse("https://mcp.example/mcp").unwrap();
+    let connection = ConnectionName::new("prod-pg");
+    let of = |aud: &str, connection: Option<&ConnectionName>, resource: Option<&ResourceUri>| {
+        let text = signer.sign(HEADER, &claims("aud", aud));
+        let token = Unverified::parse(&text)?;
+        provider.verify(
+            &token,
+            Audience {
+                connection,
+                resource,
+            },
+            NOW,
+        )
+    };
+    let (whole, name) = (Some(&resource), Some(&connection));
+    for aud in [
+        "\"https://mcp.example/mcp\"",
+        "[\"x\",\"https://mcp.example/mcp/\"]",
+    ] {
+        assert!(of(aud, name, whole).is_ok(), "{aud}");
+        assert_eq!(of(aud, name, None), Err(TokenError::Audience));
+    }
+    for aud in ["\"https://mcp.example\"", "\"https://mcp.example/mcp2\""] {
+        assert_eq!(of(aud, name, whole), Err(TokenError::Audience), "{aud}");
+    }
+    // A token for Weir is none for the server.
+    let ours = "\"urn:weir:prod-pg\"";
+    assert!(of(ours, name, whole).is_ok());
+    assert_eq!(of(ours, None, whole), Err(TokenError::Audience));
 }
 
 #[test]

@@ -20,14 +20,19 @@ const REQUEST_FIELDS: &[&str] = &[
 /// everything about the connection or a cache belong to the server's leg alone.
 const ANSWER_FIELDS: &[&str] = &["retry-after", "allow"];
 
+/// Where documents about a server are (RFC 8615).
+pub const WELL_KNOWN: &str = "/.well-known/";
+
 /// What Weir decides about a request that goes on.
 #[derive(Clone, Debug)]
 pub struct Onward<'a> {
     /// The Host of the target.
     pub host: &'a str,
-    /// The whole `Authorization` of the target, where it needs one. The client's own
-    /// never goes on: it was made for Weir.
+    /// The whole `Authorization` of the client, where it was made for the target and not for
+    /// Weir: any other never goes on.
     pub authorization: Option<&'a str>,
+    /// Name and value of what Weir itself shows to the target.
+    pub credential: Option<(&'a str, &'a str)>,
     /// The revision that the session speaks, once that is known.
     pub revision: Option<Revision>,
     /// The session at the server.
@@ -54,6 +59,7 @@ pub fn request(head: &RequestHead, onward: &Onward<'_>) -> Vec<u8> {
     field(&mut out, "Host", onward.host);
     let accept = match head.method {
         Method::Post => "application/json, text/event-stream",
+        Method::Get if head.path().starts_with(WELL_KNOWN) => "application/json",
         Method::Get => "text/event-stream",
         Method::Delete | Method::Options | Method::Other => "*/*",
     };
@@ -61,6 +67,9 @@ pub fn request(head: &RequestHead, onward: &Onward<'_>) -> Vec<u8> {
     field(&mut out, "Accept-Encoding", "identity");
     if let Some(value) = onward.authorization {
         field(&mut out, "Authorization", value);
+    }
+    if let Some((name, value)) = onward.credential {
+        field(&mut out, name, value);
     }
     if let Some(revision) = onward.revision {
         field(&mut out, "MCP-Protocol-Version", revision.as_str());
@@ -71,8 +80,14 @@ pub fn request(head: &RequestHead, onward: &Onward<'_>) -> Vec<u8> {
     if let Some(id) = onward.last_event_id {
         field(&mut out, "Last-Event-ID", id);
     }
+    let is_own = |name: &str| {
+        onward
+            .credential
+            .is_some_and(|(own, _)| own.eq_ignore_ascii_case(name))
+    };
     for (name, value) in head.fields.iter() {
-        if REQUEST_FIELDS.contains(&name) || onward.extra_fields.contains(&name) {
+        if (REQUEST_FIELDS.contains(&name) || onward.extra_fields.contains(&name)) && !is_own(name)
+        {
             field(&mut out, name, value);
         }
     }

@@ -604,7 +604,8 @@ fn nothing_of_a_clients_head_goes_on_but_what_is_named() {
     ));
     let onward = Onward {
         host: "server:99",
-        authorization: Some("Bearer stored"),
+        authorization: None,
+        credential: Some(("Authorization", "Bearer stored")),
         revision: Some(Revision::V2025_06_18),
         session: Some("real"),
         last_event_id: Some("7"),

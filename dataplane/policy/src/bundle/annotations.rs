@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cedar_policy::{ActionConstraint, Effect as CedarEffect, Policy};
 use weir_facts::{Action, Group, MaskRule, PolicyId};
 
-use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, QUORUM_MAX};
+use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, QUORUM_MAX, SCOPE_BYTES_MAX};
 use crate::rate::{Rate, seconds};
 use crate::reads::Reads;
 
@@ -18,6 +18,8 @@ pub enum Effect {
     Forbid,
     /// It forbids until people have agreed.
     Approve(ApproveTerms),
+    /// It forbids until the caller's token has this scope.
+    StepUp(Arc<str>),
     /// It forbids the clear value; what the rule leaves may be shown.
     Mask(MaskRule),
 }
@@ -50,6 +52,7 @@ const KNOWN: &[&str] = &[
     "expires",
     "mask",
     "rate",
+    "scope",
     "reason",
 ];
 
@@ -138,7 +141,7 @@ fn rate(policy: &Policy, actions: &[Action]) -> Result<Option<Rate>, String> {
 fn effect(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, Vec<String>> {
     let forbids = policy.effect() == CedarEffect::Forbid;
     let only = |allowed: &[&str], without: &str| -> Vec<String> {
-        ["approvers", "quorum", "expires", "mask"]
+        ["approvers", "quorum", "expires", "mask", "scope"]
             .iter()
             .filter(|name| policy.annotation(name).is_some() && !allowed.contains(name))
             .map(|name| format!("@{name} means nothing {without}"))
@@ -160,13 +163,17 @@ fn effect(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, V
                 "with @effect(\"approve\")",
             ),
         ),
+        Some("step_up") => (
+            step_up(policy, actions, reads),
+            only(&["scope"], "with @effect(\"step_up\")"),
+        ),
         Some("mask") => (
             mask(policy, actions),
             only(&["mask"], "with @effect(\"mask\")"),
         ),
         Some(other) => (
             Err(format!(
-                "unknown @effect({other:?}); known are \"approve\" and \"mask\""
+                "unknown @effect({other:?}); known are \"approve\", \"mask\" and \"step_up\""
             )),
             Vec::new(),
         ),
@@ -224,6 +231,36 @@ fn approve(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, 
         quorum,
         expires_s,
     }))
+}
+
+fn step_up(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, String> {
+    let asks = |action: &Action| action.as_str().starts_with("mcp.") && !reveals(*action);
+    if actions.is_empty() || !actions.iter().all(asks) {
+        return Err(
+            "@effect(\"step_up\") belongs to what MCP clients ask for, mcp.reveal excepted: \
+             write `action == Weir::Action::\"mcp.call_tool\"` in the policy's scope"
+                .to_owned(),
+        );
+    }
+    let scope = policy
+        .annotation("scope")
+        .ok_or("@effect(\"step_up\") needs @scope(\"…\")")?;
+    // RFC 6749 §3.3.
+    let fits = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if scope.is_empty() || scope.len() > SCOPE_BYTES_MAX || !scope.bytes().all(fits) {
+        return Err(format!(
+            "@scope({scope:?}) must be one scope of 1 to {SCOPE_BYTES_MAX} bytes (RFC 6749 §3.3)"
+        ));
+    }
+    // A scope has nothing that JSON would escape.
+    let conditions = policy.to_json().map(|json| json["conditions"].to_string());
+    let named = conditions.is_ok_and(|text| text.contains(&format!("\"{scope}\"")));
+    if !reads.any(Reads::SCOPES) || !named {
+        return Err(format!(
+            "no token with scope {scope} would cure this: add `unless {{ context.scopes.contains(\"{scope}\") }}`"
+        ));
+    }
+    Ok(Effect::StepUp(scope.into()))
 }
 
 pub(super) fn quorum(text: &str) -> Result<u8, String> {

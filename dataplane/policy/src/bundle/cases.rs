@@ -56,6 +56,7 @@ struct Circumstances {
     unix_us: u64,
     source: IpAddr,
     approvals: Vec<Group>,
+    scopes: Vec<Arc<str>>,
     in_transaction: bool,
     has_where: bool,
     database: String,
@@ -81,7 +82,7 @@ struct Written {
     resource: String,
     #[serde(default)]
     context: WrittenContext,
-    /// `allow`, `hold`, `deny`, `clear` or `mask:RULE`.
+    /// `allow`, `hold`, `step_up`, `deny`, `clear` or `mask:RULE`.
     expect: String,
     policies: Option<Vec<String>>,
     reason: Option<String>,
@@ -123,6 +124,8 @@ struct WrittenContext {
     source_ip: Option<IpAddr>,
     #[serde(default)]
     approvals: Vec<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
     #[serde(default)]
     in_transaction: bool,
     has_where: Option<bool>,
@@ -177,10 +180,13 @@ fn case(file: &str, line: u32, written: Written) -> Result<Case, String> {
         action_named(&written.action).ok_or_else(|| format!("no action {:?}", written.action))?;
     let resource = resource(&written.resource)?;
     let expect = written.expect;
-    if !matches!(expect.as_str(), "allow" | "hold" | "deny" | "clear") {
+    if !matches!(
+        expect.as_str(),
+        "allow" | "hold" | "step_up" | "deny" | "clear"
+    ) {
         let rule = expect
             .strip_prefix("mask:")
-            .ok_or("expect must be allow, hold, deny, clear or mask:RULE")?;
+            .ok_or("expect must be allow, hold, step_up, deny, clear or mask:RULE")?;
         rule.parse::<weir_facts::MaskRule>()
             .map_err(|error| error.to_string())?;
     }
@@ -205,6 +211,7 @@ fn case(file: &str, line: u32, written: Written) -> Result<Case, String> {
             unix_us: u64::try_from(at.as_microsecond()).map_err(|_| "at is before 1970")?,
             source: cx.source_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             approvals: groups(&cx.approvals),
+            scopes: cx.scopes.into_iter().map(Arc::from).collect(),
             in_transaction: cx.in_transaction,
             has_where: cx.has_where.unwrap_or(true),
             database: cx.database,
@@ -354,6 +361,7 @@ fn run_one(snapshot: &Snapshot, case: &Case) -> TestResult {
         clock: ClockTrust::Trusted,
         source: told.source,
         approvals: &told.approvals,
+        scopes: &told.scopes,
         in_transaction: told.in_transaction,
         has_where: told.has_where,
         database: &told.database,
@@ -426,7 +434,11 @@ fn judged(judgement: crate::Judgement) -> Told {
             Some(terms.reason.to_string()),
         ),
         Verdict::Deny(denial) => (
-            "deny".to_owned(),
+            if denial.scopes.is_empty() {
+                "deny".to_owned()
+            } else {
+                "step_up".to_owned()
+            },
             judgement.policies,
             Some(denial.outside.to_string()),
         ),

@@ -10,6 +10,7 @@ mod check;
 mod health;
 mod keeper;
 mod login;
+mod mcp;
 mod rotation;
 mod server_tls;
 mod shipping;

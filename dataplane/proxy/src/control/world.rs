@@ -16,7 +16,7 @@ use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
 use zeroize::Zeroizing;
 
-use super::login;
+use super::{login, mcp};
 
 /// A Postgres statement waits this long for people where the control plane says nothing.
 const POSTGRES_HOLD_S: u32 = 300;
@@ -168,10 +168,11 @@ fn connection(connection: v1::Connection, credentials: Vec<v1::Credential>) -> R
         })
         .collect::<Result<Vec<_>>>()?;
     let target = match kind {
-        v1::ConnectionKind::Mcp => {
-            let tools = tool_pins(connection.tools_need_approval, &connection.tools)?;
-            Target::Mcp(mcp_target(credentials, tools))
-        }
+        v1::ConnectionKind::Mcp => Target::Mcp(McpTarget {
+            credential: mcp::credential(credentials),
+            authorization: mcp::authorization(&connection)?,
+            tools: tool_pins(connection.tools_need_approval, &connection.tools)?,
+        }),
         v1::ConnectionKind::Postgres | v1::ConnectionKind::Unspecified => {
             Target::Postgres(postgres_target(&connection, credentials))
         }
@@ -251,17 +252,6 @@ fn tool_pins(need_approval: bool, pins: &[v1::ToolPin]) -> Result<ToolPins> {
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(ToolPins::new(first_sight, pins))
-}
-
-fn mcp_target(credentials: Vec<v1::Credential>, tools: ToolPins) -> McpTarget {
-    let bearer = credentials
-        .into_iter()
-        .map(|found| found.bearer)
-        .find(|bearer| !bearer.is_empty());
-    McpTarget {
-        authorization: bearer.map(|bearer| Zeroizing::new(format!("Bearer {bearer}"))),
-        tools,
-    }
 }
 
 fn credentials(all: Vec<v1::Credential>) -> Result<HashMap<String, Vec<v1::Credential>>> {

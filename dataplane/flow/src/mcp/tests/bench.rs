@@ -19,10 +19,12 @@ use super::super::McpFlow;
 use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Start};
 use crate::meter::Meters;
 use crate::postgres::PlanCache;
+use crate::token::IdentityProvider;
 use crate::tools::{SeenTools, ToolPins};
 use crate::world::{
     Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Durability,
-    McpTarget, Settings, Stale, Target, Tls, TlsMode, Token, World,
+    McpAuthorization, McpCredential, McpTarget, Settings, Stale, Target, Tls, TlsMode, Token,
+    World,
 };
 
 /// An engineer's token.
@@ -328,6 +330,43 @@ impl Bench {
         self.event(Event::WorldChanged);
     }
 
+    /// Replaces the world by one in which tokens are as said, with another policy beside the
+    /// shipped ones.
+    pub(super) fn authorize(
+        &mut self,
+        authorization: McpAuthorization,
+        providers: Vec<IdentityProvider>,
+        policy: &str,
+    ) -> Reply {
+        let files: Vec<_> = shipped()
+            .into_iter()
+            .chain([("more.cedar".to_owned(), policy.to_owned())])
+            .collect();
+        let mut world = world(
+            self.world.version + 1,
+            files,
+            Durability::Kept,
+            ToolPins::none(),
+        );
+        world.connections = Connections::new([connection(authorization, ToolPins::none())]);
+        world.authentication.providers = providers;
+        self.world = Arc::new(world);
+        self.event(Event::WorldChanged)
+    }
+
+    /// Takes the local tokens away.
+    pub(super) fn revoke_tokens(&mut self) -> Reply {
+        let mut world = world(
+            self.world.version + 1,
+            shipped(),
+            Durability::Kept,
+            ToolPins::none(),
+        );
+        world.tokens.clear();
+        self.world = Arc::new(world);
+        self.event(Event::WorldChanged)
+    }
+
     /// Replaces the policies by none, which allow nothing.
     pub(super) fn forbid_everything(&mut self) {
         let nothing = vec![("policies.cedar".to_owned(), String::new())];
@@ -350,18 +389,9 @@ fn shipped() -> Vec<(String, String)> {
     files.collect()
 }
 
-fn world(
-    version: u64,
-    files: Vec<(String, String)>,
-    durability: Durability,
-    tools: ToolPins,
-) -> World {
-    let name = ConnectionName::new("demo-mcp");
-    let bundle = Arc::new(Bundle::parse(&files).unwrap_or_else(|error| panic!("{error}")));
-    let facts =
-        ConnectionFacts::new(name.clone(), ConnectionKind::Mcp, "demo", None).expect("a name");
-    let connection = Connection {
-        name,
+fn connection(authorization: McpAuthorization, tools: ToolPins) -> Connection {
+    Connection {
+        name: ConnectionName::new("demo-mcp"),
         addresses: vec!["127.0.0.1:3901".parse().expect("an address")],
         tls: Tls {
             mode: TlsMode::Disable,
@@ -373,10 +403,26 @@ fn world(
         attribution: Attribution::Off,
         mask_key: MaskKey::new([3; 32]),
         target: Target::Mcp(McpTarget {
-            authorization: Some("Bearer stored-at-weir".to_owned().into()),
+            credential: Some(McpCredential {
+                field: "Authorization".into(),
+                value: "Bearer stored-at-weir".to_owned().into(),
+            }),
+            authorization,
             tools,
         }),
-    };
+    }
+}
+
+fn world(
+    version: u64,
+    files: Vec<(String, String)>,
+    durability: Durability,
+    tools: ToolPins,
+) -> World {
+    let name = ConnectionName::new("demo-mcp");
+    let bundle = Arc::new(Bundle::parse(&files).unwrap_or_else(|error| panic!("{error}")));
+    let facts = ConnectionFacts::new(name, ConnectionKind::Mcp, "demo", None).expect("a name");
+    let connection = connection(McpAuthorization::Weir { resource: None }, tools);
     let token = |subject: &str, group: &str, expires_us: u64| Token {
         identity: Arc::new(Identity {
             issuer: "weir".into(),
