@@ -13,6 +13,7 @@
 //! [`message::Message::read`].
 
 pub mod authorization;
+pub mod cache;
 pub mod carrier;
 pub mod definition;
 pub mod http;

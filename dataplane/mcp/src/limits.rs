@@ -50,6 +50,29 @@ pub const SEALED_EVENT_ID_BYTES_MAX: usize = 6 * 1024;
 /// hexadecimal, a dot, a tag. It must itself pass as an id.
 pub const SEALED_REQUEST_ID_BYTES_MAX: usize = ID_BYTES_MAX - 2;
 
+/// Bytes of the id that a client sees for a server's task: it comes back as `Mcp-Name` and
+/// must leave room for the rest of [`HEAD_BYTES_MAX`].
+pub const SEALED_TASK_ID_BYTES_MAX: usize = 6 * 1024;
+
+/// Bytes of `requestState` as the server writes it. The reference servers put a few
+/// hundred bytes in it; it comes back in a body, which has its own bound.
+pub const REQUEST_STATE_BYTES_MAX: usize = 64 * 1024;
+
+/// Seconds for which a client may bring back `requestState`: a person who is asked
+/// something answers within the hour, and a shorter life bounds replays (2026-07-28,
+/// "Multi Round-Trip Requests", server requirements).
+pub const REQUEST_STATE_LIFE_S: u64 = 3600;
+
+/// Milliseconds for which a client may keep a list or a resource, whatever the server
+/// says: policy may change what it shows, and Weir does not announce that.
+pub const CACHE_TTL_MS_MAX: u64 = 60_000;
+
+/// Resources and tasks that one subscription may name: each is judged.
+pub const SUBSCRIBED_MAX: usize = 256;
+
+/// Requests for input that one result may carry: each is judged.
+pub const INPUT_REQUESTS_MAX: usize = 64;
+
 /// Requests of one stream that may be unanswered at once: those of one POST.
 pub const PENDING_PER_STREAM_MAX: usize = BATCH_MESSAGES_MAX;
 

@@ -55,7 +55,12 @@ impl List {
             M::PromptsList => Some(Self::Prompts),
             M::ResourcesList => Some(Self::Resources),
             M::ResourcesTemplatesList => Some(Self::ResourceTemplates),
-            M::Initialize
+            M::ServerDiscover
+            | M::SubscriptionsListen
+            | M::TasksGet
+            | M::TasksUpdate
+            | M::TasksCancel
+            | M::Initialize
             | M::Ping
             | M::ToolsCall
             | M::ResourcesRead

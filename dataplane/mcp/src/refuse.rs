@@ -6,6 +6,7 @@ use weir_facts::ApprovalId;
 
 use crate::http::rewrite::{Answer, AnswerFraming, answer};
 use crate::json::quote;
+use crate::message::stateless::StatelessError;
 use crate::message::{Id, Revision};
 
 /// `-32700`: the body is not JSON (JSON-RPC 2.0 §5.1).
@@ -24,6 +25,13 @@ pub const RESOURCE_NOT_FOUND: i32 = -32002;
 pub const TRANSPORT_ERROR: i32 = -32000;
 /// `-32001`: the session does not exist, as the reference SDKs number it.
 pub const SESSION_NOT_FOUND: i32 = -32001;
+
+/// `-32020`: header fields and body disagree (2026-07-28, "Server Validation").
+pub const HEADER_MISMATCH: i32 = -32020;
+/// `-32021`: the client lacks a capability (2026-07-28, basic, "Error Codes").
+pub const MISSING_REQUIRED_CLIENT_CAPABILITY: i32 = -32021;
+/// `-32022`: the revision is not served (2026-07-28, versioning).
+pub const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
 
 /// Why a whole HTTP request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,12 +256,88 @@ pub fn error(id: Option<&Id>, code: i32, message: &str) -> Vec<u8> {
     out
 }
 
+/// An error with `data`, a JSON value.
+fn error_with(id: Option<&Id>, code: i32, message: &str, data: &[u8]) -> Vec<u8> {
+    let mut out = error(id, code, message);
+    out.truncate(out.len() - 2);
+    out.extend_from_slice(br#","data":"#);
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"}}");
+    out
+}
+
+/// The error of a request that cannot be served as one of 2026-07-28.
+#[must_use]
+pub fn stateless(id: Option<&Id>, why: &StatelessError) -> Vec<u8> {
+    let requested = match why {
+        StatelessError::Meta(_) => return error(id, INVALID_PARAMS, &why.to_string()),
+        StatelessError::Header(_) => return error(id, HEADER_MISMATCH, &why.to_string()),
+        StatelessError::Unsupported(requested) => requested,
+    };
+    // Only revisions without a handshake are named: which of the others the server has,
+    // it tells a client that tries to open a session.
+    let served: Vec<_> = Revision::ALL
+        .iter()
+        .filter(|revision| revision.is_served() && revision.is_stateless())
+        .map(|revision| format!("\"{}\"", revision.as_str()))
+        .collect();
+    let mut data = format!(r#"{{"supported":[{}],"requested":"#, served.join(",")).into_bytes();
+    quote(requested, &mut data);
+    data.push(b'}');
+    error_with(
+        id,
+        UNSUPPORTED_PROTOCOL_VERSION,
+        "Unsupported protocol version",
+        &data,
+    )
+}
+
+/// The error of a request that needs an extension that the client has not declared
+/// (2026-07-28, basic, "Per-request protocol fields").
+#[must_use]
+pub fn missing_extension(id: &Id, extension: &str) -> Vec<u8> {
+    let mut data = br#"{"requiredCapabilities":{"extensions":{"#.to_vec();
+    quote(extension, &mut data);
+    data.extend_from_slice(b":{}}}}");
+    error_with(
+        Some(id),
+        MISSING_REQUIRED_CLIENT_CAPABILITY,
+        "Missing required client capability",
+        &data,
+    )
+}
+
+/// The HTTP status of an answer of Weir's own that is a JSON-RPC error with this code:
+/// 2026-07-28 gives some of them one, before it every message is a 200.
+#[must_use]
+pub const fn status_of(revision: Revision, code: i32) -> u16 {
+    if !revision.is_stateless() {
+        return 200;
+    }
+    match code {
+        METHOD_NOT_FOUND => 404,
+        PARSE_ERROR
+        | INVALID_REQUEST
+        | INVALID_PARAMS
+        | HEADER_MISMATCH
+        | MISSING_REQUIRED_CLIENT_CAPABILITY
+        | UNSUPPORTED_PROTOCOL_VERSION => 400,
+        _ => 200,
+    }
+}
+
 /// The answer to a call of a tool that does not exist (MCP, "Tools", error handling) or
 /// that the caller may not call. One answer for both: the difference would tell which
-/// tools there are.
+/// tools there are. Before 2026-07-28 it is the error that the specification has; since
+/// then the reference servers say it in a result, and so does Weir.
 #[must_use]
-pub fn unknown_tool(id: &Id, name: &str) -> Vec<u8> {
-    error(Some(id), INVALID_PARAMS, &format!("Unknown tool: {name}"))
+pub fn unknown_tool(revision: Revision, id: &Id, name: &str) -> Vec<u8> {
+    let text = format!("Unknown tool: {name}");
+    if revision.is_stateless() {
+        tool_error(revision, id, &text)
+    } else {
+        error(Some(id), INVALID_PARAMS, &text)
+    }
 }
 
 /// The answer for a prompt that does not exist or that the caller may not get.
@@ -284,6 +368,38 @@ pub fn withheld(revision: Revision, id: Option<&Id>, text: &str) -> Vec<u8> {
         TRANSPORT_ERROR
     };
     error(id, code, text)
+}
+
+/// The answer for a task that does not exist, or is another caller's.
+#[must_use]
+pub fn unknown_task(id: &Id) -> Vec<u8> {
+    error(
+        Some(id),
+        INVALID_PARAMS,
+        "Failed to retrieve task: Task not found",
+    )
+}
+
+/// The answer to a call that asks to be run as a task, to which Weir tells clients of
+/// 2025-11-25 that no server is able (basic/utilities/tasks, "Tool-Level Negotiation").
+#[must_use]
+pub fn no_tasks(id: &Id) -> Vec<u8> {
+    error(
+        Some(id),
+        METHOD_NOT_FOUND,
+        "Task-augmented calls are not supported",
+    )
+}
+
+/// The answer to a `requestState` that Weir did not give to this caller for this request,
+/// or that has expired (2026-07-28, "Multi Round-Trip Requests", server requirements).
+#[must_use]
+pub fn unknown_state(id: &Id) -> Vec<u8> {
+    error(
+        Some(id),
+        INVALID_PARAMS,
+        "requestState is not valid for this request, or has expired",
+    )
 }
 
 /// The answer for a method that does not exist or that the caller may not use.

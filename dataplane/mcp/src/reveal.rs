@@ -91,8 +91,29 @@ fn step_towards(from: Value<'_>, index: usize) -> Option<(String, Value<'_>)> {
 /// the replacements. The envelope's `jsonrpc`, `id` and `method`, its own member names
 /// and progress tokens are not offered: they are Weir's or the client's own words, and
 /// have been checked as such.
-pub fn reveal<'d>(document: &'d Document<'d>, mut show: impl FnMut(&Offer<'d>) -> Shown) -> Edits {
-    let fixed = fixed(document);
+pub fn reveal<'d>(document: &'d Document<'d>, show: impl FnMut(&Offer<'d>) -> Shown) -> Edits {
+    reveal_except(document, &[], show)
+}
+
+/// The same without what stands at `sealed`, each a chain of members' names from the
+/// outermost object: names that Weir itself has sealed, which come back as they are or
+/// not at all.
+pub fn reveal_except<'d>(
+    document: &'d Document<'d>,
+    sealed: &[&[&str]],
+    mut show: impl FnMut(&Offer<'d>) -> Shown,
+) -> Edits {
+    let mut fixed = fixed(document);
+    for path in sealed {
+        let at = path
+            .iter()
+            .try_fold(document.root(), |value, name| value.get(name));
+        fixed.extend(
+            at.iter()
+                .flat_map(|value| value.index()..value.next_index()),
+        );
+    }
+    fixed.sort_unstable();
     let mut edits = Edits::new();
     for value in document.values() {
         let kind = match value.kind() {

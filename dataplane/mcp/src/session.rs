@@ -10,6 +10,8 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use thiserror::Error;
@@ -17,8 +19,8 @@ use weir_facts::ConnectionName;
 
 use crate::json::{Document, quote};
 use crate::limits::{
-    ID_BYTES_MAX, PENDING_PER_STREAM_MAX, SEALED_EVENT_ID_BYTES_MAX, SEALED_REQUEST_ID_BYTES_MAX,
-    SESSION_ID_BYTES_MAX,
+    ID_BYTES_MAX, PENDING_PER_STREAM_MAX, REQUEST_STATE_BYTES_MAX, SEALED_EVENT_ID_BYTES_MAX,
+    SEALED_REQUEST_ID_BYTES_MAX, SEALED_TASK_ID_BYTES_MAX, SESSION_ID_BYTES_MAX,
 };
 use crate::message::{Id, IdKey};
 
@@ -139,10 +141,52 @@ enum Use {
     Session,
     Event,
     Request,
+    Task,
+    State,
 }
 
 /// Hexadecimal digits of a tag: 128 bits.
 const TAG_DIGITS: usize = 32;
+
+/// Bytes of a tag that also encrypts.
+const TAG_BYTES: usize = 16;
+
+/// Who made what a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The server, which gets it back.
+    Server,
+    /// Weir itself: the server has never heard of it.
+    Weir,
+}
+
+impl Origin {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Server => b's',
+            Self::Weir => b'w',
+        }
+    }
+
+    const fn of(byte: u8) -> Option<Self> {
+        match byte {
+            b's' => Some(Self::Server),
+            b'w' => Some(Self::Weir),
+            _ => None,
+        }
+    }
+}
+
+/// What a client is to bring back with its retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State<'a> {
+    /// Who made it.
+    pub origin: Origin,
+    /// When it expires, in seconds since 1970.
+    pub expires_s: u64,
+    /// What it is.
+    pub content: &'a str,
+}
 
 impl Seal {
     /// A seal with this key.
@@ -157,11 +201,20 @@ impl Seal {
     }
 
     fn tag(&self, purpose: Use, holder: &Holder<'_>, name: &[u8]) -> String {
+        let mac = self.over(purpose, holder, name);
+        let mut tag = weir_facts::Digest(mac.finalize().into_bytes().into()).to_string();
+        tag.truncate(TAG_DIGITS);
+        tag
+    }
+
+    fn over(&self, purpose: Use, holder: &Holder<'_>, name: &[u8]) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
         let purpose: &[u8] = match purpose {
             Use::Session => b"session",
             Use::Event => b"event",
             Use::Request => b"request",
+            Use::Task => b"task",
+            Use::State => b"state",
         };
         let parts = [
             purpose,
@@ -174,9 +227,7 @@ impl Seal {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        let mut tag = weir_facts::Digest(mac.finalize().into_bytes().into()).to_string();
-        tag.truncate(TAG_DIGITS);
-        tag
+        mac
     }
 
     fn check(&self, purpose: Use, holder: &Holder<'_>, name: &[u8], tag: &str) -> bool {
@@ -273,6 +324,148 @@ impl Seal {
             })
         });
         Some((id, asked.collect::<Option<_>>()?))
+    }
+
+    /// The id that a client gets for a task, made by a call of `tool`. `None` where it
+    /// would be too long for a header.
+    #[must_use]
+    pub fn task(
+        &self,
+        holder: &Holder<'_>,
+        origin: Origin,
+        id: &str,
+        tool: &str,
+    ) -> Option<String> {
+        let mut content = vec![b'['];
+        quote(id, &mut content);
+        content.push(b',');
+        quote(tool, &mut content);
+        content.push(b']');
+        let shown = self.conceal(Use::Task, holder, &[], origin, &content);
+        (shown.len() <= SEALED_TASK_ID_BYTES_MAX).then_some(shown)
+    }
+
+    /// Whose task it is, its id there, and the tool whose call made it, of an id that this
+    /// caller was given.
+    #[must_use]
+    pub fn open_task(&self, holder: &Holder<'_>, shown: &str) -> Option<(Origin, String, String)> {
+        if shown.len() > SEALED_TASK_ID_BYTES_MAX {
+            return None;
+        }
+        let (origin, content) = self.uncover(Use::Task, holder, &[], shown)?;
+        let document = Document::parse(&content).ok()?;
+        let root = document.root();
+        let mut parts = root.elements();
+        let id = parts.next()?.text()?.into_owned();
+        let tool = parts.next()?.text()?.into_owned();
+        Some((origin, id, tool))
+    }
+
+    /// What a client gets as `requestState`, to bring back within `life_s` with the
+    /// request that `bound` tells apart from all others. `None` for a state that is too
+    /// long. It can be used more than once: what must not be is the server's to see to.
+    #[must_use]
+    pub fn state(&self, holder: &Holder<'_>, bound: &[u8], state: &State<'_>) -> Option<String> {
+        if state.content.len() > REQUEST_STATE_BYTES_MAX {
+            return None;
+        }
+        let mut content = state.expires_s.to_be_bytes().to_vec();
+        content.extend_from_slice(state.content.as_bytes());
+        Some(self.conceal(Use::State, holder, bound, state.origin, &content))
+    }
+
+    /// Whose state it is and what it was, where this caller was given it for the same
+    /// request and it has not expired.
+    #[must_use]
+    pub fn open_state(
+        &self,
+        holder: &Holder<'_>,
+        bound: &[u8],
+        now_s: u64,
+        shown: &str,
+    ) -> Option<(Origin, String)> {
+        if shown.len() > 2 * REQUEST_STATE_BYTES_MAX {
+            return None;
+        }
+        let (origin, content) = self.uncover(Use::State, holder, bound, shown)?;
+        let (expires, content) = content.split_first_chunk::<8>()?;
+        let content = String::from_utf8(content.to_vec()).ok()?;
+        (now_s < u64::from_be_bytes(*expires)).then_some((origin, content))
+    }
+
+    /// Encrypts and authenticates `content`: what a server puts into such names may be
+    /// values that are masked everywhere else. A synthetic tag over everything is both
+    /// (Rogaway and Shrimpton, "Deterministic Authenticated-Encryption", SIV), so that no
+    /// randomness is needed and the same content gives the same name.
+    fn conceal(
+        &self,
+        purpose: Use,
+        holder: &Holder<'_>,
+        bound: &[u8],
+        origin: Origin,
+        content: &[u8],
+    ) -> String {
+        let mut plain = vec![origin.byte()];
+        plain.extend_from_slice(content);
+        let tag = self.synthetic(purpose, holder, bound, &plain);
+        self.stream(&tag, &mut plain);
+        let mut sealed = tag.to_vec();
+        sealed.extend_from_slice(&plain);
+        URL_SAFE_NO_PAD.encode(sealed)
+    }
+
+    fn uncover(
+        &self,
+        purpose: Use,
+        holder: &Holder<'_>,
+        bound: &[u8],
+        shown: &str,
+    ) -> Option<(Origin, Vec<u8>)> {
+        let sealed = URL_SAFE_NO_PAD.decode(shown).ok()?;
+        let (tag, rest) = sealed.split_first_chunk::<TAG_BYTES>()?;
+        let mut plain = rest.to_vec();
+        self.stream(tag, &mut plain);
+        let expected = self.synthetic(purpose, holder, bound, &plain);
+        let differences = expected
+            .iter()
+            .zip(tag)
+            .fold(0, |all, (one, other)| all | (one ^ other));
+        if differences != 0 {
+            return None;
+        }
+        let (origin, content) = plain.split_first()?;
+        Some((Origin::of(*origin)?, content.to_vec()))
+    }
+
+    fn synthetic(
+        &self,
+        purpose: Use,
+        holder: &Holder<'_>,
+        bound: &[u8],
+        plain: &[u8],
+    ) -> [u8; TAG_BYTES] {
+        let mut mac = self.over(purpose, holder, bound);
+        mac.update(plain);
+        let whole: [u8; 32] = mac.finalize().into_bytes().into();
+        let (tag, _) = whole
+            .split_first_chunk::<TAG_BYTES>()
+            .unwrap_or((&[0; TAG_BYTES], &[]));
+        *tag
+    }
+
+    /// Adds the key stream of a tag, in counter mode.
+    fn stream(&self, tag: &[u8; TAG_BYTES], bytes: &mut [u8]) {
+        for (counter, block) in bytes.chunks_mut(32).enumerate() {
+            let mut mac = self.mac.clone();
+            // No holder's parts are that long: no tag is ever computed over these bytes.
+            mac.update(&u64::MAX.to_be_bytes());
+            mac.update(tag);
+            mac.update(&(counter as u64).to_be_bytes());
+            let key: [u8; 32] = mac.finalize().into_bytes().into();
+            for (byte, key) in block.iter_mut().zip(key) {
+                *byte ^= key;
+            }
+        }
     }
 
     /// The id, as JSON, that a client gets for the server's request `id`. The same id

@@ -11,6 +11,7 @@ use weir_mcp::authorization::shown_metadata;
 use weir_mcp::http::rewrite::{Answer, AnswerFraming, answer};
 use weir_mcp::http::{Framing, Method, ResponseHead, Version, encode_chunk, last_chunk};
 use weir_mcp::limits::ANSWER_BODY_BYTES_MAX;
+use weir_mcp::message::Revision;
 use weir_mcp::message::client::ClientMethod;
 use weir_mcp::refuse;
 use weir_mcp::session::{Pending, Resumable};
@@ -21,6 +22,7 @@ use super::context::Told;
 use super::exchange::{Exchange, Running, What};
 use super::limits::AFTER_TOKEN_NS;
 use super::message::{Passed, Stream, summary};
+use super::post::status_of;
 use super::{Desk, End, pulse};
 use crate::io::{Env, Piece};
 
@@ -80,7 +82,10 @@ impl Answering {
                 What::Http => {
                     for asked in exchange.resumed.iter().flat_map(|(_, asked)| asked) {
                         // An id that stands twice is answered once.
-                        let _ = pending.ask(asked.id.clone(), resumed(&operation, asked));
+                        let _ = pending.ask(
+                            asked.id.clone(),
+                            resumed(exchange.revision(), &operation, asked),
+                        );
                     }
                     others.push(operation);
                 }
@@ -99,9 +104,15 @@ impl Answering {
         })
     }
 
-    /// Whether this is the server's own stream, which nobody but the client ends.
+    /// Whether this is a stream of the server's own, which nobody but the client ends.
     pub(crate) fn is_listening(&self) -> bool {
+        let is_subscription =
+            |running: &Running| running.method == ClientMethod::SubscriptionsListen;
         self.exchange.head.method == Method::Get
+            || self
+                .pending
+                .iter()
+                .any(|(_, running)| is_subscription(running))
     }
 
     /// When a stream is over because its caller's token is: what the server says unasked at once,
@@ -332,7 +343,7 @@ impl Answering {
                     pending: &mut self.pending,
                 };
                 match stream.body(desk, env, data.as_bytes())? {
-                    Passed::Send(bytes) => Some(
+                    Passed::Send(bytes) | Passed::Instead(bytes) => Some(
                         String::from_utf8(bytes)
                             .map_err(|_| End::Broken("an edited message that is no text"))?,
                     ),
@@ -343,6 +354,16 @@ impl Answering {
                 }
             }
         };
+        if self.exchange.revision().is_stateless() {
+            // Nothing is resumed there, so there are neither ids nor pauses.
+            let event = Event {
+                id: None,
+                retry: None,
+                data,
+                ..event
+            };
+            return Ok((event.data.is_some()).then_some(event));
+        }
         // The id is sealed after the message, which may have answered a request: what
         // comes after this event can no longer answer it.
         let id = event.id.and_then(|id| self.sealed(desk, &id));
@@ -415,8 +436,12 @@ impl Answering {
             pending: &mut self.pending,
         };
         let passed = stream.body(desk, env, body)?;
+        if let Passed::Instead(bytes) = &passed {
+            // A server's status would tell its own answer from Weir's.
+            self.status = status_of(self.exchange.revision(), bytes);
+        }
         match passed {
-            Passed::Send(bytes) => {
+            Passed::Send(bytes) | Passed::Instead(bytes) => {
                 self.shown_bytes = bytes.len() as u64;
                 self.keep_rest(desk, env)?;
                 if let Some(framing) = self.exchange.begun {
@@ -454,7 +479,10 @@ impl Answering {
         match self.exchange.begun {
             None => self.write_bare(desk, env, head),
             Some(framing) => {
-                let (revision, text) = (self.exchange.revision(), bare_text(self.status));
+                let (revision, text) = (
+                    self.exchange.revision(),
+                    bare_text(self.status, &self.exchange.session),
+                );
                 let told = asked
                     .iter()
                     .map(|id| refuse::withheld(revision, Some(id), text));
@@ -510,8 +538,8 @@ impl Answering {
             self.write_head(env, head, "", None, framing);
             return;
         }
-        let text = bare_text(self.status);
-        let body = refuse::error(None, refuse::TRANSPORT_ERROR, text);
+        let text = bare_text(self.status, &self.exchange.session);
+        let body = refuse::withheld(self.exchange.revision(), None, text);
         let said = head.filter(|_| matches!(self.status, 401 | 403));
         let challenges = said.map(|head| authorization::challenges(&desk.context, head));
         let challenges = challenges.unwrap_or_default();
@@ -589,21 +617,22 @@ impl Answering {
 
 /// A request that a resumed stream may still answer runs under the resumption's own
 /// record: its own is on another flow.
-fn resumed(under: &Running, asked: &Resumable) -> Running {
+fn resumed(revision: Revision, under: &Running, asked: &Resumable) -> Running {
     Running {
         operation: under.operation,
-        method: ClientMethod::read(&asked.method),
+        method: ClientMethod::read(revision, &asked.method),
         name: asked.method.clone(),
         subject: asked.subject.clone(),
         progress: None,
+        stateless: None,
     }
 }
 
-const fn bare_text(status: u16) -> &'static str {
+const fn bare_text(status: u16, session: &str) -> &'static str {
     match status {
         401 => "Unauthorized",
         403 => "Forbidden",
-        404 => "Session not found",
+        404 if !session.is_empty() => "Session not found",
         405 => "Method not allowed",
         _ => "The server did not accept the request",
     }

@@ -3,15 +3,17 @@
 use weir_facts::{Access, Action, Digest, OperationRef, Resource, Side, Verdict};
 use weir_mcp::http::RequestHead;
 use weir_mcp::http::rewrite::AnswerFraming;
-use weir_mcp::json::{Document, Edits, Kind, Value};
+use weir_mcp::json::{Document, Edits, Value, removed_members};
 use weir_mcp::message::client::{Asked, ClientMethod};
 use weir_mcp::message::{Body, Id, MessageError, Revision, Shape};
+use weir_mcp::refuse;
 use weir_mcp::session::Resumable;
 use weir_policy::Judgement;
 
 use super::Desk;
 use super::caller::Caller;
 use super::hold::cancel_key;
+use super::stateless::{self, Reading, Refused, Replacements, Stateless};
 use super::verdict::typed;
 use crate::io::Env;
 
@@ -22,6 +24,8 @@ pub(crate) struct Exchange {
     pub(crate) caller: Caller,
     /// The revision that the client named; without one, 2025-03-26 is meant.
     pub(crate) revision: Option<Revision>,
+    /// What it named instead, where that is none that is served.
+    pub(crate) unserved: Option<String>,
     /// The session at the server; empty where there is none.
     pub(crate) session: String,
     /// The server's event id to resume after, and what that stream may still answer.
@@ -35,8 +39,14 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// The revision whose rules hold. A request of one that is not served is read like
+    /// the newest, to be told so.
     pub(crate) fn revision(&self) -> Revision {
-        self.revision.unwrap_or(Revision::V2025_03_26)
+        match (self.revision, &self.unserved) {
+            (Some(named), _) => named,
+            (None, Some(_)) => Revision::V2026_07_28,
+            (None, None) => Revision::V2025_03_26,
+        }
     }
 }
 
@@ -65,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) judgement: Judgement,
     /// Where it is held: what an approval is bound to, and the arguments to judge again with.
     pub(crate) held: Option<Held>,
+    /// What 2026-07-28 adds to it.
+    pub(crate) stateless: Option<Box<Stateless>>,
 }
 
 /// What is kept of a message that waits for people.
@@ -77,6 +89,13 @@ pub(crate) struct Held {
 impl Plan {
     /// The tool, prompt or resource that it names.
     pub(crate) fn subject(&self) -> &str {
+        if let Some(task) = self
+            .stateless
+            .as_ref()
+            .and_then(|known| known.task.as_ref())
+        {
+            return &task.tool;
+        }
         match &self.access.resource {
             Resource::Tool(name) | Resource::Prompt(name) | Resource::McpResource(name) => name,
             Resource::Connection
@@ -92,7 +111,11 @@ impl Plan {
     /// does is not known, and an answer to the server may let it do anything.
     pub(crate) fn is_plain_read(&self) -> bool {
         match &self.what {
-            What::Answer => false,
+            What::Answer
+            | What::Request {
+                method: ClientMethod::TasksUpdate | ClientMethod::TasksCancel,
+                ..
+            } => false,
             What::Http => true,
             What::Request { .. } | What::Notification => match self.access.action {
                 Action::McpConnect
@@ -120,6 +143,7 @@ impl Plan {
             summary: summary.to_owned(),
             judgement,
             held: None,
+            stateless: None,
         }
     }
 }
@@ -141,6 +165,8 @@ pub(crate) enum Unjudged {
     Answer,
     #[error("initialize in a batch")]
     Batch,
+    #[error("{}", .0.inside)]
+    Refused(Box<Refused>),
 }
 
 /// The messages of a POST with their verdicts, and the body that would go on.
@@ -154,22 +180,25 @@ pub(crate) struct Judged {
 /// Judges a body message by message.
 pub(crate) fn judge(
     desk: &mut Desk,
-    env: &Env<'_>,
+    env: &mut Env<'_>,
     exchange: &Exchange,
 ) -> Result<Judged, Unjudged> {
     let document = Document::parse(&exchange.body).map_err(MessageError::Json)?;
     let body = Body::read(&document, Side::Client, exchange.revision())?;
-    let mut edits = Edits::new();
+    let mut edits = Replacements::new();
     let mut plans = Vec::with_capacity(body.messages().len());
     let mut cancels = Vec::new();
     for message in body.messages() {
         let plan = match &message.shape {
             Shape::Request { id, method, params } => {
-                request(desk, env, exchange, Some(id), method, *params)?
+                request(desk, env, exchange, Some(id), method, *params, &mut edits)?
             }
             Shape::Notification { method, params } => {
                 cancels.extend(cancelled(desk, exchange, method, *params));
-                request(desk, env, exchange, None, method, *params)?
+                request(desk, env, exchange, None, method, *params, &mut edits)?
+            }
+            Shape::Result { .. } | Shape::Error { .. } if exchange.revision().is_stateless() => {
+                return Err(Unjudged::Answer);
             }
             Shape::Result { id, .. } | Shape::Error { id: Some(id), .. } => {
                 let holder = desk.context.holder(&exchange.caller, &exchange.session);
@@ -183,7 +212,7 @@ pub(crate) fn judge(
                     .get("id")
                     .map(|id| id.span())
                     .ok_or(Unjudged::Answer)?;
-                edits.push(span, raw).map_err(|_| Unjudged::Answer)?;
+                edits.push((span, raw));
                 let judgement =
                     desk.verdicts
                         .judge(&desk.context, env, &exchange.caller, &connect());
@@ -191,21 +220,20 @@ pub(crate) fn judge(
             }
             Shape::Error { id: None, .. } => return Err(Unjudged::Answer),
         };
-        if let (
+        let initializes = matches!(
+            plan.what,
             What::Request {
                 method: ClientMethod::Initialize,
                 ..
-            },
-            Shape::Request { params, .. },
-        ) = (&plan.what, &message.shape)
-        {
-            if matches!(body, Body::Batch(_)) {
-                return Err(Unjudged::Batch);
             }
-            withhold_capabilities(desk, env, exchange, *params, &mut edits);
+        );
+        if initializes && matches!(body, Body::Batch(_)) {
+            return Err(Unjudged::Batch);
         }
         plans.push(plan);
     }
+    // What is replaced are values apart from each other; were they not, nothing would go on.
+    let edits = Edits::sorted(edits).map_err(|_| MessageError::Envelope)?;
     Ok(Judged {
         plans,
         body: edits.apply(&exchange.body),
@@ -220,25 +248,53 @@ fn cancelled(
     method: &str,
     params: Option<Value<'_>>,
 ) -> Option<Digest> {
-    let is_cancel = ClientMethod::read(method) == ClientMethod::NotificationsCancelled;
+    let is_cancel =
+        ClientMethod::read(exchange.revision(), method) == ClientMethod::NotificationsCancelled;
     let id = params.filter(|_| is_cancel)?.get("requestId")?;
     Some(cancel_key(desk, exchange, &Id::read(&id)?))
 }
 
 fn request(
     desk: &mut Desk,
-    env: &Env<'_>,
+    env: &mut Env<'_>,
     exchange: &Exchange,
     id: Option<&Id>,
     method: &str,
     params: Option<Value<'_>>,
+    edits: &mut Replacements,
 ) -> Result<Plan, Unjudged> {
-    let asked = Asked::read(method, params)?;
+    let admission = stateless::admit(exchange, id, method, params)?;
+    let asked = Asked::read(exchange.revision(), method, params)?;
     let is_named_notification = asked.method.is_notification();
     let is_known = asked.method != ClientMethod::Unknown;
     if is_known && is_named_notification == id.is_some() {
         return Err(MessageError::Envelope.into());
     }
+    if let (true, Some(id)) = (asked.is_task_augmented, id) {
+        let told = refuse::no_tasks(id);
+        return Err(Refused::unjudged(
+            200,
+            told,
+            "a call that asks to be a task",
+        ));
+    }
+    if let Some(capabilities) = stateless::declared(asked.method, params, admission.as_ref()) {
+        withhold_capabilities(desk, env, exchange, capabilities, edits);
+    }
+    let known = match (id, admission) {
+        (Some(id), Some(admission)) => {
+            let reading = Reading {
+                exchange,
+                id,
+                method_name: method,
+                params,
+                asked: &asked,
+            };
+            let known = reading.read(desk, env, admission, edits)?;
+            Some(Box::new(known))
+        }
+        (Some(_) | None, _) => None,
+    };
     let access = asked
         .accesses
         .first()
@@ -270,19 +326,21 @@ fn request(
         summary: asked.summary,
         judgement,
         held,
+        stateless: known,
     })
 }
 
 /// A server that may not make this client act is told that it cannot, rather than left
-/// to wait for an answer.
+/// to wait for an answer. The tasks of 2025-11-25, an experiment, are not served: neither
+/// side hears that the other has them.
 fn withhold_capabilities(
     desk: &mut Desk,
     env: &Env<'_>,
     exchange: &Exchange,
-    params: Option<Value<'_>>,
-    edits: &mut Edits,
+    capabilities: Value<'_>,
+    edits: &mut Replacements,
 ) {
-    const ACTING: &[&str] = &["sampling", "elicitation", "roots", "tasks"];
+    const ACTING: &[&str] = &["sampling", "elicitation", "roots"];
     let access = Access {
         action: Action::McpUnknown,
         resource: Resource::Connection,
@@ -290,32 +348,13 @@ fn withhold_capabilities(
     let judgement = desk
         .verdicts
         .judge(&desk.context, env, &exchange.caller, &access);
-    let capabilities = params.and_then(|params| params.get("capabilities"));
-    let Some(capabilities) = capabilities.filter(|value| value.kind() == Kind::Object) else {
-        return;
-    };
-    let is_acting = |key: &Value<'_>| {
-        ACTING
-            .iter()
-            .any(|name| key.is_text(name) || key.is_text_but_for_case(name))
-    };
-    if judgement.verdict == Verdict::Allow
-        || !capabilities.members().any(|(key, _)| is_acting(&key))
-    {
-        return;
-    }
-    let mut kept = vec![b'{'];
-    for (key, value) in capabilities.members().filter(|(key, _)| !is_acting(key)) {
-        if kept.len() > 1 {
-            kept.push(b',');
-        }
-        kept.extend_from_slice(key.raw());
-        kept.push(b':');
-        kept.extend_from_slice(value.raw());
-    }
-    kept.push(b'}');
-    // A body with one message has one such object, and nothing of it was edited before.
-    let _ = edits.push(capabilities.span(), kept);
+    let may_act = judgement.verdict == Verdict::Allow;
+    let is_named =
+        |key: &Value<'_>, name: &str| key.is_text(name) || key.is_text_but_for_case(name);
+    let spans = removed_members(&capabilities, |key| {
+        is_named(key, "tasks") || (!may_act && ACTING.iter().any(|name| is_named(key, name)))
+    });
+    edits.extend(spans.into_iter().map(|span| (span, Vec::new())));
 }
 
 /// An operation that went on, until its outcome is recorded.
@@ -326,4 +365,5 @@ pub(crate) struct Running {
     pub(crate) name: String,
     pub(crate) subject: String,
     pub(crate) progress: Option<Id>,
+    pub(crate) stateless: Option<Box<Stateless>>,
 }

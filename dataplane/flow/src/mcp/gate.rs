@@ -168,7 +168,12 @@ pub(crate) fn release(
         last = Some(released);
         running.push(begun(plan, operation));
     }
-    let mut out = head(desk, exchange, &body);
+    let repeated: Vec<_> = running
+        .iter()
+        .filter_map(|(_, running)| running.stateless.as_ref())
+        .flat_map(|known| known.fields.iter().cloned())
+        .collect();
+    let mut out = head(desk, exchange, &body, &repeated);
     out.extend_from_slice(&body);
     let released = last.ok_or(End::Broken(
         "a request without proofs was about to be released",
@@ -200,11 +205,12 @@ fn begun(plan: Plan, operation: OperationRef) -> (What, Running) {
             name,
             subject,
             progress,
+            stateless: plan.stateless,
         },
     )
 }
 
-fn head(desk: &Desk, exchange: &Exchange, body: &[u8]) -> Vec<u8> {
+fn head(desk: &Desk, exchange: &Exchange, body: &[u8], repeated: &[(String, String)]) -> Vec<u8> {
     let target = desk.context.mcp();
     let token = authorization::onward(&desk.context, &exchange.head);
     let own = target.and_then(|target| target.credential.as_ref());
@@ -220,6 +226,7 @@ fn head(desk: &Desk, exchange: &Exchange, body: &[u8]) -> Vec<u8> {
         session: (!exchange.session.is_empty()).then_some(&*exchange.session),
         last_event_id: exchange.resumed.as_ref().map(|(id, _)| id.as_str()),
         extra_fields: &[],
+        repeated,
         body_bytes: (exchange.head.method == Method::Post).then_some(body.len()),
     };
     request(&exchange.head, &onward)

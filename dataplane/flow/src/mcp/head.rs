@@ -84,7 +84,19 @@ impl McpFlow {
             }
             Err(stop) => return Received::Refused(Box::new(stop), framing),
         };
-        let (session, resumed) = match self.name_session(&caller, &head) {
+        let (revision, unserved) = match revision {
+            Named::Served(revision) => (revision, None),
+            Named::Unserved(text) => (None, Some(text)),
+        };
+        // 2026-07-28 has no sessions: what names one is ignored (transports, "Earlier
+        // Streamable HTTP Revisions").
+        let has_sessions = unserved.is_none() && !revision.is_some_and(Revision::is_stateless);
+        let named = if has_sessions {
+            self.name_session(&caller, &head)
+        } else {
+            Ok((String::new(), None))
+        };
+        let (session, resumed) = match named {
             Ok(named) => named,
             Err(stop) => {
                 let caller = Some(Box::new(caller));
@@ -96,6 +108,7 @@ impl McpFlow {
             head,
             caller,
             revision,
+            unserved,
             session,
             resumed,
             begun_ns: env.now.mono_ns,
@@ -124,7 +137,7 @@ impl McpFlow {
         &mut self,
         env: &mut Env<'_>,
         head: &RequestHead,
-    ) -> Result<(Caller, Option<Revision>), Stop> {
+    ) -> Result<(Caller, Named), Stop> {
         if is_stale(env, Stale::DenyAll) || (self.known.is_none() && is_stale(env, Stale::DenyNew))
         {
             return Err(Stop::new(Refusal::Unavailable, "the policy is out of date"));
@@ -154,14 +167,8 @@ impl McpFlow {
         if !context.is_server_document(head) {
             check_form(head).map_err(with)?;
         }
-        let named = head.fields.get("mcp-protocol-version");
-        if Revision::of_header(named).is_none() {
-            return Err(with(Stop::new(
-                Refusal::Revision,
-                "a revision that is not served",
-            )));
-        }
-        Ok((caller.clone(), named.and_then(Revision::parse)))
+        let named = Named::read(head).map_err(with)?;
+        Ok((caller, named))
     }
 
     /// Judges the use of this server by this caller. The first time, and whenever that
@@ -250,6 +257,32 @@ impl McpFlow {
             Some(_) | None => None,
         };
         Ok((session, resumed))
+    }
+}
+
+/// The revision that a head names.
+pub(super) enum Named {
+    /// One that is served, or none at all.
+    Served(Option<Revision>),
+    /// Another. Its request is received, since the answer names its id.
+    Unserved(String),
+}
+
+impl Named {
+    fn read(head: &RequestHead) -> Result<Self, Stop> {
+        let Some(text) = head.fields.get("mcp-protocol-version") else {
+            return Ok(Self::Served(None));
+        };
+        match (Revision::of_header(Some(text)), head.method) {
+            (Some(revision), Method::Get | Method::Delete) if revision.is_stateless() => Err(
+                Stop::new(Refusal::Method, "a method that this revision does not have"),
+            ),
+            (Some(revision), _) => Ok(Self::Served(Some(revision))),
+            (None, Method::Post) => Ok(Self::Unserved(text.to_owned())),
+            (None, Method::Get | Method::Delete | Method::Options | Method::Other) => Err(
+                Stop::new(Refusal::Revision, "a revision that is not served"),
+            ),
+        }
     }
 }
 

@@ -340,7 +340,7 @@ pub(crate) fn answer(revision: Revision, plan: &Plan, text: Option<&str>) -> Opt
     };
     Some(match text {
         Some(text) => refused(revision, id, *method, text),
-        None => refuse::unknown_tool(id, plan.subject()),
+        None => refuse::unknown_tool(revision, id, plan.subject()),
     })
 }
 

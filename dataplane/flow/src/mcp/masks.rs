@@ -6,7 +6,7 @@ use weir_facts::{MaskRule, Reveal};
 use weir_mask::MaskKey;
 use weir_mask::detect::{self, Class, ClassSet};
 use weir_mcp::json::{Document, Edits};
-use weir_mcp::reveal::{Offer, Offered, Shown, reveal};
+use weir_mcp::reveal::{Offer, Offered, Shown, reveal_except};
 
 use super::limits::MASKED_NAMED_MAX;
 
@@ -57,8 +57,13 @@ impl Masks {
         }
     }
 
-    /// Masks every text of a message.
-    pub(crate) fn apply(&self, document: &Document<'_>, key: &MaskKey) -> Result<Masked, Withheld> {
+    /// Masks every text of a message but what Weir has sealed.
+    pub(crate) fn apply(
+        &self,
+        document: &Document<'_>,
+        sealed: &[&[&str]],
+        key: &MaskKey,
+    ) -> Result<Masked, Withheld> {
         let mut work = Work {
             masks: self,
             key,
@@ -69,7 +74,7 @@ impl Masks {
         let edits = if self.wanted.is_empty() {
             Edits::new()
         } else {
-            reveal(document, |offer| work.show(offer))
+            reveal_except(document, sealed, |offer| work.show(offer))
         };
         match work.withheld {
             Some(withheld) => Err(withheld),

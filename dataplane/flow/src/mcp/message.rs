@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use weir_audit::Kind;
 use weir_facts::{Side, Verdict};
 use weir_mcp::json::{Document, Edits, Kind as JsonKind, Value};
-use weir_mcp::list::List;
 use weir_mcp::message::client::ClientMethod;
 use weir_mcp::message::server::{Passage, ServerMethod};
 use weir_mcp::message::{Body, Id, Message, Revision, Shape};
@@ -17,6 +16,8 @@ use super::context::Told;
 use super::exchange::{Exchange, Running};
 use super::limits::ABSENT_TEXT_BYTES_MAX;
 use super::masks::Withheld;
+use super::reshape::Unfit;
+use super::stateless::Replacements;
 use super::{Desk, End, pins};
 use crate::io::Env;
 
@@ -25,6 +26,8 @@ use crate::io::Env;
 pub(crate) enum Passed {
     /// These bytes may leave. Where it answers a request, that is recorded.
     Send(Vec<u8>),
+    /// These bytes of Weir's own may leave, instead of what the server said.
+    Instead(Vec<u8>),
     /// Nothing of it may leave.
     Drop(&'static str),
 }
@@ -43,6 +46,8 @@ struct Ready {
     reason: String,
     outcome: String,
     rows: u64,
+    /// Whether it is Weir that answers.
+    is_own: bool,
 }
 
 impl Ready {
@@ -54,6 +59,7 @@ impl Ready {
             reason,
             outcome: "withheld".to_owned(),
             rows: 0,
+            is_own: true,
         }
     }
 }
@@ -84,7 +90,9 @@ impl Stream<'_> {
     ) -> Result<Passed, End> {
         let mut out = vec![b'['];
         for message in messages {
-            if let Passed::Send(bytes) = self.body(desk, env, message.value.raw())? {
+            if let Passed::Send(bytes) | Passed::Instead(bytes) =
+                self.body(desk, env, message.value.raw())?
+            {
                 if out.len() > 1 {
                     out.push(b',');
                 }
@@ -116,7 +124,7 @@ impl Stream<'_> {
                     } = self.exchange;
                     pins::look(desk, env, caller, session, result)?;
                 }
-                let ready = self.result(desk, env, document, &running, id, result);
+                let ready = self.result(desk, env, document, &running, id, result)?;
                 self.keep(desk, env, &running, ready)
             }
             Shape::Error {
@@ -130,11 +138,14 @@ impl Stream<'_> {
                 self.keep(desk, env, &running, ready)
             }
             Shape::Error { id: None, .. } => Ok(self.told(desk, env, document)),
+            Shape::Request { .. } if self.exchange.revision().is_stateless() => Ok(Passed::Drop(
+                "a request of the server's, which this revision does not have",
+            )),
             Shape::Request { id, method, .. } => {
                 self.asks(desk, env, document, &message.value, id, method)
             }
             Shape::Notification { method, params } => {
-                Ok(self.notifies(desk, env, document, ServerMethod::read(method), *params))
+                self.notifies(desk, env, document, ServerMethod::read(method), *params)
             }
         }
     }
@@ -144,60 +155,56 @@ impl Stream<'_> {
     fn result(
         &self,
         desk: &mut Desk,
-        env: &Env<'_>,
+        env: &mut Env<'_>,
         document: &Document<'_>,
         running: &Running,
         id: &Id,
         result: &Value<'_>,
-    ) -> Ready {
-        let mut rows = 0;
-        let mut bytes = Cow::Borrowed(document.bytes());
-        if let Some(list) = List::of(running.method) {
-            let caller = &self.exchange.caller;
-            let filtered = list.filter(result, |name| {
-                desk.verdicts
-                    .may_see(&desk.context, env, caller, &list.access(name))
-            });
-            match filtered {
-                Ok(filtered) => {
-                    rows = filtered.kept.len() as u64;
-                    if !filtered.edits.is_empty() {
-                        bytes = Cow::Owned(filtered.edits.apply(document.bytes()));
-                    }
-                }
-                Err(error) => {
-                    let told = refuse::error(
-                        Some(id),
-                        refuse::INTERNAL_ERROR,
-                        "The server's list could not be read",
-                    );
-                    return Ready::refused(told, error.to_string());
-                }
+    ) -> Result<Ready, End> {
+        let revision = self.exchange.revision();
+        let reshaped = match self.reshape(desk, env, running, result) {
+            Ok(reshaped) => reshaped,
+            Err(Unfit::Ends(end)) => return Err(end),
+            Err(Unfit::Shape(why)) => {
+                let text = "The server's answer could not be read";
+                let told = refuse::error(Some(id), refuse::INTERNAL_ERROR, text);
+                return Ok(Ready::refused(told, why.to_owned()));
             }
-        }
+            Err(Unfit::Asks) => {
+                let text = "Denied by policy: the server asks for what it may not ask this client";
+                let told = if running.method == ClientMethod::ToolsCall {
+                    refuse::tool_error(revision, id, text)
+                } else {
+                    refuse::withheld(revision, Some(id), text)
+                };
+                let why = "the server asks for what policy does not allow";
+                return Ok(Ready::refused(told, why.to_owned()));
+            }
+        };
+        let bytes = replaced(document, reshaped.edits)?;
         if running.method == ClientMethod::Initialize && !is_served(result) {
             let told = refuse::error(
                 Some(id),
                 refuse::INVALID_REQUEST,
                 "Unsupported protocol version",
             );
-            return Ready::refused(
-                told,
-                "the server chose a revision that is not served".to_owned(),
-            );
+            let why = "the server chose a revision that is not served";
+            return Ok(Ready::refused(told, why.to_owned()));
         }
         if running.method == ClientMethod::ToolsCall && is_absent_result(result, &running.subject) {
-            return absent(id, &running.subject);
+            return Ok(absent(revision, id, &running.subject));
         }
         let is_error = result
             .get("isError")
             .is_some_and(|value| value.kind() == JsonKind::True);
-        let ready = self.mask(desk, env, &bytes, tool(running), Some((id, running.method)));
-        Ready {
-            rows,
-            outcome: if is_error { "tool error" } else { "result" }.to_owned(),
+        let answers = Some((id, running.method));
+        let ready = self.mask(desk, env, &bytes, &reshaped.sealed, tool(running), answers);
+        let plain = if is_error { "tool error" } else { "result" };
+        Ok(Ready {
+            rows: reshaped.rows,
+            outcome: reshaped.outcome.unwrap_or(plain).to_owned(),
             ..ready
-        }
+        })
     }
 
     fn error(
@@ -214,7 +221,7 @@ impl Stream<'_> {
             .and_then(|message| message.text())
             .unwrap_or_default();
         if running.method == ClientMethod::ToolsCall && is_absent_text(&text, &running.subject) {
-            return absent(id, &running.subject);
+            return absent(self.exchange.revision(), id, &running.subject);
         }
         let code = error
             .get("code")
@@ -225,6 +232,7 @@ impl Stream<'_> {
             desk,
             env,
             document.bytes(),
+            &[],
             tool(running),
             Some((id, running.method)),
         );
@@ -237,7 +245,8 @@ impl Stream<'_> {
     /// An error that names no request.
     fn told(&self, desk: &mut Desk, env: &Env<'_>, document: &Document<'_>) -> Passed {
         let tool = self.only_tool();
-        Passed::Send(self.mask(desk, env, document.bytes(), &tool, None).bytes)
+        let ready = self.mask(desk, env, document.bytes(), &[], &tool, None);
+        Passed::Send(ready.bytes)
     }
 
     /// Masks a message. One that may not be shown is replaced: where it answers a call,
@@ -247,6 +256,7 @@ impl Stream<'_> {
         desk: &mut Desk,
         env: &Env<'_>,
         bytes: &[u8],
+        sealed: &[&[&str]],
         tool: &str,
         answers: Option<(&Id, ClientMethod)>,
     ) -> Ready {
@@ -268,7 +278,7 @@ impl Stream<'_> {
                 "a filtered answer that is no JSON".to_owned(),
             );
         };
-        match masks.apply(&document, &desk.context.connection.mask_key) {
+        match masks.apply(&document, sealed, &desk.context.connection.mask_key) {
             Ok(masked) => Ready {
                 bytes: masked.edits.apply(bytes),
                 verdict: if masked.places.is_empty() {
@@ -280,6 +290,7 @@ impl Stream<'_> {
                 reason: String::new(),
                 outcome: "result".to_owned(),
                 rows: 0,
+                is_own: false,
             },
             Err(Withheld { class, outside }) => withheld(
                 &format!("The answer was withheld by policy: {outside}"),
@@ -318,7 +329,46 @@ impl Stream<'_> {
         let _ = desk
             .context
             .keep(env, Kind::Outcome, Some(running.operation), caller, told)?;
-        Ok(Passed::Send(ready.bytes))
+        Ok(if ready.is_own {
+            Passed::Instead(ready.bytes)
+        } else {
+            Passed::Send(ready.bytes)
+        })
+    }
+
+    /// Whether policy lets the server ask the client this. Either way it is recorded.
+    pub(super) fn may_ask(
+        &self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        known: ServerMethod,
+        method: &str,
+        bytes: &[u8],
+    ) -> Result<bool, End> {
+        let Passage::Judged(access) = known.passage() else {
+            return Ok(known.passage() == Passage::WithSession);
+        };
+        let judgement = desk
+            .verdicts
+            .judge(&desk.context, env, &self.exchange.caller, &access);
+        let allowed = judgement.verdict == Verdict::Allow;
+        let told = Told {
+            summary: method,
+            accesses: std::slice::from_ref(&access),
+            verdict: if allowed { "allow" } else { "deny" },
+            policies: &judgement.policies,
+            reason: "the server asks the client",
+            session: &self.exchange.session,
+            bytes,
+            ..Told::NOTHING
+        };
+        let caller = Some(&self.exchange.caller);
+        if allowed {
+            let _ = desk.context.keep(env, Kind::Intent, None, caller, told)?;
+        } else {
+            desk.context.keep_refusal(env, caller, told);
+        }
+        Ok(allowed)
     }
 
     /// The server asks the client. Its id is sealed, so that the answer can be told from
@@ -338,31 +388,10 @@ impl Stream<'_> {
                 "a request of the server's that Weir does not know",
             ));
         }
-        if let Passage::Judged(access) = known.passage() {
-            let judgement = desk
-                .verdicts
-                .judge(&desk.context, env, &self.exchange.caller, &access);
-            let allowed = judgement.verdict == Verdict::Allow;
-            let told = Told {
-                summary: method,
-                accesses: std::slice::from_ref(&access),
-                verdict: if allowed { "allow" } else { "deny" },
-                policies: &judgement.policies,
-                reason: "the server asks the client",
-                session: &self.exchange.session,
-                bytes: message.raw(),
-                ..Told::NOTHING
-            };
-            if !allowed {
-                desk.context
-                    .keep_refusal(env, Some(&self.exchange.caller), told);
-                return Ok(Passed::Drop(
-                    "a request of the server's that policy does not allow",
-                ));
-            }
-            let _ =
-                desk.context
-                    .keep(env, Kind::Intent, None, Some(&self.exchange.caller), told)?;
+        if !self.may_ask(desk, env, known, method, message.raw())? {
+            return Ok(Passed::Drop(
+                "a request of the server's that policy does not allow",
+            ));
         }
         let Some(span) = message.get("id").map(|id| id.span()) else {
             return Ok(Passed::Drop("a request without an id"));
@@ -372,7 +401,7 @@ impl Stream<'_> {
             .holder(&self.exchange.caller, &self.exchange.session);
         let sealed = edited(document, span, desk.context.seal.request(&holder, id));
         let tool = self.only_tool();
-        let ready = self.mask(desk, env, &sealed, &tool, None);
+        let ready = self.mask(desk, env, &sealed, &[], &tool, None);
         Ok(if ready.verdict == "deny" {
             Passed::Drop("a request that may not be shown")
         } else {
@@ -383,41 +412,40 @@ impl Stream<'_> {
     fn notifies(
         &mut self,
         desk: &mut Desk,
-        env: &Env<'_>,
+        env: &mut Env<'_>,
         document: &Document<'_>,
         method: ServerMethod,
         params: Option<Value<'_>>,
-    ) -> Passed {
+    ) -> Result<Passed, End> {
         if method.is_request() || method.passage() != Passage::WithSession {
-            return Passed::Drop("a notification that Weir does not know");
+            return Ok(Passed::Drop("a notification that Weir does not know"));
         }
-        let mut bytes = Cow::Borrowed(document.bytes());
         if method == ServerMethod::NotificationsProgress && !self.is_awaited(params) {
-            return Passed::Drop("progress of nothing that was asked");
+            return Ok(Passed::Drop("progress of nothing that was asked"));
         }
-        if method == ServerMethod::NotificationsCancelled {
-            let Some(request) = params.and_then(|params| params.get("requestId")) else {
-                return Passed::Drop("a cancellation of nothing");
-            };
-            let Some(id) = Id::read(&request) else {
-                return Passed::Drop("a cancellation of no request");
-            };
-            let holder = desk
-                .context
-                .holder(&self.exchange.caller, &self.exchange.session);
-            bytes = Cow::Owned(edited(
-                document,
-                request.span(),
-                desk.context.seal.request(&holder, &id),
-            ));
-        }
-        let tool = self.only_tool();
-        let ready = self.mask(desk, env, &bytes, &tool, None);
-        if ready.verdict == "deny" {
+        let reshaped = if self.exchange.revision().is_stateless() {
+            self.reshape_notification(desk, env, method, params)
+        } else {
+            self.reshape_of_session(desk, env, method, params)
+        };
+        let reshaped = match reshaped {
+            Ok(reshaped) => reshaped,
+            Err(Unfit::Ends(end)) => return Err(end),
+            Err(Unfit::Shape(why)) => return Ok(Passed::Drop(why)),
+            Err(Unfit::Asks) => {
+                return Ok(Passed::Drop(
+                    "a task that asks for what policy does not allow",
+                ));
+            }
+        };
+        let bytes = replaced(document, reshaped.edits)?;
+        let tool = reshaped.tool.unwrap_or_else(|| self.only_tool());
+        let ready = self.mask(desk, env, &bytes, &reshaped.sealed, &tool, None);
+        Ok(if ready.verdict == "deny" {
             Passed::Drop("a notification that may not be shown")
         } else {
             Passed::Send(ready.bytes)
-        }
+        })
     }
 
     /// Progress names a request of this stream. On a stream that answers nothing, it may
@@ -427,7 +455,7 @@ impl Stream<'_> {
             .and_then(|params| params.get("progressToken"))
             .and_then(|token| Id::read(&token));
         let Some(token) = token else { return false };
-        self.pending.is_empty()
+        (self.pending.is_empty() && !self.exchange.revision().is_stateless())
             || self
                 .pending
                 .iter()
@@ -445,11 +473,20 @@ impl Stream<'_> {
 }
 
 fn tool(running: &Running) -> &str {
-    if running.method == ClientMethod::ToolsCall {
+    if running.method == ClientMethod::ToolsCall || running.method.is_of_task() {
         &running.subject
     } else {
         ""
     }
+}
+
+fn replaced<'d>(document: &Document<'d>, edits: Replacements) -> Result<Cow<'d, [u8]>, End> {
+    if edits.is_empty() {
+        return Ok(Cow::Borrowed(document.bytes()));
+    }
+    let edits =
+        Edits::sorted(edits).map_err(|_| End::Broken("replacements in an answer that overlap"))?;
+    Ok(Cow::Owned(edits.apply(document.bytes())))
 }
 
 fn edited(document: &Document<'_>, span: std::ops::Range<usize>, replacement: Vec<u8>) -> Vec<u8> {
@@ -473,18 +510,19 @@ fn is_served(result: &Value<'_>) -> bool {
         .and_then(|version| version.text());
     version
         .and_then(|version| Revision::parse(&version))
-        .is_some_and(Revision::is_served)
+        .is_some_and(|revision| revision.is_served() && !revision.is_stateless())
 }
 
 /// A tool that the server does not have is answered as one that the caller may not call.
-fn absent(id: &Id, name: &str) -> Ready {
+fn absent(revision: Revision, id: &Id, name: &str) -> Ready {
     Ready {
-        bytes: refuse::unknown_tool(id, name),
+        bytes: refuse::unknown_tool(revision, id, name),
         places: Vec::new(),
         verdict: "allow",
         reason: "the server has no such tool".to_owned(),
         outcome: format!("error {}", refuse::INVALID_PARAMS),
         rows: 0,
+        is_own: true,
     }
 }
 

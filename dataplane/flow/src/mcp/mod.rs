@@ -29,6 +29,8 @@ mod message;
 mod pins;
 mod post;
 mod pulse;
+mod reshape;
+mod stateless;
 mod verdict;
 mod wait;
 
@@ -389,8 +391,18 @@ impl McpFlow {
                 answering.abandon(&self.desk, env, "the client has left");
                 self.leave(env);
             }
-            // A client that leaves does not cancel its call (2025-11-25, transports): what
-            // comes of it is still recorded.
+            // Since 2026-07-28 it cancels its call (patterns, "Cancellation"): the server
+            // sees its own stream close.
+            State::Answering(answering) if answering.exchange.revision().is_stateless() => {
+                answering.abandon(
+                    &self.desk,
+                    env,
+                    "cancelled: the client has closed the stream",
+                );
+                self.leave(env);
+            }
+            // Before, a client that leaves does not (2025-11-25, transports): what comes
+            // of it is still recorded.
             State::Answering(answering) => {
                 answering.client_gone = true;
                 self.limit_ns = Some(env.now.mono_ns.saturating_add(AFTER_CLIENT_NS));

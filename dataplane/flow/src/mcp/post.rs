@@ -1,6 +1,9 @@
 //! What becomes of a request that is whole: judged, denied, held, admitted, released.
 
+use weir_mcp::json::Document;
+
 use super::authorization::Challenged;
+use super::stateless::Refused;
 use super::*;
 
 impl McpFlow {
@@ -62,6 +65,7 @@ impl McpFlow {
         unjudged: &Unjudged,
     ) {
         let refusal = match unjudged {
+            Unjudged::Refused(refused) => return self.reply_refused(env, exchange, refused),
             Unjudged::Message(MessageError::Json(_)) => Refusal::Json,
             Unjudged::Message(
                 MessageError::Shape
@@ -90,6 +94,21 @@ impl McpFlow {
             exchange,
             refusal.closes(),
         );
+    }
+
+    /// A request that its revision has an answer of its own for.
+    fn reply_refused(&mut self, env: &mut Env<'_>, exchange: &Exchange, refused: &Refused) {
+        let told = Told {
+            summary: "POST",
+            reason: &refused.inside,
+            session: &exchange.session,
+            bytes: &exchange.body,
+            ..Told::NOTHING
+        };
+        self.desk
+            .context
+            .keep_refusal(env, Some(&exchange.caller), told);
+        self.reply_body(env, exchange, refused.status, &refused.body);
     }
 
     /// Some message of the body may not go on, so none does.
@@ -162,7 +181,7 @@ impl McpFlow {
                 {
                     refuse::tool_error(revision, id, &format!("Denied by policy: {outside}"))
                 } else {
-                    refuse::unknown_tool(id, name)
+                    refuse::unknown_tool(revision, id, name)
                 }
             }
             (_, Resource::Prompt(name)) => refuse::unknown_prompt(id, name),
@@ -292,8 +311,17 @@ impl McpFlow {
             [one] if asked == 1 => one.clone(),
             many => [b"[".as_slice(), &many.join(&b','), b"]"].concat(),
         };
+        let status = match body.is_empty() {
+            true => 202,
+            false => status_of(exchange.revision(), &body),
+        };
+        self.reply_body(env, exchange, status, &body);
+    }
+
+    /// Sends a body of our own.
+    fn reply_body(&mut self, env: &mut Env<'_>, exchange: &Exchange, status: u16, body: &[u8]) {
         let head = Answer {
-            status: if body.is_empty() { 202 } else { 200 },
+            status,
             content_type: (!body.is_empty()).then_some("application/json"),
             session: None,
             framing: AnswerFraming::Length(body.len()),
@@ -301,7 +329,22 @@ impl McpFlow {
             extra: &[],
         };
         let mut out = answer_head(&head, None);
-        out.extend_from_slice(&body);
+        out.extend_from_slice(body);
         self.reply(env, &out, exchange, false);
     }
+}
+
+/// The status of an answer of our own.
+pub(super) fn status_of(revision: Revision, body: &[u8]) -> u16 {
+    let document = Document::parse(body).ok();
+    let code = document.as_ref().and_then(|document| {
+        document
+            .root()
+            .get("error")?
+            .get("code")?
+            .number()?
+            .parse()
+            .ok()
+    });
+    code.map_or(200, |code| refuse::status_of(revision, code))
 }

@@ -41,6 +41,8 @@ pub struct Onward<'a> {
     pub last_event_id: Option<&'a str>,
     /// Names, in lower case, of further fields that the operator lets through.
     pub extra_fields: &'a [&'a str],
+    /// Further fields that Weir writes: those that repeat a body of 2026-07-28.
+    pub repeated: &'a [(String, String)],
     /// Bytes of the body; `None` for GET and DELETE, which have none.
     pub body_bytes: Option<usize>,
 }
@@ -73,6 +75,9 @@ pub fn request(head: &RequestHead, onward: &Onward<'_>) -> Vec<u8> {
     }
     if let Some(revision) = onward.revision {
         field(&mut out, "MCP-Protocol-Version", revision.as_str());
+    }
+    for (name, value) in onward.repeated {
+        field(&mut out, name, value);
     }
     if let Some(session) = onward.session {
         field(&mut out, "Mcp-Session-Id", session);

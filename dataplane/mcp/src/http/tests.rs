@@ -610,12 +610,13 @@ fn nothing_of_a_clients_head_goes_on_but_what_is_named() {
         session: Some("real"),
         last_event_id: Some("7"),
         extra_fields: &["x-org"],
+        repeated: &[("Mcp-Method".to_owned(), "tools/call".to_owned())],
         body_bytes: Some(5),
     };
     let expected = concat!(
         "POST /mcp?k=v HTTP/1.1\r\nHost: server:99\r\nAccept: application/json, text/event-stream\r\n",
         "Accept-Encoding: identity\r\nAuthorization: Bearer stored\r\nMCP-Protocol-Version: 2025-06-18\r\n",
-        "Mcp-Session-Id: real\r\nLast-Event-ID: 7\r\nuser-agent: agent\r\ntraceparent: 00-1\r\nx-org: 7\r\n",
+        "Mcp-Method: tools/call\r\nMcp-Session-Id: real\r\nLast-Event-ID: 7\r\nuser-agent: agent\r\ntraceparent: 00-1\r\nx-org: 7\r\n",
         "Content-Type: application/json\r\nContent-Length: 5\r\n\r\n",
     );
     assert_eq!(

@@ -242,3 +242,35 @@ proptest! {
         let _ = Document::parse(&body);
     }
 }
+
+#[test]
+fn members_are_removed_with_their_commas() {
+    for (object, without) in [
+        (r#"{"a":1,"b":2,"c":3}"#, r#"{"b":2,"c":3}"#),
+        (r#"{"b":2,"a":1,"c":3}"#, r#"{"b":2,"c":3}"#),
+        (r#"{ "b" : 2 , "a" : 1 }"#, r#"{ "b" : 2 }"#),
+        (r#"{"a":1,"d":{"a":1},"b":2}"#, r#"{"b":2}"#),
+        (r#"{"b":2,"a":1,"d":4}"#, r#"{"b":2}"#),
+        (
+            r#"{"a":1,"b":2,"d":4,"c":3,"a2":0}"#,
+            r#"{"b":2,"c":3,"a2":0}"#,
+        ),
+        (r#"{"a":1, "d":4}"#, "{}"),
+        ("{}", "{}"),
+        (r#"{"b":2}"#, r#"{"b":2}"#),
+    ] {
+        let document = Document::parse(object.as_bytes()).expect(object);
+        let spans = removed_members(&document.root(), |key| key.is_text("a") || key.is_text("d"));
+        let edits = Edits::sorted(spans.into_iter().map(|span| (span, Vec::new())).collect());
+        let text = edits.expect("no overlap").apply(object.as_bytes());
+        assert_eq!(String::from_utf8(text).expect("UTF-8"), without, "{object}");
+        Document::parse(without.as_bytes()).expect(without);
+    }
+}
+
+#[test]
+fn edits_in_any_order_are_applied_in_the_bodys_and_never_overlap() {
+    let edits = Edits::sorted(vec![(4..5, b"E".to_vec()), (0..1, b"A".to_vec())]);
+    assert_eq!(edits.expect("apart").apply(b"abcdef"), b"AbcdEf");
+    assert!(Edits::sorted(vec![(0..3, Vec::new()), (2..4, Vec::new())]).is_err());
+}

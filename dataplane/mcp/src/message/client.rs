@@ -2,7 +2,7 @@
 
 use weir_facts::{Access, Action, Resource};
 
-use super::{Id, MessageError, exact_names};
+use super::{Id, MessageError, Revision, exact_names};
 use crate::json::{Kind, Value, canonical};
 use crate::limits::NAME_BYTES_MAX;
 
@@ -17,9 +17,19 @@ macro_rules! methods {
         }
 
         impl ClientMethod {
-            /// Reads a method's name; exact, as servers compare it.
+            /// Reads a method's name; exact, as servers compare it. One that the revision
+            /// does not have is as unknown as one that none has.
             #[must_use]
-            pub fn read(method: &str) -> Self {
+            pub fn read(revision: Revision, method: &str) -> Self {
+                let method = Self::of_any(method);
+                if method.is_of(revision) {
+                    method
+                } else {
+                    Self::Unknown
+                }
+            }
+
+            fn of_any(method: &str) -> Self {
                 match method {
                     $($text => Self::$name,)+
                     _ => Self::Unknown,
@@ -65,6 +75,16 @@ methods! {
     CompletionComplete = "completion/complete",
     /// How much the server shall log to the client.
     LoggingSetLevel = "logging/setLevel",
+    /// Tells revisions, capabilities and identity (2026-07-28).
+    ServerDiscover = "server/discover",
+    /// Opens a stream of changes (2026-07-28).
+    SubscriptionsListen = "subscriptions/listen",
+    /// Asks how far a task is (the extension of 2026-07-28).
+    TasksGet = "tasks/get",
+    /// Gives a task the input that it asks for (the extension of 2026-07-28).
+    TasksUpdate = "tasks/update",
+    /// Gives a task up (the extension of 2026-07-28).
+    TasksCancel = "tasks/cancel",
     /// The session is open.
     NotificationsInitialized = "notifications/initialized",
     /// A request is no longer wanted.
@@ -81,6 +101,53 @@ impl ClientMethod {
     #[must_use]
     pub fn is_notification(self) -> bool {
         self.as_str().starts_with("notifications/")
+    }
+
+    /// Whether a revision has it. 2026-07-28 has neither sessions nor what belongs to
+    /// them, and over HTTP no notifications of clients; the tasks of 2025-11-25, an
+    /// experiment, are not served.
+    const fn is_of(self, revision: Revision) -> bool {
+        match self {
+            Self::Initialize
+            | Self::Ping
+            | Self::ResourcesSubscribe
+            | Self::ResourcesUnsubscribe
+            | Self::LoggingSetLevel
+            | Self::NotificationsInitialized
+            | Self::NotificationsCancelled
+            | Self::NotificationsProgress
+            | Self::NotificationsRootsListChanged => !revision.is_stateless(),
+            Self::ServerDiscover
+            | Self::SubscriptionsListen
+            | Self::TasksGet
+            | Self::TasksUpdate
+            | Self::TasksCancel => revision.is_stateless(),
+            Self::ToolsList
+            | Self::ToolsCall
+            | Self::ResourcesList
+            | Self::ResourcesTemplatesList
+            | Self::ResourcesRead
+            | Self::PromptsList
+            | Self::PromptsGet
+            | Self::CompletionComplete
+            | Self::Unknown => true,
+        }
+    }
+
+    /// Whether it is about a task that a call has made.
+    #[must_use]
+    pub const fn is_of_task(self) -> bool {
+        matches!(self, Self::TasksGet | Self::TasksUpdate | Self::TasksCancel)
+    }
+
+    /// Whether it may be answered with a request for input (2026-07-28, "Multi Round-Trip
+    /// Requests", supported requests).
+    #[must_use]
+    pub const fn may_ask_for_input(self) -> bool {
+        matches!(
+            self,
+            Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead
+        )
     }
 }
 
@@ -105,6 +172,10 @@ const PARAMS: &[&str] = &[
     "total",
     "message",
     "task",
+    "taskId",
+    "inputResponses",
+    "requestState",
+    "notifications",
 ];
 
 /// What a message asks.
@@ -120,6 +191,8 @@ pub struct Asked<'d> {
     pub arguments: Option<Value<'d>>,
     /// What progress of this request will be named by.
     pub progress_token: Option<Id>,
+    /// Whether a call asks to be run as a task, the experiment of 2025-11-25.
+    pub is_task_augmented: bool,
 }
 
 impl<'d> Asked<'d> {
@@ -128,8 +201,12 @@ impl<'d> Asked<'d> {
     /// # Errors
     /// [`MessageError::Params`] where a member that policy needs is missing or has
     /// another type, [`MessageError::Name`] where one is spelled in another letter case.
-    pub fn read(method_name: &str, params: Option<Value<'d>>) -> Result<Self, MessageError> {
-        let method = ClientMethod::read(method_name);
+    pub fn read(
+        revision: Revision,
+        method_name: &str,
+        params: Option<Value<'d>>,
+    ) -> Result<Self, MessageError> {
+        let method = ClientMethod::read(revision, method_name);
         if let Some(params) = &params {
             exact_names(params, PARAMS)?;
         }
@@ -140,6 +217,9 @@ impl<'d> Asked<'d> {
             summary: summary(method_name),
             arguments: arguments(method, params)?,
             progress_token: progress_token(method, meta)?,
+            is_task_augmented: method == ClientMethod::ToolsCall
+                && !revision.is_stateless()
+                && params.is_some_and(|params| params.get("task").is_some()),
         };
         let access = access(method, params)?;
         if let Some(subject) = subject(&access.resource) {
@@ -199,6 +279,11 @@ fn access(method: ClientMethod, params: Option<Value<'_>>) -> Result<Access, Mes
         | M::ResourcesTemplatesList
         | M::PromptsList
         | M::LoggingSetLevel
+        | M::ServerDiscover
+        | M::SubscriptionsListen
+        | M::TasksGet
+        | M::TasksUpdate
+        | M::TasksCancel
         | M::NotificationsInitialized
         | M::NotificationsCancelled
         | M::NotificationsProgress

@@ -7,6 +7,7 @@ pub mod client;
 mod id;
 mod revision;
 pub mod server;
+pub mod stateless;
 
 use std::borrow::Cow;
 

@@ -46,13 +46,13 @@ impl Revision {
             .find(|revision| revision.as_str() == text)
     }
 
-    /// Whether this crate frames and classifies it: the revisions of Streamable HTTP
-    /// with sessions. The others are known by name and refused.
+    /// Whether this crate frames and classifies it. The others are known by name and
+    /// refused.
     #[must_use]
     pub const fn is_served(self) -> bool {
         match self {
-            Self::V2025_03_26 | Self::V2025_06_18 | Self::V2025_11_25 => true,
-            Self::V2024_11_05 | Self::V2026_07_28 => false,
+            Self::V2025_03_26 | Self::V2025_06_18 | Self::V2025_11_25 | Self::V2026_07_28 => true,
+            Self::V2024_11_05 => false,
         }
     }
 

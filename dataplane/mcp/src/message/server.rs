@@ -13,6 +13,15 @@ pub enum Passage {
     Never,
 }
 
+/// The two kinds of streams that 2026-07-28 has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatelessStream {
+    /// The answer to an ordinary request.
+    Request,
+    /// The answer to `subscriptions/listen`.
+    Subscription,
+}
+
 /// A method that servers send, of the revisions that are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServerMethod {
@@ -40,6 +49,10 @@ pub enum ServerMethod {
     NotificationsResourcesUpdated,
     /// `notifications/elicitation/complete`
     NotificationsElicitationComplete,
+    /// `notifications/subscriptions/acknowledged` (2026-07-28)
+    NotificationsSubscriptionsAcknowledged,
+    /// `notifications/tasks` (the extension of 2026-07-28)
+    NotificationsTasks,
     /// Any other.
     Unknown,
 }
@@ -61,6 +74,10 @@ impl ServerMethod {
             "notifications/resources/list_changed" => Self::NotificationsResourcesListChanged,
             "notifications/resources/updated" => Self::NotificationsResourcesUpdated,
             "notifications/elicitation/complete" => Self::NotificationsElicitationComplete,
+            "notifications/subscriptions/acknowledged" => {
+                Self::NotificationsSubscriptionsAcknowledged
+            }
+            "notifications/tasks" => Self::NotificationsTasks,
             _ => Self::Unknown,
         }
     }
@@ -81,7 +98,50 @@ impl ServerMethod {
             | Self::NotificationsResourcesListChanged
             | Self::NotificationsResourcesUpdated
             | Self::NotificationsElicitationComplete
+            | Self::NotificationsSubscriptionsAcknowledged
+            | Self::NotificationsTasks
             | Self::Unknown => false,
+        }
+    }
+
+    /// Whether a stream of 2026-07-28 may carry it as a notification: a subscription's
+    /// stream what was subscribed to, any other what belongs to its request
+    /// (transports/streamable-http, "Receiving Messages").
+    #[must_use]
+    pub const fn is_on(self, stream: StatelessStream) -> bool {
+        match (self, stream) {
+            (
+                Self::NotificationsMessage | Self::NotificationsProgress,
+                StatelessStream::Request,
+            )
+            | (
+                Self::NotificationsCancelled
+                | Self::NotificationsToolsListChanged
+                | Self::NotificationsPromptsListChanged
+                | Self::NotificationsResourcesListChanged
+                | Self::NotificationsResourcesUpdated
+                | Self::NotificationsSubscriptionsAcknowledged
+                | Self::NotificationsTasks,
+                StatelessStream::Subscription,
+            ) => true,
+            (
+                Self::Ping
+                | Self::SamplingCreateMessage
+                | Self::ElicitationCreate
+                | Self::RootsList
+                | Self::NotificationsMessage
+                | Self::NotificationsProgress
+                | Self::NotificationsCancelled
+                | Self::NotificationsToolsListChanged
+                | Self::NotificationsPromptsListChanged
+                | Self::NotificationsResourcesListChanged
+                | Self::NotificationsResourcesUpdated
+                | Self::NotificationsElicitationComplete
+                | Self::NotificationsSubscriptionsAcknowledged
+                | Self::NotificationsTasks
+                | Self::Unknown,
+                StatelessStream::Request | StatelessStream::Subscription,
+            ) => false,
         }
     }
 
@@ -98,7 +158,9 @@ impl ServerMethod {
             | Self::NotificationsPromptsListChanged
             | Self::NotificationsResourcesListChanged
             | Self::NotificationsResourcesUpdated
-            | Self::NotificationsElicitationComplete => Passage::WithSession,
+            | Self::NotificationsElicitationComplete
+            | Self::NotificationsSubscriptionsAcknowledged
+            | Self::NotificationsTasks => Passage::WithSession,
             Self::SamplingCreateMessage | Self::ElicitationCreate | Self::RootsList => {
                 Passage::Judged(Access {
                     action: Action::McpUnknown,

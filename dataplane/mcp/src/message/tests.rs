@@ -148,7 +148,7 @@ fn asked<T>(body: &str, read: impl FnOnce(Result<Asked<'_>, MessageError>) -> T)
     let parsed = Body::read(&document, Side::Client, NEWEST).expect(body);
     match &parsed.messages()[0].shape {
         Shape::Request { method, params, .. } | Shape::Notification { method, params } => {
-            read(Asked::read(method, *params))
+            read(Asked::read(NEWEST, method, *params))
         }
         Shape::Result { .. } | Shape::Error { .. } => panic!("not a request: {body}"),
     }
@@ -369,12 +369,35 @@ fn a_revision_that_is_not_served_is_not_guessed_at() {
         ("2025-06-18", true),
         ("2025-11-25", true),
         ("2024-11-05", false),
-        ("2026-07-28", false),
+        ("2026-07-28", true),
+        ("v999.0.0", false),
         ("2025-11-26", false),
         ("", false),
     ] {
         assert_eq!(Revision::of_header(Some(text)).is_some(), served, "{text}");
     }
-    assert!(ClientMethod::read("notifications/initialized").is_notification());
-    assert!(!ClientMethod::read("tools/call").is_notification());
+    assert!(ClientMethod::read(NEWEST, "notifications/initialized").is_notification());
+    assert!(!ClientMethod::read(NEWEST, "tools/call").is_notification());
+}
+
+#[test]
+fn each_revision_has_its_own_methods() {
+    for (method, old, new) in [
+        ("initialize", true, false),
+        ("ping", true, false),
+        ("logging/setLevel", true, false),
+        ("resources/subscribe", true, false),
+        ("notifications/cancelled", true, false),
+        ("server/discover", false, true),
+        ("subscriptions/listen", false, true),
+        ("tasks/get", false, true),
+        ("tasks/list", false, false),
+        ("tasks/result", false, false),
+        ("tools/call", true, true),
+        ("prompts/get", true, true),
+    ] {
+        let is_known = |revision| ClientMethod::read(revision, method) != ClientMethod::Unknown;
+        assert_eq!(is_known(Revision::V2025_11_25), old, "{method}");
+        assert_eq!(is_known(Revision::V2026_07_28), new, "{method}");
+    }
 }

@@ -64,7 +64,7 @@ fn a_refusal_without_credential_says_how_to_get_one() {
 #[test]
 fn an_error_repeats_the_id_as_it_came() {
     for raw in ["7", r#""a\u0062""#] {
-        let body = unknown_tool(&id(raw), "x\"y");
+        let body = unknown_tool(Revision::V2025_11_25, &id(raw), "x\"y");
         let text = String::from_utf8(body).expect("UTF-8");
         assert_eq!(
             text,
@@ -114,4 +114,35 @@ fn what_2026_07_28_adds_to_answers_is_in_those_of_weir() {
     assert!(told(unknown_resource(new, &id("1"), "x:")).contains("-32602"));
     assert!(told(withheld(old, None, "x")).contains("-32000"));
     assert!(told(withheld(new, None, "x")).contains("-32603"));
+}
+
+#[test]
+fn requests_of_2026_07_28_are_refused_in_its_words() {
+    let told = |bytes: Vec<u8>| {
+        Document::parse(&bytes).expect("JSON");
+        String::from_utf8(bytes).expect("UTF-8")
+    };
+    assert_eq!(
+        told(stateless(
+            Some(&id("7")),
+            &StatelessError::Unsupported("1900-01-01\"".into())
+        )),
+        r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28"],"requested":"1900-01-01\""}}}"#
+    );
+    assert_eq!(
+        told(stateless(
+            None,
+            &StatelessError::Header("Mcp-Method header is missing".into())
+        )),
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"Header mismatch: Mcp-Method header is missing"}}"#
+    );
+    assert!(told(stateless(Some(&id("7")), &StatelessError::Meta("_meta"))).contains("-32602"));
+    assert_eq!(
+        told(missing_extension(&id("7"), "io.modelcontextprotocol/tasks")),
+        r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32021,"message":"Missing required client capability","data":{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}}"#
+    );
+    assert_eq!(status_of(Revision::V2026_07_28, METHOD_NOT_FOUND), 404);
+    assert_eq!(status_of(Revision::V2026_07_28, HEADER_MISMATCH), 400);
+    assert_eq!(status_of(Revision::V2026_07_28, INTERNAL_ERROR), 200);
+    assert_eq!(status_of(Revision::V2025_11_25, METHOD_NOT_FOUND), 200);
 }

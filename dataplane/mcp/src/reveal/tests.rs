@@ -108,3 +108,21 @@ proptest! {
         prop_assert_eq!(same.apply(&body), body);
     }
 }
+
+#[test]
+fn what_weir_has_sealed_is_not_offered() {
+    let body = br#"{"jsonrpc":"2.0","id":1,"result":{"taskId":"sealed","list":["sealed","sealed"],"text":"shown","deep":{"taskId":"shown"}}}"#;
+    let document = Document::parse(body).expect("JSON");
+    let mut offered = Vec::new();
+    let _ = reveal_except(
+        &document,
+        &[&["result", "taskId"], &["result", "list"], &["no"]],
+        |offer| {
+            if offer.kind == Offered::Text {
+                offered.push(offer.text().into_owned());
+            }
+            Shown::Same
+        },
+    );
+    assert_eq!(offered, ["shown", "shown"]);
+}

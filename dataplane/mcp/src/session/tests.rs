@@ -179,3 +179,105 @@ fn a_name_of_one_use_is_none_of_another() {
     let event = id(&format!("\"{event}\""));
     assert_eq!(seal.open_request(&holder, &event), None);
 }
+
+#[test]
+fn a_task_is_its_callers_alone_and_shows_nothing() {
+    let seal = Seal::new(&[7; 32]);
+    let (tickets, wiki) = (ConnectionName::new("tickets"), ConnectionName::new("wiki"));
+    let of = |connection, caller| Holder {
+        connection,
+        caller,
+        session: "",
+    };
+    let ann = of(&tickets, b"ann".as_slice());
+    let shown = seal
+        .task(&ann, Origin::Server, "ssn-123-45-6789", "look\"up")
+        .expect("short");
+    assert!(
+        shown
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    );
+    let opened = Some((
+        Origin::Server,
+        "ssn-123-45-6789".to_owned(),
+        "look\"up".to_owned(),
+    ));
+    assert_eq!(seal.open_task(&ann, &shown), opened);
+    for other in [
+        of(&wiki, b"ann".as_slice()),
+        of(&tickets, b"bob".as_slice()),
+    ] {
+        assert_eq!(seal.open_task(&other, &shown), None);
+    }
+    assert_eq!(Seal::new(&[8; 32]).open_task(&ann, &shown), None);
+    for at in 0..shown.len() {
+        let mut bytes = shown.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let other = String::from_utf8(bytes).expect("ASCII");
+        // The last character of Base64 may have bits that mean nothing; then it is refused.
+        assert_eq!(seal.open_task(&ann, &other), None, "{at}");
+    }
+    for wrong in ["", "AAAA", "t.1", &shown[1..], &format!("{shown}AAAA")] {
+        assert_eq!(seal.open_task(&ann, wrong), None, "{wrong}");
+    }
+    assert_eq!(seal.task(&ann, Origin::Server, &"x".repeat(6000), ""), None);
+}
+
+#[test]
+fn a_state_comes_back_with_the_same_request_of_the_same_caller_in_time() {
+    let seal = Seal::new(&[7; 32]);
+    let tickets = ConnectionName::new("tickets");
+    let of = |caller| Holder {
+        connection: &tickets,
+        caller,
+        session: "",
+    };
+    let ann = of(b"ann".as_slice());
+    let state = State {
+        origin: Origin::Server,
+        expires_s: 1000,
+        content: "{\"row\":\"123-45-6789\"}",
+    };
+    let shown = seal.state(&ann, b"call 1", &state).expect("short");
+    assert_eq!(
+        seal.open_state(&ann, b"call 1", 999, &shown),
+        Some((Origin::Server, state.content.to_owned()))
+    );
+    assert_eq!(
+        seal.open_state(&ann, b"call 1", 1000, &shown),
+        None,
+        "expired"
+    );
+    assert_eq!(
+        seal.open_state(&ann, b"call 2", 999, &shown),
+        None,
+        "another request"
+    );
+    assert_eq!(
+        seal.open_state(&of(b"bob".as_slice()), b"call 1", 999, &shown),
+        None
+    );
+    assert_eq!(
+        seal.open_state(&ann, b"call 1", 999, state.content),
+        None,
+        "not sealed"
+    );
+    assert_eq!(seal.open_task(&ann, &shown), None, "no task");
+    let own = State {
+        origin: Origin::Weir,
+        ..state
+    };
+    let own = seal.state(&ann, b"call 1", &own).expect("short");
+    assert_eq!(
+        seal.open_state(&ann, b"call 1", 0, &own)
+            .map(|(origin, _)| origin),
+        Some(Origin::Weir)
+    );
+    let long = "x".repeat(REQUEST_STATE_BYTES_MAX + 1);
+    let long = State {
+        content: &long,
+        ..state
+    };
+    assert_eq!(seal.state(&ann, b"", &long), None);
+}

@@ -367,6 +367,15 @@ impl Bench {
         self.event(Event::WorldChanged)
     }
 
+    /// Adds a policy to those that are shipped.
+    pub(super) fn also(policy: &str) -> Self {
+        let mut bench = Self::new();
+        let extra = ("extra.cedar".to_owned(), policy.to_owned());
+        let files = shipped().into_iter().chain([extra]).collect();
+        bench.world = Arc::new(world(2, files, Durability::Kept, ToolPins::none()));
+        bench
+    }
+
     /// Replaces the policies by none, which allow nothing.
     pub(super) fn forbid_everything(&mut self) {
         let nothing = vec![("policies.cedar".to_owned(), String::new())];

@@ -59,9 +59,14 @@ fn a_session_is_bound_to_its_caller_over_flows() {
 
 #[test]
 fn a_revision_that_is_not_served_is_refused_on_both_sides() {
-    let reply = Bench::new().client(&post(ADA, "MCP-Protocol-Version: 2026-07-28\r\n", CALL));
+    let reply = Bench::new().client(&post(ADA, "MCP-Protocol-Version: 1999-01-01\r\n", CALL));
     assert!(
-        reply.client.starts_with("HTTP/1.1 400") && reply.client.contains("2025-11-25"),
+        reply.client.starts_with("HTTP/1.1 400")
+            && reply.client.contains(r#""id":1,"error":{"code":-32022"#)
+            && reply
+                .client
+                .contains(r#""supported":["2026-07-28"],"requested":"1999-01-01""#)
+            && reply.server.is_empty(),
         "{}",
         reply.client
     );
@@ -168,7 +173,8 @@ fn the_servers_stream_and_the_end_of_a_session_are_recorded() {
     bench.client(&format!(
         "GET /mcp HTTP/1.1\r\n{head}Accept: text/event-stream\r\n\r\n"
     ));
-    let noise = r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x:123-45-6789"}}"#;
+    let noise =
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"x:123-45-6789"}}"#;
     let shown = bench
         .server(&format!(
             "{}{}",
@@ -177,7 +183,7 @@ fn the_servers_stream_and_the_end_of_a_session_are_recorded() {
         ))
         .client;
     assert!(
-        shown.contains("notifications/resources/updated") && !shown.contains("123-45"),
+        shown.contains("notifications/message") && !shown.contains("123-45"),
         "{shown}"
     );
     assert!(
