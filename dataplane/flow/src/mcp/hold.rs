@@ -374,7 +374,15 @@ pub(crate) fn pending(revision: Revision, asking: &Asking) -> Option<Vec<u8>> {
         return None;
     };
     let reason = match &asking.plan.judgement.verdict {
-        Verdict::Hold(terms) => terms.reason.to_string(),
+        Verdict::Hold(terms) => {
+            let asked: Vec<_> = terms.approvers.iter().map(ToString::to_string).collect();
+            let asked = format!("asked: {}", asked.join(", "));
+            if terms.reason.is_empty() {
+                asked
+            } else {
+                format!("{}; {asked}", terms.reason)
+            }
+        }
         Verdict::Allow | Verdict::Deny(_) => String::new(),
     };
     if *method == ClientMethod::ToolsCall {

@@ -82,6 +82,9 @@ pub(crate) struct McpFlow {
     /// When the request that is being received must be whole, or the answer to a client
     /// that has left must be over.
     limit_ns: Option<u64>,
+    /// The server has closed its connection while a request waits: it is dialled again before
+    /// anything is sent.
+    server_gone: bool,
     draining: bool,
 }
 
@@ -115,6 +118,8 @@ enum Waiting {
     Approval(Asking),
     /// An approval's being spent.
     Redeem(Redeeming),
+    /// A new connection to the server.
+    Server(Admitted),
 }
 
 /// A request that is refused.
@@ -181,6 +186,7 @@ impl McpFlow {
             server: Reader::new(u64::MAX),
             known: None,
             limit_ns: None,
+            server_gone: false,
             draining: false,
         }
     }
@@ -430,7 +436,11 @@ impl McpFlow {
                     );
                 }
             }
-            State::Waiting(..) => self.on_server_gone(env),
+            // Servers close connections that are idle for some seconds; people take longer.
+            State::Waiting(exchange, _) => {
+                self.server_gone = true;
+                exchange.head.closes = true;
+            }
             State::Dialing
             | State::Securing
             | State::Idle
@@ -443,6 +453,9 @@ impl McpFlow {
     pub(crate) fn handle_event(&mut self, env: &mut Env<'_>, event: Event) {
         match event {
             Event::Dialed => self.on_dialed(env),
+            Event::DialFailed { reason } if matches!(self.state, State::Waiting(..)) => {
+                self.end(env, &End::Server(reason));
+            }
             Event::DialFailed { reason } => self.reset(env, &reason),
             Event::TlsUp {
                 side: Side::Server, ..
@@ -450,6 +463,7 @@ impl McpFlow {
                 if matches!(self.state, State::Securing) {
                     self.state = State::Idle;
                 }
+                self.on_server_back(env);
             }
             Event::TlsUp {
                 side: Side::Client, ..
@@ -503,15 +517,19 @@ impl McpFlow {
     }
 
     fn on_dialed(&mut self, env: &mut Env<'_>) {
-        if !matches!(self.state, State::Dialing) {
+        let is_first = matches!(self.state, State::Dialing);
+        if !is_first && !self.server_gone {
             return;
         }
         match self.desk.context.connection.tls.mode {
             // HTTP has no way to offer TLS beside plain text.
-            TlsMode::Disable | TlsMode::Prefer => self.state = State::Idle,
+            TlsMode::Disable | TlsMode::Prefer if is_first => self.state = State::Idle,
+            TlsMode::Disable | TlsMode::Prefer => self.on_server_back(env),
             TlsMode::Require | TlsMode::VerifyFull => {
                 env.out.to_server.push(Piece::StartTls { role: None });
-                self.state = State::Securing;
+                if is_first {
+                    self.state = State::Securing;
+                }
             }
         }
     }
@@ -634,7 +652,7 @@ impl McpFlow {
             State::Waiting(_, waiting) => match &**waiting {
                 Waiting::Approval(asking) => Some(asking.deadline_ns.min(asking.beat_ns)),
                 Waiting::Redeem(redeeming) => Some(redeeming.deadline_ns),
-                Waiting::Durable { .. } => None,
+                Waiting::Durable { .. } | Waiting::Server(_) => None,
             },
             State::Fetching(_, until_ns) => Some(*until_ns),
             State::Answering(answering) => answering.ends_ns(),

@@ -241,6 +241,9 @@ impl McpFlow {
         exchange: Box<Exchange>,
         admitted: Admitted,
     ) {
+        if self.server_gone {
+            return self.dial_again(env, exchange, admitted);
+        }
         let running = gate::release(&self.desk, env, &exchange, admitted);
         match running.and_then(|running| Answering::new(*exchange, running)) {
             Ok(answering) => self.state = State::Answering(Box::new(answering)),

@@ -130,20 +130,30 @@ impl McpFlow {
         self.reply_messages(env, exchange, 1, answers.into_iter().collect());
     }
 
-    /// The server closed its connection while a call waits: the call cannot run on this flow any
-    /// more, and its client can come back on another.
-    pub(super) fn on_server_gone(&mut self, env: &mut Env<'_>) {
-        let held = self.waiting_for(|waiting| match waiting {
-            Waiting::Approval(asking) => Ok(asking),
-            other => Err(Box::new(other)),
+    /// Asks for a new connection to a server that has closed the one it had.
+    pub(super) fn dial_again(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: Box<Exchange>,
+        admitted: Admitted,
+    ) {
+        env.out.effects.push(Effect::Dial {
+            target: self.desk.context.target,
         });
-        match held {
-            Some((mut exchange, asking)) => {
-                exchange.head.closes = true;
-                self.tell_pending(env, &exchange, &asking);
-            }
-            None => self.end(env, &End::Server("the connection was closed".to_owned())),
-        }
+        self.state = State::Waiting(exchange, Box::new(Waiting::Server(admitted)));
+    }
+
+    /// The server can be spoken to again.
+    pub(super) fn on_server_back(&mut self, env: &mut Env<'_>) {
+        let Some((exchange, admitted)) = self.waiting_for(|waiting| match waiting {
+            Waiting::Server(admitted) => Ok(admitted),
+            other => Err(Box::new(other)),
+        }) else {
+            return;
+        };
+        self.server_gone = false;
+        self.server = Reader::new(u64::MAX);
+        self.release(env, exchange, admitted);
     }
 
     /// The flow ends: a request for approval stays open for whoever comes back, and what was
@@ -156,7 +166,7 @@ impl McpFlow {
             Waiting::Approval(asking) => {
                 hold::leave(&self.desk, env, &exchange, &asking, Leaving::ForNow);
             }
-            Waiting::Durable { admitted, .. } => {
+            Waiting::Durable { admitted, .. } | Waiting::Server(admitted) => {
                 gate::abandon(&self.desk, env, &exchange, &admitted, why)
             }
             Waiting::Redeem(redeeming) => {

@@ -128,6 +128,11 @@ fn a_call_that_waits_too_long_is_told_to_come_back_and_stays_open() {
     let pending = format!("Approval pending, id {id}");
     let reply = bench.wait(|reply| reply.client.contains(&pending));
     assert!(
+        reply.client.contains("asked: support-leads"),
+        "{}",
+        reply.client
+    );
+    assert!(
         bench.now.mono_ns - begun < 50_000_000_000,
         "clients give up at 60 s"
     );
@@ -273,29 +278,51 @@ fn an_answer_that_has_begun_ends_as_one_whatever_becomes_of_the_call() {
 }
 
 #[test]
-fn a_server_that_closes_while_a_call_waits_sends_its_client_back() {
-    let mut bench = Bench::new();
-    let id = bench
-        .client(&post(ADA, "", REFUND))
-        .asked()
-        .expect("people are asked")
-        .id;
-    let reply = bench.eof(Side::Server);
+fn a_server_that_closes_while_a_call_waits_is_dialled_again() {
+    let held = || {
+        let mut bench = Bench::new();
+        let asked = bench.client(&post(ADA, "", REFUND)).asked();
+        let reply = bench.eof(Side::Server);
+        assert!(
+            reply.effects.is_empty() && reply.client.is_empty(),
+            "{reply:?}"
+        );
+        (bench, asked.expect("people are asked").id)
+    };
+    let dialling = || {
+        let (mut bench, id) = held();
+        bench.event(approved(id));
+        let reply = bench.event(Event::Redeemed { id, granted: true });
+        assert!(
+            matches!(reply.effects.as_slice(), [Effect::Dial { .. }]),
+            "{reply:?}"
+        );
+        assert_eq!(reply.server, "");
+        bench
+    };
+    let mut bench = dialling();
+    let sent = bench.event(Event::Dialed).server;
+    assert!(sent.ends_with(REFUND), "{sent}");
+    let reply = bench.server(&json(&text_result("refunded")));
+    assert!(reply.client.contains("refunded"), "{}", reply.client);
+
+    let mut bench = dialling();
+    let reason = "connection refused".to_owned();
+    let reply = bench.event(Event::DialFailed { reason });
+    assert!(reply.client.starts_with("HTTP/1.1 502"), "{}", reply.client);
+    let outcomes = bench.outcomes();
     assert!(
-        reply.client.contains(&format!("Approval pending, id {id}")),
-        "{}",
-        reply.client
+        outcomes.iter().any(|outcome| outcome.contains("not sent")),
+        "{outcomes:?}"
     );
-    assert!(
-        reply.client.contains("Connection: close"),
-        "{}",
-        reply.client
-    );
-    let open = reply
-        .effects
-        .iter()
-        .any(|effect| matches!(effect, Effect::LeaveApproval(_)));
-    assert!(open, "{:?}", reply.effects);
+
+    // Whoever is told to come back comes on another connection.
+    let (mut bench, id) = held();
+    let reply = bench.wait(|reply| reply.client.contains("Approval pending"));
+    assert!(reply.client.contains(&id.to_string()), "{}", reply.client);
+    assert!(reply.pieces.contains(&crate::io::Piece::Shutdown));
+    let is_over = |effect: &Effect| matches!(effect, Effect::Finished);
+    assert!(reply.effects.iter().any(is_over), "{:?}", reply.effects);
 }
 
 #[test]

@@ -78,7 +78,11 @@ fn nothing_goes_on_and_nothing_comes_back_that_cannot_be_recorded() {
 fn what_was_recorded_and_never_sent_has_an_outcome() {
     let ends: [fn(&mut Bench) -> Reply; 4] = [
         |bench| bench.eof(Side::Client),
-        |bench| bench.eof(Side::Server),
+        |bench| {
+            // The server would be dialled again.
+            bench.eof(Side::Server);
+            bench.eof(Side::Client)
+        },
         |bench| bench.event(Event::SyncFailed),
         |bench| bench.event(Event::Locked { reason: "x".into() }),
     ];

@@ -11,7 +11,7 @@ use weir_flow::{Effect, Event, Outbox, Piece};
 use super::super::links::Owner;
 use super::super::outgoing::Segment;
 use super::super::pool::Span;
-use super::flow::owner;
+use super::flow::{End, Input, owner};
 use super::{Engine, Panicked, ToControl, ToWorker};
 use crate::stages::Stage;
 
@@ -221,9 +221,17 @@ impl Engine {
         let Some(flow) = self.flows.get_mut(slot) else {
             return Ok(());
         };
-        if flow.server.link.is_some() {
-            return self.break_flow(slot, "it dialled twice");
+        if let Some(before) = flow.server.link {
+            // The server has ended its side, and the flow knows: nothing more comes of that link.
+            if flow.server.input != Input::Told {
+                return self.break_flow(slot, "it dialled twice");
+            }
+            flow.server = End::default();
+            self.links.close(before, self.desk.now.mono_ns)?;
         }
+        let Some(flow) = self.flows.get_mut(slot) else {
+            return Ok(());
+        };
         if is_own {
             self.counters.loops.add(1);
             flow.events.push_back(Event::DialFailed {
