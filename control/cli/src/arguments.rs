@@ -90,11 +90,71 @@ pub(crate) enum Command {
     Node(Node),
     /// Data planes and how they stand
     Nodes,
+    /// This host's certificate authority, by which clients of guarded HTTPS servers know Weir
+    #[command(subcommand)]
+    Ca(Ca),
     /// The audit log
     #[command(subcommand)]
     Audit(Audit),
     /// Is everything as it should be? Exit code 1 if not
     Doctor,
+}
+
+/// Which certificate.
+#[derive(Args)]
+pub(crate) struct CaFile {
+    /// The authority's certificate, which the data plane writes at its first start
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/var/lib/weir/proxy/ca.crt"
+    )]
+    pub(crate) certificate: PathBuf,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Ca {
+    /// Show it: the data plane makes it at its first start, and keeps its key
+    Init {
+        #[command(flatten)]
+        of: CaFile,
+    },
+    /// Put it into this host's trust (Debian, Ubuntu), or take it out
+    #[command(
+        after_long_help = "Example:\n  sudo weir ca install\n      /usr/local/share/ca-certificates/weir-host-ca.crt, then update-ca-certificates.\n  sudo weir ca install --remove"
+    )]
+    Install {
+        #[command(flatten)]
+        of: CaFile,
+        /// Take it out again
+        #[arg(long)]
+        remove: bool,
+    },
+    /// What this host trusts and Weir's authority as one file, for clients that want one
+    #[command(
+        after_long_help = "Examples:\n  weir ca export --out /etc/weir/ca-bundle.pem\n      For SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE.\n  weir ca export --alone --out weir.pem\n      For NODE_EXTRA_CA_CERTS and keytool, which add to what they have."
+    )]
+    Export {
+        #[command(flatten)]
+        of: CaFile,
+        /// Weir's authority alone
+        #[arg(long)]
+        alone: bool,
+        /// Where to; standard output if absent
+        #[arg(long = "out", value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Would curl, Python, Node and Java of this host accept Weir here? Exit code 1 if one would not
+    ///
+    /// Each of them asks, in this process's environment, a guarded server through Weir; and if it
+    /// refuses, is followed by what to set.
+    #[command(after_long_help = "Example:\n  weir ca check https://mcp.corp.example/mcp")]
+    Check {
+        #[command(flatten)]
+        of: CaFile,
+        /// A server that is registered with --tls verify-full, as clients here reach it
+        url: String,
+    },
 }
 
 #[derive(Subcommand)]

@@ -16,7 +16,7 @@ use weir_proxy::relay::{
     BUFFER_BYTES, BUFFERS, BufferConfig, CONTROL_MESSAGES, FLOWS_MAX, Listener, ListenerKind,
     Mailbox, OwnAddresses, SPIN_MAX, Shared, Worker, WorkerConfig,
 };
-use weir_proxy::tls::{AcceptorSource, HostCa, install_provider};
+use weir_proxy::tls::{AcceptorSource, HostCa, install_provider, trust_host};
 use weir_redirect::{FlowStore, LoadBoard};
 
 fn main() -> ExitCode {
@@ -55,6 +55,8 @@ fn run() -> Result<()> {
         flow_store,
         load_board,
     } = equipment;
+    let authorities = trust_host(&welcome.state_dir);
+    tracing::info!(authorities, "this host's trust is read");
     // Before any thread is there: Landlock holds for the threads that are started after it.
     confine(&Reach {
         state: welcome.state_dir.clone(),

@@ -3,11 +3,13 @@
 mod account;
 mod approval;
 mod audit;
+mod ca;
 mod connection;
 mod doctor;
 mod idp;
 mod login;
 mod policy;
+mod runtime;
 mod session;
 mod state;
 mod tool;
@@ -49,6 +51,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Lock(command) => state::lock(&client(url)?, out, command).await,
         Command::Node(command) => state::node(&client(url)?, out, command).await,
         Command::Nodes => state::nodes(&client(url)?, out).await,
+        Command::Ca(command) => return ca::run(out, command),
         Command::Audit(command) => return audit::run(|| client(url), out, command).await,
         Command::Doctor => return doctor::run(&client(url)?, out).await,
     };

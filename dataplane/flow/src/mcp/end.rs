@@ -21,6 +21,35 @@ impl McpFlow {
         self.state = State::Over;
     }
 
+    /// The server cannot be spoken to, or is not who it should be. Nothing was read of the client:
+    /// it is told as soon as it shows what it speaks.
+    pub(super) fn on_unsecured(&mut self, env: &mut Env<'_>, reason: &str) {
+        let reason = format!("the server's TLS: {reason}");
+        let told = Told {
+            summary: "flow",
+            reason: &reason,
+            ..Told::NOTHING
+        };
+        self.desk.context.keep_refusal(env, None, told);
+        env.out.to_server.push(Piece::Reset);
+        self.limit_ns = Some(env.now.mono_ns.saturating_add(RECEIVE_NS));
+        self.state = State::Unsecured;
+    }
+
+    /// Tells a client that its server cannot be spoken to, by its first bytes.
+    pub(super) fn tell_unsecured(&mut self, env: &mut Env<'_>, input: &[u8]) {
+        let told = if input.first() == Some(&TLS_HANDSHAKE) {
+            TLS_ALERT.to_vec()
+        } else {
+            Refusal::BadGateway.answer(Close::Yes, "")
+        };
+        env.out.to_client.push(Piece::Bytes(told.into()));
+        env.out.to_client.push(Piece::Shutdown);
+        env.out.effects.push(Effect::Finished);
+        self.limit_ns = None;
+        self.state = State::Over;
+    }
+
     /// Refuses a request by its head.
     pub(super) fn refuse(&mut self, env: &mut Env<'_>, stop: Stop, framing: Framing) {
         let told = Told {

@@ -62,6 +62,10 @@ use crate::world::{ClientTls, Connection, Stale, TlsMode};
 /// The first byte of a TLS handshake record (RFC 8446 §5.1); no HTTP method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
+/// `internal_error` before any key was agreed on (RFC 8446 §6): a client of TLS is told that the
+/// connection cannot be, and by nobody whom it has verified.
+const TLS_ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 80];
+
 /// What judging needs at any time.
 pub(crate) struct Desk {
     pub(crate) context: Context,
@@ -101,6 +105,8 @@ enum State {
     Dialing,
     /// TLS towards the server is being set up.
     Securing,
+    /// It could not be: the client is told so in the words that it speaks.
+    Unsecured,
     Idle,
     /// A token was signed with a key that nobody here knows; its keys are fetched.
     Fetching(Box<RequestHead>, u64),
@@ -209,6 +215,11 @@ impl McpFlow {
         loop {
             match &self.state {
                 State::Over => return input.len(),
+                State::Unsecured if rest_is_empty(input, at) => return at,
+                State::Unsecured => {
+                    self.tell_unsecured(env, input.get(at..).unwrap_or_default());
+                    return input.len();
+                }
                 State::Dialing
                 | State::Securing
                 | State::Fetching(..)
@@ -278,6 +289,7 @@ impl McpFlow {
                 Some(Part::Head(_) | Part::Content(_) | Part::End),
                 State::Dialing
                 | State::Securing
+                | State::Unsecured
                 | State::Idle
                 | State::Fetching(..)
                 | State::Receiving(_)
@@ -293,7 +305,7 @@ impl McpFlow {
         loop {
             let rest = input.get(at..).unwrap_or_default();
             match &self.state {
-                State::Over => return input.len(),
+                State::Over | State::Unsecured => return input.len(),
                 State::Dialing | State::Securing => return at,
                 State::Idle | State::Fetching(..) | State::Receiving(_) | State::Waiting(..)
                     if rest.is_empty() =>
@@ -389,6 +401,7 @@ impl McpFlow {
             State::Over => {}
             State::Dialing
             | State::Securing
+            | State::Unsecured
             | State::Idle
             | State::Fetching(..)
             | State::Receiving(_)
@@ -418,7 +431,8 @@ impl McpFlow {
 
     fn on_server_eof(&mut self, env: &mut Env<'_>) {
         match &mut self.state {
-            State::Over => {}
+            // The client is told once it has said how.
+            State::Over | State::Unsecured => {}
             State::Answering(answering) => {
                 let ended = self.server.end();
                 let has_begun = answering.has_begun();
@@ -468,6 +482,10 @@ impl McpFlow {
             Event::TlsUp {
                 side: Side::Client, ..
             } => self.link = ClientLink::Secured,
+            Event::TlsFailed {
+                side: Side::Server,
+                reason,
+            } if matches!(self.state, State::Securing) => self.on_unsecured(env, &reason),
             Event::TlsFailed { reason, .. } => self.reset(env, &reason),
             Event::Approval {
                 request,
@@ -576,7 +594,7 @@ impl McpFlow {
     fn on_drain(&mut self, env: &mut Env<'_>) {
         self.draining = true;
         match &mut self.state {
-            State::Dialing | State::Securing | State::Idle => self.leave(env),
+            State::Dialing | State::Securing | State::Unsecured | State::Idle => self.leave(env),
             State::Answering(answering) if answering.is_listening() => {
                 answering.abandon(&self.desk, env, "Weir is going down");
                 self.leave(env);
@@ -638,6 +656,7 @@ impl McpFlow {
                 let stop = Stop::new(Refusal::Head, "a request that took too long");
                 self.refuse(env, stop, Framing::Chunked);
             }
+            State::Unsecured => self.leave(env),
             State::Dialing
             | State::Securing
             | State::Fetching(..)
@@ -656,12 +675,19 @@ impl McpFlow {
             },
             State::Fetching(_, until_ns) => Some(*until_ns),
             State::Answering(answering) => answering.ends_ns(),
-            State::Dialing | State::Securing | State::Idle | State::Receiving(_) | State::Over => {
-                None
-            }
+            State::Dialing
+            | State::Securing
+            | State::Unsecured
+            | State::Idle
+            | State::Receiving(_)
+            | State::Over => None,
         };
         [held, self.limit_ns].into_iter().flatten().min()
     }
+}
+
+fn rest_is_empty(input: &[u8], at: usize) -> bool {
+    input.len() <= at
 }
 
 #[cfg(test)]

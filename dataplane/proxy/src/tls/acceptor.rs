@@ -72,6 +72,11 @@ impl Acceptor {
         }
     }
 
+    /// Whether half of its leaf's life is still to come.
+    pub(crate) fn is_fresh(&self, now: OffsetDateTime) -> bool {
+        now.unix_timestamp() < self.leaf.renew_at_s
+    }
+
     pub(crate) const fn digest(&self) -> Digest {
         self.leaf.digest
     }
@@ -133,6 +138,14 @@ impl AcceptorSource {
         self.current.load_full()
     }
 
+    /// One that answers as a server of these names, which was verified.
+    ///
+    /// # Errors
+    /// A name that no certificate can carry.
+    pub fn answering_as(&self, names: &[String], now: OffsetDateTime) -> Result<Acceptor, CaError> {
+        Self::make(&self.ca, names, now)
+    }
+
     /// The CA behind it.
     #[must_use]
     pub const fn ca(&self) -> &HostCa {
@@ -144,7 +157,7 @@ impl AcceptorSource {
     /// # Errors
     /// The signer failed; the old leaf stays.
     pub fn renew(&self, now: OffsetDateTime) -> Result<bool, CaError> {
-        if now.unix_timestamp() < self.current.load().leaf.renew_at_s {
+        if self.current.load().is_fresh(now) {
             return Ok(false);
         }
         self.current

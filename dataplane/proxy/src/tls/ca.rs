@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 /// Certificate and key of the CA in one file, so that there are never two that disagree.
 const SECRET_FILE: &str = "ca.pem";
 /// The certificate alone, for clients' trust.
-const PUBLIC_FILE: &str = "ca.crt";
+pub(super) const PUBLIC_FILE: &str = "ca.crt";
 /// Longer than hosts live; replacing it means touching every client's trust.
 const CA_VALIDITY: Duration = Duration::days(3650);
 /// Short, because its key is only in memory and a new one costs nothing.

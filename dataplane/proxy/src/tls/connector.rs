@@ -13,7 +13,7 @@ use rustls::{
 use weir_flow::Certificate;
 
 use super::acceptor::Speaks;
-use super::provider;
+use super::{provider, roots};
 
 /// How much of the server's certificate is verified; the words of libpq's `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,8 @@ pub struct Connector {
 
 impl Connector {
     /// A connector that sends and expects `server_name` (a DNS name or an address), and trusts the
-    /// certificates in `roots_pem`. Without any, [`Verify::Full`] fails. A server that asks for a
+    /// certificates in `roots_pem`, or whom this host trusts where there are none. Without either,
+    /// [`Verify::Full`] fails. A server that asks for a
     /// certificate is shown `own`.
     ///
     /// # Errors
@@ -65,6 +66,9 @@ impl Connector {
             let root =
                 root.map_err(|error| ConnectorError::Root(Error::General(error.to_string())))?;
             store.add(root).map_err(ConnectorError::Root)?;
+        }
+        if roots_pem.is_empty() {
+            store = roots::host();
         }
         let builder = || {
             ClientConfig::builder_with_provider(provider())

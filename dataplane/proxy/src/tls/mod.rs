@@ -12,6 +12,7 @@ mod binding;
 mod ca;
 mod connector;
 mod names;
+mod roots;
 mod session;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use acceptor::{Acceptor, AcceptorSource, Speaks};
 pub(crate) use binding::server_end_point;
 pub use ca::{CaError, HostCa, Leaf};
 pub use connector::{Connector, ConnectorError, Verify};
+pub use roots::trust_host;
 pub use session::{Alpn, Fed, Session};
 
 /// The one provider of cryptography: ring. Explicit everywhere, so that no feature of another

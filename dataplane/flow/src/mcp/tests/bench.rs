@@ -138,16 +138,39 @@ impl Bench {
 
     fn start(durability: Durability, workload: Option<Arc<Workload>>) -> Self {
         let world = Arc::new(world(1, shipped(), durability, ToolPins::none()));
-        let now = Now {
-            mono_ns: 1,
-            unix_us: 1_700_000_000_000_000,
-        };
-        let target = "127.0.0.1:3901".parse().expect("an address");
         let connection = world
             .connections
             .named(&ConnectionName::new("demo-mcp"))
             .expect("registered")
             .clone();
+        let mut bench = Self::dial(world, connection, workload);
+        bench.event(Event::Dialed);
+        bench
+    }
+
+    /// A flow to a server that must be verified, whose handshake has begun.
+    pub(super) fn securing() -> Self {
+        let files = shipped();
+        let world = Arc::new(world(1, files, Durability::Kept, ToolPins::none()));
+        let weir = McpAuthorization::Weir { resource: None };
+        let mut connection = connection(weir, ToolPins::none());
+        connection.tls.mode = TlsMode::VerifyFull;
+        let mut bench = Self::dial(world, Arc::new(connection), None);
+        let reply = bench.event(Event::Dialed);
+        assert_eq!(reply.server, "");
+        bench
+    }
+
+    fn dial(
+        world: Arc<World>,
+        connection: Arc<Connection>,
+        workload: Option<Arc<Workload>>,
+    ) -> Self {
+        let now = Now {
+            mono_ns: 1,
+            unix_us: 1_700_000_000_000_000,
+        };
+        let target = "127.0.0.1:3901".parse().expect("an address");
         let arrival = Arrival {
             source: "127.0.0.1:50000".parse().expect("an address"),
             target,
@@ -189,7 +212,7 @@ impl Bench {
         assert!(
             matches!(out.effects.as_slice(), [Effect::Dial { target: dialled }] if *dialled == target)
         );
-        let mut bench = Self {
+        Self {
             flow,
             now,
             full: false,
@@ -198,9 +221,7 @@ impl Bench {
             plans,
             tools,
             drawn: 0,
-        };
-        bench.event(Event::Dialed);
-        bench
+        }
     }
 
     fn call(&mut self, act: impl FnOnce(&mut McpFlow, &mut Env<'_>) -> usize) -> Reply {

@@ -160,3 +160,33 @@ fn a_tls_hello_begins_tls_and_nothing_of_it_is_taken() {
             .contains("tools/call")
     );
 }
+
+#[test]
+fn a_client_of_a_server_that_is_not_who_it_should_be_is_told_so_in_its_own_words() {
+    for (first, told) in [
+        ("\u{16}\u{3}\u{1}", "\u{15}\u{3}\u{3}\0\u{2}\u{2}P"),
+        ("POST /mcp HTTP/1.1\r\n", "HTTP/1.1 502 Bad Gateway\r\n"),
+    ] {
+        let mut bench = Bench::securing();
+        assert_eq!(bench.client(first).taken, 0, "nothing is read before");
+        let reply = bench.event(Event::TlsFailed {
+            side: Side::Server,
+            reason: "UnknownIssuer".to_owned(),
+        });
+        assert_eq!(reply.client, "");
+        assert_eq!(bench.last().kind, Kind::Refusal);
+        let reply = bench.client(first);
+        assert!(reply.client.starts_with(told), "{:?}", reply.client);
+        assert_eq!(
+            (reply.server.as_str(), &reply.pieces[..]),
+            ("", &[Piece::Shutdown][..])
+        );
+    }
+    let mut silent = Bench::securing();
+    silent.event(Event::TlsFailed {
+        side: Side::Server,
+        reason: "UnknownIssuer".to_owned(),
+    });
+    silent.now.mono_ns = silent.flow.deadline().expect("it is not waited for ever");
+    assert!(silent.timeout().pieces.contains(&Piece::Shutdown));
+}

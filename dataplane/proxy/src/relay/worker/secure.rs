@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use time::OffsetDateTime;
 use weir_facts::{ConnectionName, Digest, Side};
 use weir_flow::{Connection, Event, Target, TlsMode};
 
@@ -14,7 +15,7 @@ use super::super::outgoing::Segment;
 use super::Engine;
 use super::flow::Secure;
 use crate::stages::Stage;
-use crate::tls::{Acceptor, Alpn, Connector, Fed, Session, Speaks, Verify};
+use crate::tls::{Acceptor, AcceptorSource, Alpn, Connector, Fed, Session, Speaks, Verify};
 
 /// Servers whose TLS configuration is kept; parsing roots costs as much as a handshake. A world
 /// has fewer, and the cache is emptied with each new world.
@@ -29,12 +30,44 @@ type ServerKey = (ConnectionName, IpAddr, Option<Arc<str>>);
 pub(super) struct ConnectorCache {
     servers: HashMap<ServerKey, Arc<Connector>>,
     clients: HashMap<(ConnectionName, Digest), Arc<ServerConfig>>,
+    /// Who answers clients of servers that were verified, by the names of these.
+    verified: HashMap<(ConnectionName, IpAddr), Arc<Acceptor>>,
 }
 
 impl ConnectorCache {
     pub(super) fn clear(&mut self) {
         self.servers.clear();
         self.clients.clear();
+        self.verified.clear();
+    }
+
+    /// A leaf with the name of a server that has just been verified.
+    fn verified(
+        &mut self,
+        connection: &Connection,
+        address: IpAddr,
+        source: &AcceptorSource,
+    ) -> Result<Arc<Acceptor>, String> {
+        let now = OffsetDateTime::now_utc();
+        let key = (connection.name.clone(), address);
+        let known = self.verified.get(&key);
+        if let Some(acceptor) = known.filter(|acceptor| acceptor.is_fresh(now)) {
+            return Ok(Arc::clone(acceptor));
+        }
+        let name = connection.tls.server_name.as_ref();
+        let names: Vec<_> = name
+            .map(|name| name.to_string())
+            .into_iter()
+            .chain([address.to_string()])
+            .collect();
+        let made = source
+            .answering_as(&names, now)
+            .map_err(|error| error.to_string())?;
+        let acceptor = Arc::new(made);
+        if self.verified.len() < CONNECTORS_MAX {
+            self.verified.insert(key, Arc::clone(&acceptor));
+        }
+        Ok(acceptor)
     }
 
     fn server(
@@ -152,12 +185,18 @@ impl Engine {
             .ok_or("the connection is not registered any more")?;
         match side {
             Side::Client => {
-                let acceptor = self
-                    .shared
-                    .tls
-                    .as_ref()
-                    .ok_or("no certificate is configured")?
-                    .current();
+                let source = self.shared.tls.as_ref();
+                let source = source.ok_or("no certificate is configured")?;
+                // A server's name is vouched for only while the server itself was verified to have it.
+                let is_verified = connection.tls.mode == TlsMode::VerifyFull
+                    && speaks(connection) == Speaks::Http
+                    && flow.server.tls.as_ref().is_some_and(|tls| tls.is_up);
+                let acceptor = match is_verified {
+                    true => self
+                        .connectors
+                        .verified(connection, flow.target.ip(), source)?,
+                    false => source.current(),
+                };
                 // TLS that no SSLRequest preceded must say which protocol it is for.
                 let is_direct = !flow.client.has_spoken && speaks(connection) == Speaks::Postgres;
                 let alpn = if is_direct {

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use weir_facts::Digest;
 
-use super::super::{Acceptor, Connector, HostCa, Speaks, Verify};
+use super::super::{Acceptor, AcceptorSource, Connector, HostCa, Speaks, Verify};
 use super::{Alpn, Fed, Session};
 
 struct Host {
@@ -201,4 +201,30 @@ fn both_directions_work_after_the_handshake() {
     server.seal(&[IoSlice::new(b"pong")]).expect("sealed");
     assert_eq!(carry(&mut server, &mut client, &mut plaintext), Fed::Open);
     assert_eq!(&plaintext[..], b"pingpong");
+}
+
+#[test]
+fn a_leaf_of_a_server_that_was_verified_has_its_name_and_no_other() {
+    let state = tempfile::tempdir().expect("a directory");
+    let now = OffsetDateTime::now_utc();
+    let ca = HostCa::open(state.path(), now).expect("a CA");
+    let roots = ca.certificate_pem();
+    let source = AcceptorSource::new(ca, Vec::new(), now).expect("a leaf");
+    let ask = |acceptor: &Acceptor, name: &str| {
+        let connector = Connector::new(name, &roots, Speaks::Http, None).expect("a connector");
+        let mut client = Session::connect(&connector, Verify::Full).expect("a client");
+        let config = acceptor.config(Speaks::Http);
+        let mut server = Session::accept(acceptor, config, Alpn::Optional).expect("a server");
+        let up = handshake(&mut client, &mut server).map(drop);
+        (up, client.connection.alpn_protocol().map(<[u8]>::to_vec))
+    };
+    let names = ["mcp.corp.example".to_owned(), "10.1.2.3".to_owned()];
+    let named = source.answering_as(&names, now).expect("a leaf");
+    for name in ["mcp.corp.example", "10.1.2.3", "localhost"] {
+        let (up, alpn) = ask(&named, name);
+        assert_eq!((up, alpn), (Ok(()), Some(b"http/1.1".to_vec())), "{name}");
+    }
+    assert!(ask(&named, "other.corp.example").0.is_err());
+    // Weir's own leaf vouches for no server's name.
+    assert!(ask(&source.current(), "mcp.corp.example").0.is_err());
 }
