@@ -115,6 +115,7 @@ await run({
     while (!over) {
       // What `client.cancel` of the driver does: a connection of its own that says one thing.
       const killer = new pg.Connection({ ssl: options.ssl });
+      if (options.ssl) killer.once('connect', () => killer.requestSsl());
       killer.connect(Number(process.env.PGPORT), process.env.PGHOST);
       await once(killer, options.ssl ? 'sslconnect' : 'connect');
       killer.cancel(other.processID, other.secretKey);
