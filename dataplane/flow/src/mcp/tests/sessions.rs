@@ -195,3 +195,26 @@ fn the_servers_stream_and_the_end_of_a_session_are_recorded() {
     );
     assert_eq!(bench.last().outcome, "the client has left");
 }
+
+#[test]
+fn a_resource_that_may_not_be_read_does_not_change_for_its_caller() {
+    let policy = r#"
+@id("test-reads") permit(principal, action == Weir::Action::"mcp.read_resource", resource in Weir::Connection::"demo-mcp")
+when { resource == Weir::McpResource::"demo-mcp/file:///a" };
+"#;
+    let mut bench = Bench::also(policy);
+    let get = format!(
+        "GET /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADA}\r\nAccept: text/event-stream\r\n\r\n"
+    );
+    bench.client(&get);
+    bench.server(sse());
+    for (uri, passes) in [("file:///a", true), ("file:///payroll", false)] {
+        let told = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":"{uri}"}}}}"#
+        );
+        let shown = bench
+            .server(&super::bench::chunk(&format!("data: {told}\n\n")))
+            .client;
+        assert_eq!(shown.contains(uri), passes, "{shown}");
+    }
+}
