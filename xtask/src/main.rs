@@ -7,6 +7,8 @@ mod drivers;
 mod e2e;
 mod ebpf;
 mod install;
+mod mcp;
+mod packages;
 mod stage;
 mod step;
 mod test;
@@ -33,6 +35,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Let every real client tell its stories at the server and through Weir, and compare.
     Drivers(drivers::Arguments),
+    /// Let real MCP servers and clients, the conformance suite and attacks meet direct and through Weir.
+    Mcp(mcp::Arguments),
     /// Measure Weir beside direct, haproxy, pgbouncer and nginx, interleaved, and print the ratios.
     Bench(bench::Arguments),
     /// Run PostgreSQL's own regression tests direct and through Weir, and compare their outputs.
@@ -74,6 +78,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Drivers(arguments) => drivers::run(&arguments),
+        Command::Mcp(arguments) => mcp::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Regress(Regress { programs }) => e2e::regression::run(
             &programs.map_or(stage::Selection::Programs, stage::Selection::Ready),

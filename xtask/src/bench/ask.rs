@@ -2,14 +2,17 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::plan::{Ask, Bulk, Script, Variant};
+use super::plan::{Ask, Bulk, Call, Script, Variant};
 use super::rows::{Extent, Sample};
 use super::setting::{MASKED, Setting};
 use super::{load, pgbench};
 use crate::stage::Caller;
 
-/// The tool call of the MCP row.
-const TOOL: [&str; 2] = ["lookup_customer", r#"{"id":1}"#];
+/// A tool call with a masked answer.
+const LOOKUP: [&str; 2] = ["lookup_customer", r#"{"id":1}"#];
+
+/// A tool call whose answer is as large as itself, twice.
+const ECHO: [&str; 2] = ["echo", r#"{"text":"PAD"}"#];
 
 impl Ask {
     /// Runs it.
@@ -31,7 +34,9 @@ impl Ask {
                 clients,
             } => tps(setting, extent, variant, script, (mode, clients)),
             Self::Bulk(table) => bulk(setting, extent, variant, row, table),
-            Self::Mcp { connections } => mcp(setting, extent, variant, row, connections),
+            Self::Mcp { call, connections } => {
+                mcp(setting, extent, variant, row, (call, connections))
+            }
         }
     }
 }
@@ -269,14 +274,20 @@ fn mcp(
     extent: &Extent,
     variant: Variant,
     row: &str,
-    connections: usize,
+    (call, connections): (Call, usize),
 ) -> Result<Sample> {
     let port = if variant == Variant::Nginx {
         setting.ports.nginx
     } else {
         setting.ports.behind.mcp
     };
-    let (address, [tool, inputs]) = (format!("127.0.0.1:{port}"), TOOL);
+    let (address, [tool, inputs]) = (
+        format!("127.0.0.1:{port}"),
+        match call {
+            Call::Lookup | Call::FirstByte => LOOKUP,
+            Call::Echo(_) => ECHO,
+        },
+    );
     let mut arguments = words(&[
         "mcp",
         "--address",
@@ -289,16 +300,7 @@ fn mcp(
         &connections.to_string(),
     ]);
     arguments.extend(measured(setting, extent, variant, row));
-    arguments.extend(words(&[
-        "--contains",
-        "Alva Lindqvist",
-        if variant.is_weir() {
-            "--lacks"
-        } else {
-            "--contains"
-        },
-        "123-45-6789",
-    ]));
+    arguments.extend(expected(call, variant));
     let caller = variant.caller(setting);
     let caller = if variant.is_weir() {
         caller.clone()
@@ -315,4 +317,19 @@ fn mcp(
         sample.total
     );
     Ok(sample)
+}
+
+/// What of the call is measured, and what every answer holds.
+fn expected(call: Call, variant: Variant) -> Vec<String> {
+    let ssn = if variant.is_weir() {
+        "--lacks"
+    } else {
+        "--contains"
+    };
+    let customer = ["--contains", "Alva Lindqvist", ssn, "123-45-6789"];
+    match call {
+        Call::Lookup => words(&customer),
+        Call::FirstByte => words(&[&customer, ["--until", "first-byte"].as_slice()].concat()),
+        Call::Echo(bytes) => words(&["--pad", &bytes.to_string(), "--contains", "xxxxxxxx"]),
+    }
 }

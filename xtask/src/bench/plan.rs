@@ -101,8 +101,19 @@ pub(crate) enum Ask {
     },
     /// The large result.
     Bulk(Bulk),
-    /// The tool call on so many connections.
-    Mcp { connections: usize },
+    /// A tool call on so many connections.
+    Mcp { call: Call, connections: usize },
+}
+
+/// Which tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// A customer, with values to mask.
+    Lookup,
+    /// So many bytes, which come back.
+    Echo(usize),
+    /// A customer; what counts is the first byte of the stream of events that answers.
+    FirstByte,
 }
 
 impl Ask {
@@ -286,27 +297,62 @@ pub(crate) fn plan() -> Vec<Row> {
             Ask::Bulk(table),
         ));
     }
-    let musts = vec![
-        Must {
-            measure: Measure::Rate,
-            to: Some(Variant::Nginx),
-            bound: 1.0,
-        },
-        Must {
-            measure: Measure::Cpu,
-            to: None,
-            bound: 50.0,
-        },
-    ];
-    let title = "MCP tools/call, 16 clients, the official SDK's server, unpinned".to_owned();
-    rows.push(Row::new(
-        "mcp-16",
-        title,
-        Measure::Rate,
-        musts,
-        &[Variant::Direct, Variant::Nginx, Variant::Weir],
-        Ask::Mcp { connections: 16 },
-    ));
+    rows.extend(mcp());
+    rows
+}
+
+/// The rows of MCP.
+fn mcp() -> Vec<Row> {
+    let musts = || {
+        vec![
+            Must {
+                measure: Measure::Rate,
+                to: Some(Variant::Nginx),
+                bound: 1.0,
+            },
+            Must {
+                measure: Measure::Cpu,
+                to: None,
+                bound: 50.0,
+            },
+        ]
+    };
+    let row = |name: &str, what: &str, measure, musts, call, connections| {
+        Row::new(
+            &format!("mcp-{name}"),
+            format!("MCP tools/call, {what}, the official SDK's server, unpinned"),
+            measure,
+            musts,
+            &[Variant::Direct, Variant::Nginx, Variant::Weir],
+            Ask::Mcp { call, connections },
+        )
+    };
+    let mut rows = Vec::new();
+    for connections in [1, 16, 128] {
+        let musts = if connections == 16 {
+            musts()
+        } else {
+            Vec::new()
+        };
+        let what = format!("{connections} clients");
+        let name = connections.to_string();
+        rows.push(row(
+            &name,
+            &what,
+            Measure::Rate,
+            musts,
+            Call::Lookup,
+            connections,
+        ));
+    }
+    for (name, bytes) in [("300b", 300), ("4k", 4 << 10), ("256k", 256 << 10)] {
+        let what = format!("16 clients, {bytes} bytes there and back");
+        let call = Call::Echo(bytes);
+        rows.push(row(name, &what, Measure::Rate, Vec::new(), call, 16));
+    }
+    let what = "1 client, until the first byte of the first event";
+    let call = Call::FirstByte;
+    rows.push(row("first-event", what, Measure::P50, Vec::new(), call, 1));
     rows
 }
 

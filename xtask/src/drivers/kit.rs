@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::program::Language;
+use crate::packages::{self, copy, make, once, readable};
 use crate::stage::{Caller, Selection, Site, built, psql};
 use crate::{install, step};
 
@@ -35,8 +36,12 @@ pub(super) fn prepare(site: Site, selection: &Selection) -> Result<Kit> {
     let sources = step::root().join("xtask/drivers");
     let kept = step::root().join("target/drivers");
     make(&kept)?;
-    python(&sources.join("python"), &kept)?;
-    node(&sources.join("node"), &kept)?;
+    packages::python(
+        &sources.join("python"),
+        &kept.join("python"),
+        "psycopg, asyncpg, SQLAlchemy, Django",
+    )?;
+    packages::node(&sources.join("node"), &kept.join("node"), "pg, postgres")?;
     java(&sources.join("java"), &kept)?;
     go(&sources.join("go"), &kept)?;
     let folder = site.folder().join("drivers");
@@ -50,8 +55,7 @@ pub(super) fn prepare(site: Site, selection: &Selection) -> Result<Kit> {
     fs::copy(sources.join("ordinary.tsv"), data.join("ordinary.tsv")).context("ordinary.tsv")?;
     let rust = folder.join("rust");
     fs::copy(built(selection, "weir-drivers")?, &rust).context("copy weir-drivers")?;
-    let mut readable = Command::new("chmod");
-    step::output("chmod", readable.args(["-R", "a+rX"]).arg(&folder))?;
+    readable(&folder)?;
     Ok(Kit { folder })
 }
 
@@ -106,87 +110,6 @@ impl Kit {
     }
 }
 
-/// Does something unless it was done for these files already.
-fn once(kept: &Path, files: &[PathBuf], act: impl FnOnce() -> Result<()>) -> Result<()> {
-    let mut wanted = Vec::new();
-    for file in files {
-        wanted.extend(fs::read(file).with_context(|| file.display().to_string())?);
-    }
-    let stamp = kept.join("installed");
-    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    if kept.exists() {
-        fs::remove_dir_all(kept).with_context(|| format!("remove {}", kept.display()))?;
-    }
-    make(kept)?;
-    act()?;
-    fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
-}
-
-fn python(sources: &Path, kept: &Path) -> Result<()> {
-    let (kept, locked) = (kept.join("python"), sources.join("requirements.txt"));
-    once(&kept, std::slice::from_ref(&locked), || {
-        let venv = kept.join("venv");
-        step::output(
-            "python3 -m venv",
-            Command::new("/usr/bin/python3")
-                .args(["-m", "venv"])
-                .arg(&venv),
-        )?;
-        let mut pip = Command::new(venv.join("bin/pip"));
-        pip.args([
-            "install",
-            "--quiet",
-            "--require-hashes",
-            "--only-binary=:all:",
-        ])
-        .args([
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--no-compile",
-            "-r",
-        ])
-        .arg(&locked)
-        .arg("--target")
-        .arg(kept.join("packages"));
-        step::run(
-            "pip install: psycopg, asyncpg, SQLAlchemy, Django",
-            &mut pip,
-        )?;
-        fs::remove_dir_all(&venv).context("remove the installer's environment")
-    })?;
-    step::output(
-        "cp",
-        Command::new("cp").args(["-rT"]).arg(sources).arg(&kept),
-    )
-    .map(|_| ())
-}
-
-fn node(sources: &Path, kept: &Path) -> Result<()> {
-    let (kept, locked) = (kept.join("node"), sources.join("package-lock.json"));
-    once(&kept, std::slice::from_ref(&locked), || {
-        for name in ["package.json", "package-lock.json"] {
-            fs::copy(sources.join(name), kept.join(name)).context(name)?;
-        }
-        let mut npm = Command::new("npm");
-        npm.args([
-            "ci",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--loglevel=error",
-        ])
-        .current_dir(&kept);
-        step::run("npm ci: pg, postgres", &mut npm)
-    })?;
-    step::output(
-        "cp",
-        Command::new("cp").args(["-rT"]).arg(sources).arg(&kept),
-    )
-    .map(|_| ())
-}
-
 fn java(sources: &Path, kept: &Path) -> Result<()> {
     let (kept, source) = (kept.join("java"), sources.join("Stories.java"));
     once(&kept, std::slice::from_ref(&source), || {
@@ -209,15 +132,4 @@ fn go(sources: &Path, kept: &Path) -> Result<()> {
             .env("GOTOOLCHAIN", "local");
         step::run("go build: pgx", &mut go)
     })
-}
-
-fn make(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("mkdir {}", folder.display()))
-}
-
-fn copy(from: &Path, into: &Path) -> Result<()> {
-    if !from.exists() {
-        bail!("{} was not made", from.display());
-    }
-    step::output("cp", Command::new("cp").arg("-r").arg(from).arg(into)).map(|_| ())
 }

@@ -37,7 +37,7 @@ pub(crate) use people::{People, Person};
 pub(crate) use postgres::{Bare, Postgres, SETUP, bin, psql};
 pub(crate) use record::Record;
 pub(crate) use session::Session;
-pub(crate) use site::{DEMO, E2E, Site, WORKERS, cgroup_root};
+pub(crate) use site::{DEMO, E2E, Site, WORKERS, cgroup_root, free_port};
 pub(crate) use user::{User, find as find_user};
 
 use crate::{install, step};

@@ -18,6 +18,9 @@ const EVENTS_MAX: usize = 256;
 const SILENCE_MAX_S: i64 = 10;
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// A socket takes a request of this size at once; a larger one is waited with.
+const AT_ONCE_BYTES: usize = 16 * 1024;
+
 /// The revision that is asked for; the server's answer counts.
 const REVISION: &str = "2025-06-18";
 
@@ -37,9 +40,24 @@ pub(crate) struct Arguments {
     /// Its arguments, as JSON.
     #[arg(long)]
     arguments: String,
+    /// So many letters stand in the arguments for the word PAD.
+    #[arg(long, default_value_t = 0)]
+    pad: usize,
+    /// What ends a call's time.
+    #[arg(long, value_enum, default_value_t = Until::Whole)]
+    until: Until,
     /// Connections.
     #[arg(long, default_value_t = 16)]
     connections: usize,
+}
+
+/// What of an answer is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Until {
+    /// All of it.
+    Whole,
+    /// The first byte of its body: of the first event, where it is a stream of events.
+    FirstByte,
 }
 
 struct Lane {
@@ -48,16 +66,24 @@ struct Lane {
     input: Vec<u8>,
     id: u64,
     begun: Instant,
+    /// Reads return at once.
+    is_polled: bool,
+    /// When the first byte of the answer's body came.
+    first: Option<Instant>,
 }
 
 /// Runs until the window closes.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let inputs = arguments
+        .arguments
+        .replace("PAD", &"x".repeat(arguments.pad));
     let mut lanes = (0..arguments.connections)
         .map(|_| Lane::open(arguments.address))
         .collect::<Result<Vec<_>>>()?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     for (index, lane) in lanes.iter_mut().enumerate() {
-        lane.call(arguments)?;
+        lane.call(&arguments.tool, &inputs)?;
+        lane.is_polled = true;
         lane.socket.set_nonblocking(true)?;
         epoll::add(
             &poll,
@@ -82,10 +108,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         for event in &events {
             let lane = lanes.get_mut(event.data.u64() as usize).context("a lane")?;
             if let Some(response) = lane.receive(&mut buffer)? {
-                let ended = Instant::now();
+                let ended = match arguments.until {
+                    Until::Whole => Instant::now(),
+                    Until::FirstByte => lane.first.context("an answer without a body")?,
+                };
                 lane.check(&response, &arguments.expected)?;
                 window.count(lane.begun, ended, response.length);
-                lane.call(arguments)?;
+                lane.call(&arguments.tool, &inputs)?;
             }
         }
     }
@@ -115,6 +144,8 @@ impl Lane {
             input: Vec::new(),
             id: 0,
             begun: Instant::now(),
+            is_polled: false,
+            first: None,
         };
         let about = json!({ "protocolVersion": REVISION, "capabilities": {}, "clientInfo": { "name": "weir-load", "version": "1" } });
         let hello = lane.exchange(
@@ -147,9 +178,9 @@ impl Lane {
         }
     }
 
-    fn call(&mut self, arguments: &Arguments) -> Result<()> {
+    fn call(&mut self, tool: &str, inputs: &str) -> Result<()> {
         self.id += 1;
-        let (id, tool, inputs) = (self.id, &arguments.tool, &arguments.arguments);
+        let id = self.id;
         self.send(&format!(
             r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{inputs}}}}}"#
         ))
@@ -158,9 +189,17 @@ impl Lane {
     fn send(&mut self, body: &str) -> Result<()> {
         let request = format!("{}Content-Length: {}\r\n\r\n{body}", self.head, body.len());
         self.begun = Instant::now();
-        self.socket
-            .write_all(request.as_bytes())
-            .context("send a request")
+        self.first = None;
+        if request.len() <= AT_ONCE_BYTES {
+            return self
+                .socket
+                .write_all(request.as_bytes())
+                .context("send a request");
+        }
+        self.socket.set_nonblocking(false)?;
+        let sent = self.socket.write_all(request.as_bytes());
+        self.socket.set_nonblocking(self.is_polled)?;
+        sent.context("send a large request")
     }
 
     /// Takes what has come.
@@ -172,6 +211,9 @@ impl Lane {
                 .extend_from_slice(buffer.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error).context("read an answer"),
+        }
+        if self.first.is_none() && has_body(&self.input) {
+            self.first = Some(Instant::now());
         }
         let response = http::read(&self.input)?;
         if let Some(response) = &response {
@@ -189,4 +231,9 @@ impl Lane {
         );
         expected.check(&response.body)
     }
+}
+
+/// Whether an answer's head is over and something follows it.
+fn has_body(input: &[u8]) -> bool {
+    memchr::memmem::find(input, b"\r\n\r\n").is_some_and(|end| input.len() > end + 4)
 }

@@ -1,0 +1,41 @@
+// The Inspector's command line: one process for each thing that it is asked.
+// usage: inspector.mjs LAUNCHER URL
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { tell } from "./story.mjs";
+
+const [launcher, url] = process.argv.slice(2);
+const run = promisify(execFile);
+
+/** What it printed, as one line. A tool's error ends it too, after the result. */
+async function ask(...words) {
+  try {
+    const { stdout } = await run(process.execPath, [launcher, "--cli", url, "--transport", "http", ...words]);
+    return JSON.parse(stdout);
+  } catch ({ code, stdout, stderr, message }) {
+    const said = stdout?.trim() ? stdout : stderr ?? message;
+    return `FAILED ${code} ${said.replace(/\s+/g, " ")}`;
+  }
+}
+
+const call = (name, ...args) => ask("--method", "tools/call", "--tool-name", name, ...args);
+const asked = [
+  ["names", async () => (await ask("--method", "tools/list")).tools.map(({ name }) => name).filter((name) => !name.startsWith("test_"))],
+  ["resources", async () => (await ask("--method", "resources/list")).resources.map(({ uri }) => uri).sort()],
+  ["add", () => call("add", "--tool-arg", "a=2", "b=40")],
+  ["error", () => call("test_error_handling")],
+  ["walk", () => call("walk", "--tool-arg", "steps=3")],
+  ["masked structured", () => call("customer_card", "--tool-arg", "id=1")],
+  ["masked text and embedded", () => call("customer_file", "--tool-arg", "id=1")],
+  ["masked failure", () => call("failing_lookup", "--tool-arg", "id=1")],
+  ["masked resource", () => ask("--method", "resources/read", "--uri", "customers://1")],
+  ["masked prompt", () => ask("--method", "prompts/get", "--prompt-name", "letter", "--prompt-args", "tone=kind")],
+  ["denied tool", () => call("denied_purge")],
+];
+// Two at a time: as many as CI has cores.
+while (asked.length > 0) {
+  const now = asked.splice(0, 2);
+  const told = await Promise.all(now.map(([, run]) => run()));
+  now.forEach(([name], at) => tell(name, told[at]));
+}
+tell("done", "");

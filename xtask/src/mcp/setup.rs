@@ -1,0 +1,81 @@
+//! The suite's servers as connections of Weir's, and the policy for them.
+
+use anyhow::Result;
+
+use super::kit::Kit;
+use super::servers::{Carrier, Server};
+use crate::stage::policies::{self, Edit};
+use crate::stage::{Stage, put_in_force};
+
+const POLICY: [Edit; 2] = [
+    Edit {
+        file: "masks.toml",
+        from: "",
+        to: include_str!("../../mcp/suite/masks.toml"),
+    },
+    Edit {
+        file: "policies.cedar",
+        from: "",
+        to: include_str!("../../mcp/suite/policies.cedar"),
+    },
+];
+
+/// What was set up.
+pub(super) struct Setup {
+    /// The fixture, where engineers may do everything and nothing is masked.
+    pub open: Server,
+    /// The fixture of 2024-11-05, as open.
+    pub sse: Server,
+    /// The fixture, where engineers see values masked, and not every tool.
+    pub shop: Server,
+    /// A server that takes whatever it can make sense of.
+    pub naive: Server,
+    before: u64,
+}
+
+/// Starts the servers, registers them, and pushes the policy.
+pub(super) fn make(stage: &Stage, kit: &Kit) -> Result<Setup> {
+    let open = Server::fixture(stage, kit, "suite-open", Carrier::Http)?;
+    let sse = Server::fixture(stage, kit, "suite-sse", Carrier::Sse)?;
+    let shop = Server::fixture(stage, kit, "suite-shop", Carrier::Http)?;
+    let naive = Server::naive(stage, kit, "suite-naive")?;
+    for server in [&open, &sse, &shop, &naive] {
+        server.register(stage)?;
+    }
+    let admin = stage.control.admin();
+    let before = policies::active(&admin)?;
+    policies::push(stage.site, &admin, "mcp-suite", &POLICY)?;
+    Ok(Setup {
+        open,
+        sse,
+        shop,
+        naive,
+        before,
+    })
+}
+
+impl Setup {
+    fn servers(&self) -> [&Server; 4] {
+        [&self.open, &self.sse, &self.shop, &self.naive]
+    }
+
+    /// Who listens where.
+    pub(super) fn told(&self) -> String {
+        let told = self
+            .servers()
+            .map(|server| format!("{} at {}", server.name, server.port));
+        told.join(", ")
+    }
+
+    /// The demo's own policy is in force again, and the connections are gone.
+    pub(super) fn remove(&self, stage: &Stage) -> Result<()> {
+        let admin = stage.control.admin();
+        policies::roll_back(stage.site, &admin, self.before)?;
+        put_in_force(stage.site, &admin, || {
+            for server in self.servers() {
+                admin.run(&["connection", "remove", server.name])?;
+            }
+            Ok(())
+        })
+    }
+}
