@@ -1,7 +1,7 @@
 //! The circumstances of a question as Cedar's context, and only what the policies in question read.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{Context, Entity, EntityUid, RestrictedExpression};
 use weir_facts::{Group, Principal};
@@ -220,20 +220,34 @@ impl Setting<'_> {
 }
 
 /// One entity per type holds the arguments of that type as tags: strict validation lets a
-/// policy take a tag only behind a check that it is there.
-const ARGUMENTS_ID: &str = "arguments";
+/// policy take a tag only behind a check that it is there. Their names are read by Cedar's parser
+/// once: six times per question took as long as the rest of it.
+static MAPS: LazyLock<Maps> = LazyLock::new(|| {
+    let map = |kind| schema::entity_uid(kind, "arguments");
+    Maps {
+        strings: map("ArgumentStrings"),
+        longs: map("ArgumentLongs"),
+        bools: map("ArgumentBools"),
+    }
+});
+
+struct Maps {
+    strings: EntityUid,
+    longs: EntityUid,
+    bools: EntityUid,
+}
 
 fn arguments_record(leaves: &Leaves) -> Result<RestrictedExpression, ContextError> {
     let names = leaves
         .names
         .iter()
         .map(|name| RestrictedExpression::new_string(name.clone()));
-    let map = |kind| RestrictedExpression::new_entity_uid(schema::entity_uid(kind, ARGUMENTS_ID));
+    let map = |map: &EntityUid| RestrictedExpression::new_entity_uid(map.clone());
     RestrictedExpression::new_record([
         ("names".to_owned(), RestrictedExpression::new_set(names)),
-        ("strings".to_owned(), map("ArgumentStrings")),
-        ("longs".to_owned(), map("ArgumentLongs")),
-        ("bools".to_owned(), map("ArgumentBools")),
+        ("strings".to_owned(), map(&MAPS.strings)),
+        ("longs".to_owned(), map(&MAPS.longs)),
+        ("bools".to_owned(), map(&MAPS.bools)),
     ])
     .map_err(|_| ContextError::Cedar)
 }
@@ -252,16 +266,15 @@ fn argument_entities(leaves: Leaves) -> Result<[Entity; 3], ContextError> {
         .into_iter()
         .map(|(name, value)| (name, RestrictedExpression::new_bool(value)));
     Ok([
-        tagged("ArgumentStrings", strings)?,
-        tagged("ArgumentLongs", longs)?,
-        tagged("ArgumentBools", bools)?,
+        tagged(&MAPS.strings, strings)?,
+        tagged(&MAPS.longs, longs)?,
+        tagged(&MAPS.bools, bools)?,
     ])
 }
 
 fn tagged(
-    kind: &str,
+    map: &EntityUid,
     tags: impl Iterator<Item = (String, RestrictedExpression)>,
 ) -> Result<Entity, ContextError> {
-    Entity::new_with_tags(schema::entity_uid(kind, ARGUMENTS_ID), [], [], tags)
-        .map_err(|_| ContextError::Cedar)
+    Entity::new_with_tags(map.clone(), [], [], tags).map_err(|_| ContextError::Cedar)
 }

@@ -8,8 +8,12 @@ pub(super) const RECEIVE_NS: u64 = 30_000_000_000;
 /// the call can still be recorded.
 pub(super) const AFTER_CLIENT_NS: u64 = 60_000_000_000;
 
-/// Verdicts kept per flow. A client uses a handful of tools.
+/// Verdicts kept per flow, and per caller for all flows of a worker. A client uses a handful of
+/// tools.
 pub(super) const VERDICTS_MAX: usize = 256;
+
+/// Callers whose verdicts a worker keeps: more than call at a time.
+pub(super) const ASKERS_MAX: usize = 1024;
 
 /// Places of masked values that one record names; all are masked.
 pub(super) const MASKED_NAMED_MAX: usize = 32;

@@ -54,6 +54,7 @@ use self::gate::Admitted;
 use self::head::Patience;
 use self::hold::{Asking, Decided, Leaving, Redeeming};
 use self::limits::{AFTER_CLIENT_NS, KEYS_WAIT_NS, RECEIVE_NS};
+pub(crate) use self::verdict::SharedVerdicts;
 use self::verdict::Verdicts;
 use crate::io::{Effect, Env, Event, Piece, Start};
 use crate::release::Mismatch;

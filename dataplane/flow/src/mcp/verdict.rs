@@ -1,16 +1,17 @@
 //! Questions to policy, and answers that may be given again.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_facts::{Access, Action, Group, Resource, Verdict};
+use weir_facts::{Access, Action, ConnectionName, Group, Principal, Resource, Verdict};
 use weir_mask::detect::{Class, ClassSet};
 use weir_mcp::json;
 use weir_policy::{JudgeContext, Judgement, Reads, Value};
 
 use super::caller::Caller;
 use super::context::Context;
-use super::limits::VERDICTS_MAX;
+use super::limits::{ASKERS_MAX, VERDICTS_MAX};
 use super::masks::Masks;
 use super::pins;
 use crate::io::Env;
@@ -22,8 +23,76 @@ pub(crate) struct Verdicts {
     world: u64,
     caller: Option<Arc<[u8]>>,
     scopes: Arc<[Arc<str>]>,
+    known: Known,
+}
+
+/// What hangs on nothing but the world, the server, the caller and the question.
+#[derive(Default)]
+struct Known {
     judged: HashMap<Access, Judgement>,
     masks: HashMap<Box<str>, Arc<Masks>>,
+}
+
+impl Known {
+    fn is_full(&self) -> bool {
+        self.judged.len() + self.masks.len() > VERDICTS_MAX
+    }
+}
+
+/// The same for all flows of a worker, in one world: a client that connects anew asks what
+/// it has asked before, and each answer of Cedar's takes some tens of microseconds.
+#[derive(Default)]
+pub(crate) struct SharedVerdicts(RefCell<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    world: u64,
+    known: HashMap<Asker, Known>,
+}
+
+/// Who asks of which server: every part of the principal, the process as well, and what the
+/// token is for.
+#[derive(PartialEq, Eq, Hash)]
+struct Asker {
+    connection: ConnectionName,
+    principal: Principal,
+    scopes: Arc<[Arc<str>]>,
+}
+
+impl Asker {
+    fn new(context: &Context, caller: &Caller) -> Self {
+        Self {
+            connection: context.connection.name.clone(),
+            principal: caller.principal.clone(),
+            scopes: caller.scopes.clone(),
+        }
+    }
+}
+
+impl SharedVerdicts {
+    fn find<R>(
+        &self,
+        world: u64,
+        asker: &Asker,
+        pick: impl FnOnce(&Known) -> Option<R>,
+    ) -> Option<R> {
+        let shared = self.0.borrow();
+        let known = shared.known.get(asker).filter(|_| shared.world == world)?;
+        pick(known)
+    }
+
+    fn keep(&self, world: u64, asker: Asker, put: impl FnOnce(&mut Known)) {
+        let mut shared = self.0.borrow_mut();
+        if shared.world != world || shared.known.len() >= ASKERS_MAX {
+            shared.known.clear();
+            shared.world = world;
+        }
+        let known = shared.known.entry(asker).or_default();
+        if known.is_full() {
+            *known = Known::default();
+        }
+        put(known);
+    }
 }
 
 impl Verdicts {
@@ -31,12 +100,12 @@ impl Verdicts {
         let same = self.world == env.world.version
             && self.caller.as_ref() == Some(&caller.key)
             && self.scopes == caller.scopes;
-        if !same || self.judged.len() + self.masks.len() > VERDICTS_MAX {
+        if !same || self.known.is_full() {
             *self = Self {
                 world: env.world.version,
                 caller: Some(caller.key.clone()),
                 scopes: caller.scopes.clone(),
-                ..Self::default()
+                known: Known::default(),
             };
         }
     }
@@ -50,8 +119,16 @@ impl Verdicts {
         access: &Access,
     ) -> Judgement {
         self.enter(env, caller);
-        if let Some(judgement) = self.judged.get(access) {
+        if let Some(judgement) = self.known.judged.get(access) {
             return judgement.clone();
+        }
+        let (world, asker) = (env.world.version, Asker::new(context, caller));
+        let shared = &env.plans.calls;
+        if let Some(judgement) =
+            shared.find(world, &asker, |known| known.judged.get(access).cloned())
+        {
+            self.known.judged.insert(access.clone(), judgement.clone());
+            return judgement;
         }
         let judgement = ask(
             context,
@@ -62,7 +139,10 @@ impl Verdicts {
             &[],
         );
         if judgement.cacheable {
-            self.judged.insert(access.clone(), judgement.clone());
+            self.known.judged.insert(access.clone(), judgement.clone());
+            shared.keep(world, asker, |known| {
+                known.judged.insert(access.clone(), judgement.clone());
+            });
         }
         judgement
     }
@@ -81,7 +161,7 @@ impl Verdicts {
         }
         self.enter(env, caller);
         // What is kept hangs on no arguments.
-        if let Some(judgement) = self.judged.get(access) {
+        if let Some(judgement) = self.known.judged.get(access) {
             return judgement.clone();
         }
         let on = &context.connection.name;
@@ -140,8 +220,14 @@ impl Verdicts {
         tool: &str,
     ) -> Arc<Masks> {
         self.enter(env, caller);
-        if let Some(masks) = self.masks.get(tool) {
+        if let Some(masks) = self.known.masks.get(tool) {
             return masks.clone();
+        }
+        let (world, asker) = (env.world.version, Asker::new(context, caller));
+        let shared = &env.plans.calls;
+        if let Some(masks) = shared.find(world, &asker, |known| known.masks.get(tool).cloned()) {
+            self.known.masks.insert(tool.into(), masks.clone());
+            return masks;
         }
         let on = &context.connection.name;
         let snapshot = &env.world.snapshot;
@@ -159,7 +245,10 @@ impl Verdicts {
         let masks = Arc::new(Masks::new(rules));
         let fleeting = Reads::CLOCK.union(Reads::SOURCE_IP).union(Reads::ARGUMENTS);
         if !snapshot.reads(on, Action::McpReveal).any(fleeting) {
-            self.masks.insert(tool.into(), masks.clone());
+            self.known.masks.insert(tool.into(), masks.clone());
+            shared.keep(world, asker, |known| {
+                known.masks.insert(tool.into(), masks.clone());
+            });
         }
         masks
     }
@@ -250,4 +339,69 @@ fn number(text: &str) -> Value {
 /// The classes that are looked for.
 pub(crate) fn wanted(classes: impl Iterator<Item = Class>) -> ClassSet {
     classes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_facts::{Denial, Identity};
+
+    use super::*;
+
+    fn asker(connection: &str, subject: &str) -> Asker {
+        let identity = Identity {
+            issuer: "weir".into(),
+            subject: subject.into(),
+            is_service: false,
+            groups: Vec::new(),
+        };
+        Asker {
+            connection: ConnectionName::new(connection),
+            principal: Principal {
+                workload: None,
+                identity: Some(Arc::new(identity)),
+                agent: None,
+            },
+            scopes: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn a_shared_verdict_is_found_by_its_own_caller_at_its_own_server_in_its_own_world_only() {
+        let shared = SharedVerdicts::default();
+        let access = super::super::exchange::connect();
+        let denied = || {
+            Judgement::refused(Denial {
+                outside: "no".into(),
+                advice: None,
+                scopes: Vec::new(),
+                inside: "no".into(),
+                policies: Vec::new(),
+            })
+        };
+        let keep = |world, asker| {
+            shared.keep(world, asker, |known| {
+                known.judged.insert(access.clone(), denied());
+            });
+        };
+        let knows = |world, asker| {
+            let found = shared.find(world, &asker, |known| known.judged.get(&access).cloned());
+            found.is_some()
+        };
+        keep(1, asker("mcp", "ada"));
+        assert!(knows(1, asker("mcp", "ada")));
+        assert!(!knows(1, asker("mcp", "eve")));
+        assert!(!knows(1, asker("other", "ada")));
+        assert!(!knows(2, asker("mcp", "ada")));
+        let scoped = Asker {
+            scopes: ["tools".into()].into(),
+            ..asker("mcp", "ada")
+        };
+        assert!(!knows(1, scoped), "a token for more, or for less");
+        keep(2, asker("mcp", "eve"));
+        assert!(!knows(2, asker("mcp", "ada")) && !knows(1, asker("mcp", "ada")));
+        for at in 0..2 * ASKERS_MAX {
+            keep(2, asker("mcp", &at.to_string()));
+        }
+        assert!(shared.0.borrow().known.len() <= ASKERS_MAX);
+    }
 }

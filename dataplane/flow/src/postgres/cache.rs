@@ -14,6 +14,7 @@ use weir_sql::{Epoch, Sensitive};
 
 use super::guards::Guards;
 use super::plan::{Plan, is_cacheable};
+use crate::mcp::SharedVerdicts;
 
 /// Bytes of text that one worker keeps plans for: some ten thousand statements of an ORM.
 const TEXT_BYTES_MAX: usize = 8 << 20;
@@ -74,6 +75,8 @@ pub struct PlanCache {
     sighted: Sighted,
     next: u64,
     pub(crate) verdicts: Verdicts,
+    /// Those of MCP's calls.
+    pub(crate) calls: SharedVerdicts,
 }
 
 /// Verdicts by what is asked: texts that differ in their constants ask the same.
