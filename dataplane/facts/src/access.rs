@@ -94,6 +94,12 @@ actions! {
     McpComplete = "mcp.complete",
     /// A value of a detected class reaches the client.
     McpReveal = "mcp.reveal",
+    /// The server uses the client's model.
+    McpSampling = "mcp.sampling",
+    /// The server asks the person behind the client.
+    McpElicitation = "mcp.elicitation",
+    /// The server asks which files the client works on.
+    McpRoots = "mcp.roots",
     /// Any other MCP method.
     McpUnknown = "mcp.unknown",
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use support::cluster::{Cluster, psql};
-use support::world::{guard, snapshot, world};
+use support::world::{guard, kept, snapshot, world};
 use support::{Guard, Raw};
 use tokio_postgres::{Client, NoTls};
+use weir_audit::Kind;
 
 /// Values that mean something to a format of COPY.
 const HOSTILE: &[&str] = &[
@@ -365,6 +366,14 @@ fn what_nobody_labelled_is_searched_in_every_answer() {
     );
     let select = "SELECT * FROM notes ORDER BY id";
     assert_eq!(ask(select).0, masked);
+    let told = kept(&guard, Kind::Outcome).remove(0).masked;
+    let told: Vec<_> = told.iter().map(|(_, rule)| rule.as_str()).collect();
+    let classes = [
+        "keep_last:4 (ssn)",
+        "redact (payment_card)",
+        "partial_email (email)",
+    ];
+    assert_eq!(told, classes, "the record names what was found");
     let direct = cluster.sql("postgres", select);
     assert!(
         direct.contains("call 123-45-6789") && direct.contains("n\": 4111"),

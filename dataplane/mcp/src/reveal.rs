@@ -101,7 +101,7 @@ pub fn reveal<'d>(document: &'d Document<'d>, show: impl FnMut(&Offer<'d>) -> Sh
 pub fn reveal_except<'d>(
     document: &'d Document<'d>,
     sealed: &[&[&str]],
-    mut show: impl FnMut(&Offer<'d>) -> Shown,
+    show: impl FnMut(&Offer<'d>) -> Shown,
 ) -> Edits {
     let mut fixed = fixed(document);
     for path in sealed {
@@ -114,6 +114,22 @@ pub fn reveal_except<'d>(
         );
     }
     fixed.sort_unstable();
+    walk(document, &fixed, show)
+}
+
+/// Offers every text of a document that stands inside of a text: it has no envelope.
+pub fn reveal_inner<'d>(
+    document: &'d Document<'d>,
+    show: impl FnMut(&Offer<'d>) -> Shown,
+) -> Edits {
+    walk(document, &[], show)
+}
+
+fn walk<'d>(
+    document: &'d Document<'d>,
+    fixed: &[usize],
+    mut show: impl FnMut(&Offer<'d>) -> Shown,
+) -> Edits {
     let mut edits = Edits::new();
     for value in document.values() {
         let kind = match value.kind() {

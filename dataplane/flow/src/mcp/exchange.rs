@@ -5,6 +5,7 @@ use weir_mcp::http::RequestHead;
 use weir_mcp::http::rewrite::AnswerFraming;
 use weir_mcp::json::{Document, Edits, Value, removed_members};
 use weir_mcp::message::client::{Asked, ClientMethod};
+use weir_mcp::message::server::answers;
 use weir_mcp::message::{Body, Id, MessageError, Revision, Shape};
 use weir_mcp::refuse;
 use weir_mcp::session::Resumable;
@@ -213,10 +214,13 @@ pub(crate) fn judge(
                     .map(|id| id.span())
                     .ok_or(Unjudged::Answer)?;
                 edits.push((span, raw));
-                let judgement =
-                    desk.verdicts
-                        .judge(&desk.context, env, &exchange.caller, &connect());
-                Plan::connect(What::Answer, "answer to the server", judgement)
+                let asked = match &message.shape {
+                    Shape::Result { result, .. } => answers(result),
+                    Shape::Error { .. } | Shape::Request { .. } | Shape::Notification { .. } => {
+                        vec![connect()]
+                    }
+                };
+                answer(desk, env, exchange, asked)
             }
             Shape::Error { id: None, .. } => return Err(Unjudged::Answer),
         };
@@ -252,6 +256,32 @@ fn cancelled(
         ClientMethod::read(exchange.revision(), method) == ClientMethod::NotificationsCancelled;
     let id = params.filter(|_| is_cancel)?.get("requestId")?;
     Some(cancel_key(desk, exchange, &Id::read(&id)?))
+}
+
+/// The client answers the server: for what the server may have it do. The first thing that is
+/// not allowed decides.
+fn answer(desk: &mut Desk, env: &Env<'_>, exchange: &Exchange, asked: Vec<Access>) -> Plan {
+    let mut plan: Option<Plan> = None;
+    for access in asked {
+        let judgement = desk
+            .verdicts
+            .judge(&desk.context, env, &exchange.caller, &access);
+        let is_allowed = judgement.verdict == Verdict::Allow;
+        let judged = Plan {
+            access,
+            ..Plan::connect(What::Answer, "answer to the server", judgement)
+        };
+        if !is_allowed {
+            return judged;
+        }
+        plan.get_or_insert(judged);
+    }
+    plan.unwrap_or_else(|| {
+        let judgement = desk
+            .verdicts
+            .judge(&desk.context, env, &exchange.caller, &connect());
+        Plan::connect(What::Answer, "answer to the server", judgement)
+    })
 }
 
 fn request(
@@ -340,19 +370,28 @@ fn withhold_capabilities(
     capabilities: Value<'_>,
     edits: &mut Replacements,
 ) {
-    const ACTING: &[&str] = &["sampling", "elicitation", "roots"];
-    let access = Access {
-        action: Action::McpUnknown,
-        resource: Resource::Connection,
-    };
-    let judgement = desk
-        .verdicts
-        .judge(&desk.context, env, &exchange.caller, &access);
-    let may_act = judgement.verdict == Verdict::Allow;
-    let is_named =
-        |key: &Value<'_>, name: &str| key.is_text(name) || key.is_text_but_for_case(name);
+    const ACTING: &[(&str, Action)] = &[
+        ("sampling", Action::McpSampling),
+        ("elicitation", Action::McpElicitation),
+        ("roots", Action::McpRoots),
+    ];
+    let mut withheld = vec!["tasks"];
+    for (name, action) in ACTING {
+        let access = Access {
+            action: *action,
+            resource: Resource::Connection,
+        };
+        let judgement = desk
+            .verdicts
+            .judge(&desk.context, env, &exchange.caller, &access);
+        if judgement.verdict != Verdict::Allow {
+            withheld.push(name);
+        }
+    }
     let spans = removed_members(&capabilities, |key| {
-        is_named(key, "tasks") || (!may_act && ACTING.iter().any(|name| is_named(key, name)))
+        withheld
+            .iter()
+            .any(|name| key.is_text(name) || key.is_text_but_for_case(name))
     });
     edits.extend(spans.into_iter().map(|span| (span, Vec::new())));
 }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use weir_facts::{MaskRule, Reveal};
 use weir_mask::MaskKey;
 use weir_mask::detect::{self, Class, ClassSet};
-use weir_mcp::json::{Document, Edits};
-use weir_mcp::reveal::{Offer, Offered, Shown, reveal_except};
+use weir_mcp::json::{Document, Edits, quote};
+use weir_mcp::reveal::{Offer, Offered, Shown, reveal_except, reveal_inner};
 
 use super::limits::MASKED_NAMED_MAX;
 
@@ -111,18 +111,63 @@ struct Work<'a> {
 impl Work<'_> {
     fn show(&mut self, offer: &Offer<'_>) -> Shown {
         let text = offer.text();
-        self.found.clear();
-        detect::scan(text.as_bytes(), self.masks.wanted, &mut self.found);
-        if self.found.is_empty() {
+        if !self.look(&text) {
             return Shown::Same;
         }
+        let pointer = offer.pointer();
+        let is_structured = pointer.starts_with(STRUCTURED);
+        let shown = match offer.kind {
+            Offered::Text => self.through(&pointer, &text),
+            Offered::Key | Offered::Number => self.replaced(&pointer, &text),
+        };
+        match (shown, offer.kind) {
+            (Shown::Text(shown), Offered::Number) if is_structured => number(&shown),
+            (Shown::Null, Offered::Number) if is_structured => number(""),
+            (Shown::Null, Offered::Text) if is_structured => Shown::Text(String::new()),
+            (shown, Offered::Text | Offered::Key | Offered::Number) => shown,
+        }
+    }
+
+    /// Whether there is something in a text.
+    fn look(&mut self, text: &str) -> bool {
+        self.found.clear();
+        detect::scan_through(text, self.masks.wanted, &mut self.found);
+        !self.found.is_empty()
+    }
+
+    /// A text that is JSON stays JSON: its own texts are masked one by one, and what is found in
+    /// it after that, between them, as in any text.
+    fn through(&mut self, pointer: &str, text: &str) -> Shown {
+        let is_json = text.trim_start().starts_with(['{', '[']);
+        let Some(inner) = is_json
+            .then(|| Document::parse(text.as_bytes()).ok())
+            .flatten()
+        else {
+            return self.replaced(pointer, text);
+        };
+        let edits = reveal_inner(&inner, |offer| {
+            let text = offer.text();
+            if !self.look(&text) {
+                return Shown::Same;
+            }
+            self.replaced(&format!("{pointer}#{}", offer.pointer()), &text)
+        });
+        let masked = String::from_utf8(edits.apply(text.as_bytes())).unwrap_or_default();
+        if !self.look(&masked) {
+            return Shown::Text(masked);
+        }
+        self.replaced(pointer, &masked)
+    }
+
+    /// The text with what was found in it masked.
+    fn replaced(&mut self, pointer: &str, text: &str) -> Shown {
         let found = std::mem::take(&mut self.found);
-        let shown = self.replace(offer, &text, &found);
+        let shown = self.replace(pointer, text, &found);
         self.found = found;
         shown
     }
 
-    fn replace(&mut self, offer: &Offer<'_>, text: &str, found: &[(Range<usize>, Class)]) -> Shown {
+    fn replace(&mut self, pointer: &str, text: &str, found: &[(Range<usize>, Class)]) -> Shown {
         let mut out = String::with_capacity(text.len());
         let mut at = 0;
         for (span, class) in found {
@@ -143,9 +188,10 @@ impl Work<'_> {
             else {
                 return Shown::Null;
             };
-            let masked = weir_mask::utf8(rule, self.key, value);
+            let masked = masked(rule, self.key, value);
             if self.places.len() < MASKED_NAMED_MAX {
-                self.places.push((offer.pointer(), rule.to_string()));
+                let place = (pointer.to_owned(), format!("{rule} ({class})"));
+                self.places.push(place);
             }
             if masked.is_none() && span.len() == text.len() {
                 return Shown::Null;
@@ -154,12 +200,50 @@ impl Work<'_> {
             out.push_str(&masked.unwrap_or_default());
             at = span.end;
         }
-        match (text.get(at..), offer.kind) {
-            (Some(rest), Offered::Text | Offered::Key | Offered::Number) => {
+        match text.get(at..) {
+            Some(rest) => {
                 out.push_str(rest);
                 Shown::Text(out)
             }
-            (None, _) => Shown::Null,
+            None => Shown::Null,
         }
     }
+}
+
+/// Where clients hold an answer against the tool's `outputSchema`: types stay.
+const STRUCTURED: &str = "/result/structuredContent";
+
+/// What is shown of a value. One with escapes in it stands inside of a JSON string of the text:
+/// the mask is of what they mean, and is written as such a string has it.
+fn masked(rule: &MaskRule, key: &MaskKey, value: &str) -> Option<String> {
+    if !value.contains('\\') {
+        return weir_mask::utf8(rule, key, value);
+    }
+    let quoted = format!("\"{value}\"");
+    let meant = Document::parse(quoted.as_bytes())
+        .ok()
+        .and_then(|document| {
+            let text = document.root().text()?;
+            Some(text.into_owned())
+        });
+    // Not the inside of a string after all: all of it is hidden.
+    let Some(meant) = meant else {
+        return Some("*".repeat(value.chars().count()));
+    };
+    let shown = weir_mask::utf8(rule, key, &meant)?;
+    let mut written = Vec::new();
+    quote(&shown, &mut written);
+    let written = String::from_utf8(written).ok()?;
+    let inner = written.strip_prefix('"')?.strip_suffix('"')?;
+    Some(inner.to_owned())
+}
+
+/// A number of the digits that a mask has left, the hidden ones as zeros.
+fn number(shown: &str) -> Shown {
+    let digits: String = shown
+        .chars()
+        .map(|shown| if shown.is_ascii_digit() { shown } else { '0' })
+        .collect();
+    let digits = digits.trim_start_matches('0');
+    Shown::Text(if digits.is_empty() { "0" } else { digits }.to_owned())
 }

@@ -34,6 +34,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) bytes: u64,
     pub(crate) duration_us: u64,
     pub(crate) outcome: &'a str,
+    /// Where values of a class were found, and what became of them.
+    pub(crate) masked: &'a [(&'a str, &'a str)],
 }
 
 impl Context {
@@ -123,6 +125,7 @@ impl Context {
             response_bytes: ending.bytes,
             duration_us: ending.duration_us,
             outcome: ending.outcome,
+            masked: ending.masked,
             protocol: Protocol::Postgres,
             ..Record::new(Kind::Outcome, env.now)
         };

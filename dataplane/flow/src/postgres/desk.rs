@@ -7,6 +7,7 @@ use bytes::Bytes;
 use weir_audit::{Receipt, RecordSeq};
 use weir_facts::{Action, ApprovalId, Digest, Group, OperationRef, Verdict};
 use weir_mask::Net;
+use weir_mask::detect::ClassSet;
 use weir_policy::{Bulk, Permit, Reads};
 use weir_postgres::frame::ClientTag;
 use weir_postgres::message::TransactionStatus;
@@ -111,6 +112,8 @@ pub(crate) struct Running {
     pub(crate) outcome: String,
     /// What has gone of its rows, where that is counted.
     pub(crate) counted: Option<Box<Counted>>,
+    /// Classes that were found in columns without a label.
+    pub(crate) seen: ClassSet,
 }
 
 impl Running {
@@ -131,6 +134,7 @@ impl Running {
             bytes: 0,
             outcome: String::new(),
             counted: None,
+            seen: ClassSet::NONE,
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use weir_facts::{ColumnId, MaskRule, RelationOid, Reveal};
+use weir_mask::detect::ClassSet;
 use weir_mask::{MaskKey, Masked, Net};
 use weir_postgres::message::{CopyResponse, Field, MessageError};
 use weir_postgres::rows::{self, CopyHeader, CopyRows, Edited, Format};
@@ -202,6 +203,12 @@ impl Layout {
             |column, value| masked(edits, net.as_deref(), column, key, value),
             out,
         )
+    }
+
+    /// The classes that were found in searched columns since this was asked last.
+    pub(crate) fn take_seen(&self) -> ClassSet {
+        let net = self.net.as_ref();
+        net.map_or(ClassSet::NONE, |net| net.take_seen())
     }
 
     /// The columns with a mask, ascending.

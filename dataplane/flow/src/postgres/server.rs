@@ -2,6 +2,7 @@
 //! what was predicted, edited, recorded.
 
 use bytes::Bytes;
+use weir_mask::detect::ClassSet;
 use weir_postgres::frame::{Place, ServerTag};
 use weir_postgres::message::{BackendKeyData, CopyResponse, RowDescription, TransactionStatus};
 use weir_postgres::refuse;
@@ -18,6 +19,9 @@ use crate::io::{Effect, Env, Piece};
 
 /// The outcome of a portal that has more rows.
 const SUSPENDED: &str = "PortalSuspended";
+
+/// Where detectors look, as records call it.
+const SEARCHED: &str = "columns without a label";
 
 /// What becomes of a server's frame.
 pub(crate) enum Answer {
@@ -276,9 +280,14 @@ impl Desk {
         let key = &self.context.connection.mask_key;
         let mut out = Vec::new();
         let change = |column: usize, value: &mut [u8]| layout.edit(column, key, value);
-        match rows::edit(body, layout.count, layout.columns(), change, &mut out)
-            .map_err(End::server)?
-        {
+        // What other sessions of this principal found is told in their records.
+        let _ = layout.take_seen();
+        let edited = rows::edit(body, layout.count, layout.columns(), change, &mut out);
+        let seen = layout.take_seen();
+        if let Some(running) = self.running.front_mut() {
+            running.seen = running.seen.union(seen);
+        }
+        match edited.map_err(End::server)? {
             rows::Edited::InPlace => Ok(Answer::Forward),
             rows::Edited::Rewritten => Ok(Answer::Instead(out.into())),
         }
@@ -314,10 +323,13 @@ impl Desk {
             .layout_mut()
             .ok_or(End::Broken("COPY data without a layout"))?;
         let mut out = Vec::new();
-        match layout
-            .edit_copied(key, body, &mut out)
-            .map_err(End::server)?
-        {
+        let _ = layout.take_seen();
+        let edited = layout.edit_copied(key, body, &mut out);
+        let seen = layout.take_seen();
+        if let Some(running) = self.running.front_mut() {
+            running.seen = running.seen.union(seen);
+        }
+        match edited.map_err(End::server)? {
             rows::Edited::InPlace => Ok(Answer::Forward),
             rows::Edited::Rewritten => Ok(Answer::Instead(out.into())),
         }
@@ -421,6 +433,18 @@ impl Desk {
         Ok(())
     }
 
+    /// What became of the classes that were found in columns without a label, for records.
+    fn found_rules(&self, seen: ClassSet) -> Vec<String> {
+        let net = self.scope.net.as_ref();
+        let rule = |class| net.and_then(|net| net.rule(class));
+        seen.iter()
+            .map(|class| match rule(class) {
+                Some(rule) => format!("{rule} ({class})"),
+                None => format!("withheld ({class})"),
+            })
+            .collect()
+    }
+
     fn close_front(&mut self, env: &mut Env<'_>) -> Result<(), End> {
         let Some(running) = self.running.pop_front() else {
             return Ok(());
@@ -433,6 +457,7 @@ impl Desk {
             mut bytes,
             outcome,
             counted,
+            seen,
             ..
         } = running;
         // What was swallowed has not gone.
@@ -441,11 +466,14 @@ impl Desk {
             (rows, bytes) = counted.since();
         }
         let duration_us = env.now.mono_ns.saturating_sub(begun_ns) / 1_000;
+        let rules = self.found_rules(seen);
+        let masked: Vec<_> = rules.iter().map(|rule| (SEARCHED, rule.as_str())).collect();
         let ending = Ending {
             rows,
             bytes,
             duration_us,
             outcome: &outcome,
+            masked: &masked,
         };
         let _ = self.context.keep_outcome(env, operation, ending)?;
         Ok(())

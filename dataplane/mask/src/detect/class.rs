@@ -54,7 +54,7 @@ impl Class {
             .find(|class| class.as_str() == name)
     }
 
-    const fn bit(self) -> u8 {
+    pub(crate) const fn bit(self) -> u8 {
         match self {
             Self::Ssn => 1,
             Self::PaymentCard => 2,
@@ -91,6 +91,22 @@ impl ClassSet {
     #[must_use]
     pub const fn contains(self, class: Class) -> bool {
         self.0 & class.bit() != 0
+    }
+
+    /// Every class of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The classes, in declaration order.
+    pub fn iter(self) -> impl Iterator<Item = Class> {
+        let all = Class::ALL.iter().copied();
+        all.filter(move |class| self.contains(*class))
+    }
+
+    pub(crate) const fn of_bits(bits: u8) -> Self {
+        Self(bits)
     }
 
     /// Whether there is none.

@@ -7,11 +7,13 @@
 mod block;
 mod candidates;
 mod class;
+mod escapes;
 mod verify;
 
 use std::ops::Range;
 
 pub use class::{Class, ClassSet};
+pub use escapes::scan_through;
 
 use candidates::Wanted;
 

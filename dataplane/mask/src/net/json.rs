@@ -39,6 +39,7 @@ pub(super) fn mask(net: &Net, key: &MaskKey, text: &mut [u8]) -> Masked {
             .iter()
             .any(|(_, class)| net.rules.contains(&(*class, None)));
         if is_withheld {
+            found.iter().for_each(|(_, class)| net.note(*class));
             return Masked::Null;
         }
         let shown = match net.hide(key, Fit::Anything, &mut value, &found) {

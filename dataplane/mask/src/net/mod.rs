@@ -12,6 +12,7 @@
 mod json;
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use weir_facts::MaskRule;
 
@@ -27,7 +28,26 @@ use crate::transform::{Format, Masked};
 pub struct Net {
     wanted: ClassSet,
     rules: Vec<(Class, Option<MaskRule>)>,
+    seen: Seen,
 }
+
+/// Classes that were found since somebody looked. No part of what a net is.
+#[derive(Debug, Default)]
+struct Seen(AtomicU8);
+
+impl Clone for Seen {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Seen {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Seen {}
 
 /// Where in a field a value is, and of which class.
 type Found = Vec<(Range<usize>, Class)>;
@@ -85,7 +105,21 @@ impl Net {
         Self {
             wanted: rules.iter().map(|(class, _)| *class).collect(),
             rules,
+            seen: Seen::default(),
         }
+    }
+
+    /// The classes of what was found since this was asked last, for records. Whoever shares a net
+    /// with others asks before and after a search of its own.
+    pub fn take_seen(&self) -> ClassSet {
+        ClassSet::of_bits(self.seen.0.swap(0, Ordering::Relaxed))
+    }
+
+    /// What becomes of values of a class, for records.
+    #[must_use]
+    pub fn rule(&self, class: Class) -> Option<&MaskRule> {
+        let found = self.rules.iter().find(|(known, _)| *known == class);
+        found.and_then(|(_, rule)| rule.as_ref())
     }
 
     /// Whether nothing is looked for.
@@ -206,8 +240,13 @@ impl Net {
         }
     }
 
+    fn note(&self, class: Class) {
+        self.seen.0.fetch_or(class.bit(), Ordering::Relaxed);
+    }
+
     /// What is shown of a value; `None` where the field that holds it is not shown at all.
     fn shown(&self, key: &MaskKey, class: Class, value: &mut [u8]) -> Option<Masked> {
+        self.note(class);
         match self.rules.iter().find(|(known, _)| *known == class) {
             Some((_, Some(rule))) => Some(string::mask(rule, key, value)),
             Some((_, None)) => None,

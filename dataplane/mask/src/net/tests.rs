@@ -234,3 +234,27 @@ proptest! {
         let _ = usual().text(&MaskKey::new([3; 32]), oid, &mut buffer);
     }
 }
+
+#[test]
+fn what_was_found_is_told_once_by_class() {
+    let key = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
+    let net = usual();
+    assert_eq!(net.take_seen(), ClassSet::NONE);
+    for (oid, value, class) in [
+        (25, SSN.to_owned(), Class::Ssn),
+        (114, format!(r#"{{"m":"{MAIL}"}}"#), Class::Email),
+        (25, key.to_owned(), Class::ApiKey),
+        (114, format!(r#"["{key}"]"#), Class::ApiKey),
+    ] {
+        let _ = as_text(&net, oid, &value);
+        assert_eq!(net.take_seen(), ClassSet::NONE.with(class), "{value}");
+        assert_eq!(net.take_seen(), ClassSet::NONE);
+    }
+    let _ = as_text(&net, 25, "nothing here");
+    assert_eq!(net.take_seen(), ClassSet::NONE);
+    assert_eq!(
+        net.rule(Class::Ssn).map(ToString::to_string).as_deref(),
+        Some("keep_last:4")
+    );
+    assert_eq!(net.rule(Class::ApiKey), None);
+}

@@ -2,6 +2,8 @@
 
 use weir_facts::{Access, Action, Resource};
 
+use crate::json::{Kind, Value};
+
 /// How a server's message may pass to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passage {
@@ -161,13 +163,51 @@ impl ServerMethod {
             | Self::NotificationsElicitationComplete
             | Self::NotificationsSubscriptionsAcknowledged
             | Self::NotificationsTasks => Passage::WithSession,
-            Self::SamplingCreateMessage | Self::ElicitationCreate | Self::RootsList => {
-                Passage::Judged(Access {
-                    action: Action::McpUnknown,
-                    resource: Resource::Connection,
-                })
-            }
+            Self::SamplingCreateMessage => Passage::Judged(of(Action::McpSampling)),
+            Self::ElicitationCreate => Passage::Judged(of(Action::McpElicitation)),
+            Self::RootsList => Passage::Judged(of(Action::McpRoots)),
             Self::Unknown => Passage::Never,
         }
     }
+}
+
+const fn of(action: Action) -> Access {
+    Access {
+        action,
+        resource: Resource::Connection,
+    }
+}
+
+/// What a client's answer to a request of the server's must be allowed for. Which request it was
+/// is told by what the answer has: each kind requires a member that no other one has. One that
+/// looks like several must be allowed for all of them, one without a member answers a ping, and
+/// one of no known kind is for nothing that a policy names.
+#[must_use]
+pub fn answers(result: &Value<'_>) -> Vec<Access> {
+    const KINDS: &[(&str, Action)] = &[
+        ("model", Action::McpSampling),
+        ("role", Action::McpSampling),
+        ("action", Action::McpElicitation),
+        ("roots", Action::McpRoots),
+    ];
+    let mut keys = result
+        .members()
+        .map(|(key, _)| key)
+        .filter(|key| !key.is_text("_meta"))
+        .peekable();
+    if result.kind() == Kind::Object && keys.peek().is_none() {
+        return vec![of(Action::McpConnect)];
+    }
+    let mut accesses = Vec::with_capacity(1);
+    for key in keys {
+        let kind = KINDS
+            .iter()
+            .find(|(name, _)| key.is_text(name) || key.is_text_but_for_case(name));
+        accesses.extend(kind.map(|(_, action)| of(*action)));
+    }
+    accesses.dedup();
+    if accesses.is_empty() {
+        accesses.push(of(Action::McpUnknown));
+    }
+    accesses
 }

@@ -1,7 +1,7 @@
 use weir_facts::{Access, Action, Resource};
 
 use super::client::{Asked, ClientMethod};
-use super::server::{Passage, ServerMethod};
+use super::server::{Passage, ServerMethod, answers};
 use super::*;
 
 const NEWEST: Revision = Revision::V2025_11_25;
@@ -341,23 +341,58 @@ fn an_approval_is_bound_to_everything_that_a_server_could_tell_apart() {
 
 #[test]
 fn a_server_may_not_make_the_client_act_unless_policy_says_so() {
-    let judged = Passage::Judged(Access {
-        action: Action::McpUnknown,
-        resource: Resource::Connection,
-    });
+    let judged = |action| {
+        Passage::Judged(Access {
+            action,
+            resource: Resource::Connection,
+        })
+    };
     let cases = [
         ("ping", Passage::WithSession),
         ("notifications/progress", Passage::WithSession),
         ("notifications/message", Passage::WithSession),
         ("notifications/tools/list_changed", Passage::WithSession),
-        ("sampling/createMessage", judged.clone()),
-        ("elicitation/create", judged.clone()),
-        ("roots/list", judged),
+        ("sampling/createMessage", judged(Action::McpSampling)),
+        ("elicitation/create", judged(Action::McpElicitation)),
+        ("roots/list", judged(Action::McpRoots)),
         ("notifications/other", Passage::Never),
         ("tools/call", Passage::Never),
     ];
     for (method, passage) in cases {
         assert_eq!(ServerMethod::read(method).passage(), passage, "{method}");
+    }
+}
+
+#[test]
+fn a_clients_answer_is_judged_for_what_it_has_in_it() {
+    use Action as A;
+    let cases: &[(&str, &[Action])] = &[
+        ("{}", &[A::McpConnect]),
+        (r#"{"_meta":{"a":1}}"#, &[A::McpConnect]),
+        (
+            r#"{"role":"assistant","content":{"type":"text","text":"x"},"model":"m"}"#,
+            &[A::McpSampling],
+        ),
+        (
+            r#"{"action":"accept","content":{"name":"x"}}"#,
+            &[A::McpElicitation],
+        ),
+        (r#"{"roots":[{"uri":"file:///x"}]}"#, &[A::McpRoots]),
+        (r#"{"Roots":[]}"#, &[A::McpRoots]),
+        (
+            r#"{"action":"accept","roots":[]}"#,
+            &[A::McpElicitation, A::McpRoots],
+        ),
+        (r#"{"other":1}"#, &[A::McpUnknown]),
+        ("[]", &[A::McpUnknown]),
+    ];
+    for (text, expected) in cases {
+        let document = Document::parse(text.as_bytes()).expect("JSON");
+        let asked: Vec<_> = answers(&document.root())
+            .into_iter()
+            .map(|access| access.action)
+            .collect();
+        assert_eq!(&asked, expected, "{text}");
     }
 }
 

@@ -35,7 +35,7 @@ fn an_allowed_call_is_recorded_goes_on_with_the_servers_credential_and_comes_bac
         outcome.masked,
         [(
             "/result/content/0/text".to_owned(),
-            "keep_last:4".to_owned()
+            "keep_last:4 (ssn)".to_owned()
         )]
     );
 }
@@ -200,4 +200,126 @@ fn a_body_that_the_server_cuts_short_is_not_shown() {
     bench.server("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"jsonrpc\":\"2.0\",");
     let reply = bench.eof(Side::Server);
     assert!(reply.client.starts_with("HTTP/1.1 502"), "{}", reply.client);
+}
+
+/// What of a call's result the client sees, and what its record says was masked.
+fn shown_of(result: &str) -> (String, Vec<(String, String)>) {
+    let mut bench = Bench::new();
+    bench.client(&post(ADA, "", CALL));
+    let answer = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+    let shown = bench.server(&json(&answer)).client;
+    let (_, body) = shown.split_once("\r\n\r\n").expect("a head");
+    (body.to_owned(), bench.last().masked)
+}
+
+#[test]
+fn a_value_inside_of_json_in_a_text_is_masked_and_the_json_stays_json() {
+    for inner in [
+        r#"{"ssn":"123-45-6789","id":7}"#,
+        r#"{"ssn":"123\u002d45\u002d6789","id":7}"#,
+        r#"{"ssn":"\u0031\u0032\u0033-45-6789","id":7}"#,
+        r#"[{"id":7,"deep":{"note":"call 123-45-6789 now"}}]"#,
+        r#"{"123-45-6789":1,"id":7}"#,
+        r#"{"card":4111111111111111,"id":7}"#,
+    ] {
+        let text = serde_json::Value::from(inner).to_string();
+        let (body, masked) = shown_of(&format!(
+            r#"{{"content":[{{"type":"text","text":{text}}}]}}"#
+        ));
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let shown = body["result"]["content"][0]["text"].as_str().expect("text");
+        let document: serde_json::Value = serde_json::from_str(shown).expect("JSON in the text");
+        let meant = document.to_string();
+        assert!(meant.contains("\"id\":7"), "{meant}");
+        assert!(
+            !meant.contains("123-45") && !meant.contains("41111111"),
+            "{meant}"
+        );
+        assert!(meant.contains("6789") || meant.contains("1111"), "{meant}");
+        assert_eq!(masked.len(), 1, "{masked:?}");
+        assert!(
+            masked[0].0.starts_with("/result/content/0/text#/"),
+            "{masked:?}"
+        );
+    }
+}
+
+#[test]
+fn a_value_behind_escapes_in_a_text_around_json_is_masked() {
+    for text in [
+        r#"row: {"ssn":"123\u002d45\u002d6789"}"#,
+        "{\"ssn\":\"123\\u002d45\\u002d6789\"}\n{\"ssn\":\"1\"}",
+    ] {
+        let quoted = serde_json::Value::from(text).to_string();
+        let (body, masked) = shown_of(&format!(
+            r#"{{"content":[{{"type":"text","text":{quoted}}}]}}"#
+        ));
+        assert!(!body.contains("123") && body.contains("6789"), "{body}");
+        assert_eq!(masked.len(), 1, "{masked:?}");
+    }
+}
+
+#[test]
+fn structured_content_keeps_the_types_of_what_is_masked() {
+    let (body, masked) = shown_of(
+        r#"{"content":[],"structuredContent":{"card":4111111111111111,"text":"4111111111111111"}}"#,
+    );
+    let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let shown = &body["result"]["structuredContent"];
+    assert_eq!(shown["card"], 1111);
+    assert_eq!(shown["text"], "************1111");
+    assert_eq!(masked.len(), 2);
+    assert_eq!(masked[0].1, "keep_last:4 (payment_card)");
+}
+
+#[test]
+fn what_a_server_may_have_the_client_do_is_judged_action_by_action() {
+    let asks =
+        |method: &str| format!(r#"{{"jsonrpc":"2.0","id":5,"method":"{method}","params":{{}}}}"#);
+    let methods = ["sampling/createMessage", "elicitation/create", "roots/list"];
+    let actions = ["mcp.sampling", "mcp.elicitation", "mcp.roots"];
+    let answers = [
+        r#"{"role":"assistant","content":{"type":"text","text":"x"},"model":"m"}"#,
+        r#"{"action":"accept","content":{}}"#,
+        r#"{"roots":[]}"#,
+    ];
+    for (allowed, action) in actions.iter().enumerate() {
+        for (asked, method) in methods.iter().enumerate() {
+            let mut bench = Bench::new();
+            bench.also(&format!(
+                "@id(\"act\") permit(principal, action == Weir::Action::\"{action}\", resource);"
+            ));
+            bench.client(&post(ADA, "", CALL));
+            bench.server(sse());
+            let event = super::bench::chunk(&format!("data: {}\n\n", asks(method)));
+            let shown = bench.server(&event).client;
+            assert_eq!(
+                shown.contains(method),
+                allowed == asked,
+                "{action}: {shown}"
+            );
+            if allowed != asked {
+                continue;
+            }
+            let (_, rest) = shown.split_once(r#""id":""#).expect("a sealed id");
+            let (id, _) = rest.split_once('"').expect("a sealed id");
+            bench.server(&super::bench::chunk(&format!(
+                "data: {}\n\n0",
+                text_result("x")
+            )));
+            for (given, answer) in answers.iter().enumerate() {
+                let mut answering = Bench::new();
+                answering.also(&format!(
+                    "@id(\"act\") permit(principal, action == Weir::Action::\"{action}\", resource);"
+                ));
+                let body = format!(r#"{{"jsonrpc":"2.0","id":"{id}","result":{answer}}}"#);
+                let onward = answering.client(&post(ADA, "", &body));
+                assert_eq!(
+                    !onward.server.is_empty(),
+                    given == allowed,
+                    "{action}: {answer}"
+                );
+            }
+        }
+    }
 }
