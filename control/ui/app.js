@@ -167,7 +167,13 @@ async function sessions() {
 
 const VERDICTS = { allow: ["✓ allow", "ok"], mask: ["▨ mask", "mask"], hold: ["⏸ hold", "warn"], deny: ["✕ deny", "bad"] };
 
-function eventItem(event) {
+const cause = (link) => !link ? null : link.candidates
+  ? (link.candidates === 1 ? "a call that is not known for certain" : `one of ${link.candidates} calls`)
+  : el("span", {}, el("a", { href: `#/sessions/${encodeURIComponent(link.session)}` }, `call ${link.operation} of ${link.session}`), ` by ${link.kind}`);
+
+// A record, and below the intent of a call what it caused in other sessions.
+function eventItem(event, caused = []) {
+  const below = event.kind === "intent" ? caused.filter((item) => item.by === event.operation) : [];
   const [word, kind] = VERDICTS[event.verdict] ?? (event.kind === "refusal" ? ["✕ refused", "bad"] : ["", ""]);
   const masked = event.masked.flatMap((mask) => [el("span", { class: "tag mask", title: `masked by ${mask.rule}` }, plain(`▨ ${mask.what} · ${mask.rule}`)), " "]);
   return el("li", { class: event.masked.length ? "mask" : kind },
@@ -176,18 +182,23 @@ function eventItem(event) {
       el("span", { class: "soft" }, time(event.at_us / 1e6), ` · leaf ${event.index}`)),
     event.summary ? el("pre", {}, plain(event.summary)) : null,
     masked.length ? el("p", {}, masked) : null,
-    pairs([["Reason", plain(event.reason)], ["Policy", event.policies.join(", ")], ["Approved by", event.approvers.join(", ")]]));
+    pairs([["Reason", plain(event.reason)], ["Policy", event.policies.join(", ")], ["Approval", event.approval], ["Approved by", event.approvers.join(", ")], ["Caused by", cause(event.link)]]),
+    below.length ? el("ol", { class: "timeline" }, below.map((item) => {
+      const node = eventItem(item.event);
+      node.prepend(el("p", { class: "soft" }, plain(`${by(item)} on ${item.connection} · `), el("a", { href: `#/sessions/${encodeURIComponent(item.session)}` }, item.session)));
+      return node;
+    })) : null);
 }
 
 async function session(id) {
   const detail = await ask(`/sessions/${encodeURIComponent(id)}`);
   main.dataset.page = "session";
   const about = detail.session;
-  const list = el("ol", { class: "timeline" }, detail.events.map(eventItem));
+  const list = el("ol", { class: "timeline" }, detail.events.map((event) => eventItem(event, detail.caused)));
   let next = detail.next;
   const more = el("button", { type: "button", class: "quiet", hidden: next === null, on: { click: async () => {
     const page = await ask(`/sessions/${encodeURIComponent(id)}?from=${next}`);
-    list.append(...page.events.map(eventItem));
+    list.append(...page.events.map((event) => eventItem(event, page.caused)));
     next = page.next;
     more.hidden = next === null;
   } } }, "More records");

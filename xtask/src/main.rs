@@ -48,6 +48,8 @@ enum Command {
     Throw(e2e::throw::Arguments),
     /// Try every known way to a masked value, guarded and direct: the evasion suite alone.
     Evasion(e2e::Alone),
+    /// Link the SQL of a pooled MCP server to the calls that caused it: the chain scene alone.
+    Chain(e2e::Alone),
     /// Play cases of the evasion suite; the suite starts it inside the guarded cgroup and outside.
     #[command(hide = true)]
     Evade(e2e::evasion::play::Arguments),
@@ -86,6 +88,7 @@ fn run(command: Command) -> Result<()> {
         Command::Ebpf(arguments) => ebpf::run(&arguments),
         Command::Throw(arguments) => e2e::throw::run(&arguments),
         Command::Evasion(arguments) => e2e::run_evasion(&arguments),
+        Command::Chain(arguments) => e2e::run_chain(&arguments),
         Command::Evade(arguments) => e2e::evasion::play::run(&arguments),
         Command::Tidy => tidy::run(),
     }

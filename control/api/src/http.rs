@@ -24,7 +24,7 @@ pub use server::{
     GuardHealth, Kind, Lock, LoginMethod, LoginRule, Mode, Node, NodeHealth, NodeMade, NodeNew,
     Push, RoleFinding, RoleReport, Status, Tls, Unlabelled,
 };
-pub use session::{Alert, Event, ManagementEntry, Masked, Session, SessionDetail};
+pub use session::{Alert, Caused, Event, Link, ManagementEntry, Masked, Session, SessionDetail};
 pub use tool::{ToolApproval, ToolChoice, ToolDetail, ToolView};
 
 use serde::{Deserialize, Serialize};

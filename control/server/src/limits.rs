@@ -16,6 +16,9 @@ pub(crate) const LIST_MAX: usize = 256;
 /// Rows of one answer; the rest is asked for with a cursor.
 pub(crate) const PAGE_MAX: u32 = 500;
 
+/// Records that the calls of one page caused in other sessions: a few per call.
+pub(crate) const CAUSED_MAX: u32 = 5000;
+
 /// Groups × quorum of one approval: people that one operation can wait for. Keeps the
 /// matching of people to groups small.
 pub(crate) const QUORUM_SLOTS_MAX: usize = 64;

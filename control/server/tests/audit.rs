@@ -8,7 +8,8 @@ use weir_audit::frame::Scanner;
 use weir_audit::log::{Checkpoint, SigningKey};
 use weir_audit::{CommitmentKey, Journal, Kind, Memory, Position, Protocol, Record, WorkerId};
 use weir_facts::{
-    ConnectionName, Digest, FlowId, Group, Identity, Now, OperationSeq, PolicyId, Principal,
+    CallRef, ConnectionName, Digest, FlowId, Group, Identity, Link, Now, OperationSeq, PolicyId,
+    Principal,
 };
 
 /// Leaves as a data plane writes them: one session with a masked and a refused operation.
@@ -273,4 +274,95 @@ async fn contradicting_checkpoints_are_kept_and_told() {
         Some(4),
         "both sides of a contradiction are kept: {stored}"
     );
+}
+
+/// A call, the statement that it caused with its outcome, and one that any of two calls caused.
+fn chained() -> Vec<Vec<u8>> {
+    let call = CallRef {
+        flow: FlowId(7),
+        operation: OperationSeq(2),
+    };
+    let record = |kind, flow, operation, summary, link| Record {
+        flow: Some(FlowId(flow)),
+        operation: Some(OperationSeq(operation)),
+        summary,
+        link,
+        ..Record::new(
+            kind,
+            Now {
+                mono_ns: 0,
+                unix_us: 1,
+            },
+        )
+    };
+    let records = [
+        record(Kind::Intent, 7, 2, "tools/call lookup", None),
+        record(Kind::Intent, 9, 1, "SELECT 1", Some(Link::Trace(call))),
+        record(Kind::Outcome, 9, 1, "", None),
+        record(
+            Kind::Intent,
+            9,
+            2,
+            "SELECT 2",
+            Some(Link::Ambiguous { candidates: 2 }),
+        ),
+        record(Kind::Outcome, 9, 2, "", None),
+        record(Kind::Outcome, 7, 2, "tools/call lookup", None),
+        record(Kind::Intent, 7, 3, "tools/call other", None),
+    ];
+    let mut journal = Journal::new(
+        WorkerId(0),
+        Position::START,
+        CommitmentKey::new(&[1; 32]),
+        Memory::default(),
+    );
+    for record in &records {
+        let _receipt = journal.append(None, record).expect("keeps");
+    }
+    let mut scanner = Scanner::new(journal.store().bytes(), WorkerId(0), Some(Position::START));
+    let mut leaves = Vec::new();
+    while let Some((frame, _)) = scanner.read().expect("reads") {
+        leaves.push(frame.leaf.to_vec());
+    }
+    leaves
+}
+
+#[tokio::test]
+async fn what_a_call_caused_is_told_with_it_and_only_with_it() {
+    let control = Control::start().await;
+    let mut node = Node::new(&control.node("n1").await).await;
+    assert_eq!(node.leaves_ack().await, 0);
+    assert_eq!(ship(&mut node, 0, &chained()).await, 7);
+    let call = control
+        .get(&control.admin, "/sessions/n1.0000000000000007")
+        .await;
+    let caused: Vec<_> = call["caused"]
+        .as_array()
+        .expect("caused")
+        .iter()
+        .map(|caused| {
+            assert_eq!(caused["session"], "n1.0000000000000009");
+            (caused["by"].as_u64(), caused["event"]["index"].as_u64())
+        })
+        .collect();
+    assert_eq!(caused, [(Some(2), Some(1)), (Some(2), Some(2))], "{call}");
+    let statements = control
+        .get(&control.admin, "/sessions/n1.0000000000000009")
+        .await;
+    let links: Vec<_> = statements["events"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .filter(|event| event["kind"] == "intent")
+        .map(|event| &event["link"])
+        .collect();
+    assert_eq!(
+        *links[0],
+        serde_json::json!({"kind": "trace", "session": "n1.0000000000000007", "operation": 2, "candidates": 0})
+    );
+    assert_eq!(
+        *links[1],
+        serde_json::json!({"kind": "ambiguous", "session": "", "operation": 0, "candidates": 2})
+    );
+    assert_eq!(statements["caused"].as_array().map(Vec::len), Some(0));
 }

@@ -1,6 +1,6 @@
 //! A record as a leaf of the log.
 
-use weir_facts::{Digest, OperationRef, Principal, Workload};
+use weir_facts::{Digest, Link, OperationRef, Principal, Workload};
 
 use crate::commitment::Commitment;
 use crate::json::{Fit, Object, item, pair};
@@ -8,8 +8,11 @@ use crate::limits::{CAPS_TIGHT, CAPS_WIDE, Caps, LEAF_BYTES_AIM};
 use crate::recall::Recall;
 use crate::{CommitmentKey, Kind, Position, Record, RecordSeq, WorkerId};
 
-/// Version of the leaf's fields, its member `v`.
-pub const LEAF_VERSION: u64 = 1;
+/// Version of the leaf's fields, its member `v`: 2 since leaves have `link`.
+pub const LEAF_VERSION: u64 = 2;
+
+/// The oldest version that is still read.
+pub(crate) const LEAF_VERSION_MIN: u64 = 1;
 
 /// What a leaf says of its own place.
 pub(crate) struct Place<'k> {
@@ -200,6 +203,9 @@ fn asked_and_how(
     }
     object.hex("key", place.key.id());
     object.word("kind", record.kind.as_str());
+    if let Some(link) = record.link {
+        object.object("link", |inner| caused_by(inner, link));
+    }
     if !record.masked.is_empty() {
         let write = |out: &mut Vec<u8>, masked: &(&str, &str)| pair(out, masked.0, masked.1);
         let fit = object.list("masked", record.masked, caps.masked, write);
@@ -208,6 +214,20 @@ fn asked_and_how(
             fit,
             record.masked.iter().flat_map(|(path, rule)| [*path, *rule]),
         );
+    }
+}
+
+/// What caused it: a call by its flow and operation, or how many there are to choose from.
+fn caused_by(object: &mut Object<'_>, link: Link) {
+    if let Link::Ambiguous { candidates } = link {
+        object.integer("candidates", u64::from(candidates));
+    }
+    if let Some(call) = link.call() {
+        object.hex("flow", &call.flow.0.to_be_bytes());
+    }
+    object.word("kind", link.as_str());
+    if let Some(call) = link.call() {
+        object.integer("operation", u64::from(call.operation.0));
     }
 }
 

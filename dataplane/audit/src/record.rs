@@ -3,7 +3,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use weir_facts::{
-    Action, ApprovalId, ConnectionName, Digest, FlowId, Now, OperationSeq, PolicyId, Principal,
+    Action, ApprovalId, ConnectionName, Digest, FlowId, Link, Now, OperationSeq, PolicyId,
+    Principal,
 };
 
 /// What a record tells of.
@@ -182,6 +183,8 @@ pub struct Record<'a> {
     pub approval: Option<ApprovalId>,
     /// Who approved.
     pub approvers: &'a [Arc<str>],
+    /// The MCP call that caused it.
+    pub link: Option<Link>,
     /// Column or path, and the mask rule applied to it.
     pub masked: &'a [(&'a str, &'a str)],
     /// SHA-256 of the operation where its bytes are no longer held together. The leaf takes
@@ -226,6 +229,7 @@ impl Record<'_> {
             reason: "",
             approval: None,
             approvers: &[],
+            link: None,
             masked: &[],
             digest: None,
             bytes: &[],

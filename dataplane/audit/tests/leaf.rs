@@ -16,8 +16,8 @@ use weir_audit::{
     StoreFull, WorkerId,
 };
 use weir_facts::{
-    Action, Agent, ApprovalId, ConnectionName, Digest, FlowId, Group, Identity, OperationSeq,
-    PolicyId, Principal, Workload,
+    Action, Agent, ApprovalId, CallRef, ConnectionName, Digest, FlowId, Group, Identity, Link,
+    OperationSeq, PolicyId, Principal, Workload,
 };
 
 struct Counting;
@@ -100,6 +100,10 @@ fn full<R>(text: &str, with: impl FnOnce(&Record<'_>) -> R) -> R {
         reason: text,
         approval: Some(ApprovalId(u128::MAX)),
         approvers: &approvers,
+        link: Some(Link::Process(CallRef {
+            flow: FlowId(u64::MAX),
+            operation: OperationSeq(u32::MAX),
+        })),
         masked: &masked,
         digest: Some(Digest([0xee; 32])),
         bytes: b"canary-4711",
@@ -281,8 +285,8 @@ fn a_leaf_that_is_not_canonical_is_refused() {
             good.replace(":12,", ":012,"),
         ),
         ("an unknown kind", good.replace("close", "closf")),
-        ("another version", good.replace("\"v\":1", "\"v\":2")),
-        ("a doubled key", good.replace("\"v\":1", "\"v\":1,\"v\":1")),
+        ("another version", good.replace("\"v\":2", "\"v\":3")),
+        ("a doubled key", good.replace("\"v\":2", "\"v\":2,\"v\":2")),
         ("keys out of order", good.replace("\"kind\"", "\"zind\"")),
         ("a missing member", good.replace("\"time_us\":12,", "")),
         ("null", good.replace(":12,", ":null,")),
@@ -320,4 +324,53 @@ proptest! {
     fn no_json_makes_the_reader_panic(bytes in "[\\[\\]{}\",:0-9a-z\\\\]{0,80}") {
         let _ = read_leaf(bytes.as_bytes());
     }
+}
+
+#[test]
+fn a_link_reads_back_as_it_was_written() {
+    let call = CallRef {
+        flow: FlowId(0x0102_0304_0506_0708),
+        operation: OperationSeq(9),
+    };
+    let links = [
+        Link::Trace(call),
+        Link::Process(call),
+        Link::Ambiguous { candidates: 64 },
+    ];
+    for link in links {
+        let record = Record {
+            link: Some(link),
+            ..Record::new(Kind::Intent, now(1))
+        };
+        let leaf = leaf(None, &record);
+        assert_eq!(read_leaf(&leaf).expect("a leaf").link, Some(link));
+        assert_eq!(json(&leaf)["link"]["kind"], link.as_str());
+    }
+    let none = leaf(None, &Record::new(Kind::Intent, now(1)));
+    assert_eq!(read_leaf(&none).expect("a leaf").link, None);
+}
+
+#[test]
+fn a_link_that_names_nothing_is_refused_and_leaves_of_version_1_are_read() {
+    let record = Record {
+        link: Some(Link::Ambiguous { candidates: 2 }),
+        ..Record::new(Kind::Intent, now(1))
+    };
+    let leaf = String::from_utf8(leaf(None, &record)).expect("UTF-8");
+    let other = |from: &str, to: &str| {
+        let other = leaf.replace(from, to);
+        assert_ne!(other, leaf);
+        read_leaf(other.as_bytes())
+    };
+    for (from, to) in [
+        ("ambiguous", "process"),
+        ("ambiguous", "guess"),
+        (r#""candidates":2,"#, ""),
+        (r#"{"candidates":2,"kind":"ambiguous"}"#, r#""process""#),
+        (r#""v":2"#, r#""v":3"#),
+        (r#""v":2"#, r#""v":0"#),
+    ] {
+        assert!(other(from, to).is_err(), "{from} -> {to}");
+    }
+    assert!(other(r#""v":2"#, r#""v":1"#).is_ok());
 }

@@ -15,6 +15,7 @@ use weir_facts::{
 };
 use weir_sql::{Catalog, Epoch};
 
+use crate::calls::Calls;
 use crate::meter::Meters;
 use crate::postgres::PlanCache;
 use crate::tools::{SeenTool, SeenTools};
@@ -64,6 +65,8 @@ pub struct Env<'a> {
     pub meters: &'a Meters,
     /// What servers showed of their tools, over all flows of the host.
     pub tools: &'a SeenTools,
+    /// The MCP calls that are open on the host.
+    pub calls: &'a Arc<Calls>,
 }
 
 /// What a call asks of the shell. The shell empties it after each call.
@@ -153,6 +156,8 @@ pub enum Effect {
     /// The keys of this issuer may have been rotated: fetch them, unless that was done a moment
     /// ago. [`Event::WorldChanged`] tells if there are new ones.
     RefreshKeys(Arc<str>),
+    /// Find out which processes serve this address; the answer goes into [`Env::calls`].
+    FindServer(SocketAddr),
     /// A CancelRequest with this key reaches this flow as [`Event::CancelRequested`].
     OfferCancelKey(CancelKey),
     /// Pass a CancelRequest to the flow that offered the key; answered by [`Event::CancelRouted`].

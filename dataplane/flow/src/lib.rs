@@ -11,6 +11,7 @@
 //!
 //! Start with [`Flow`]; then `postgres::PostgresFlow` and `mcp::McpFlow`, its two halves.
 
+mod calls;
 mod io;
 mod mcp;
 mod meter;
@@ -19,11 +20,13 @@ mod release;
 mod resource;
 mod token;
 mod tools;
+mod trace;
 mod world;
 
 use weir_audit::{Kind, Record};
 use weir_facts::Side;
 
+pub use calls::{Calls, Serving};
 pub use io::{
     ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece,
     ServerCancel, Start, ToolsSeen,

@@ -56,6 +56,7 @@ impl Equipment {
         match message {
             ToProxy::Welcome(welcome) => Self::new(*welcome, descriptors),
             ToProxy::Attested { .. }
+            | ToProxy::Served { .. }
             | ToProxy::GuardsApplied { .. }
             | ToProxy::Listen { .. }
             | ToProxy::Unlisten { .. }

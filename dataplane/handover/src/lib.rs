@@ -18,7 +18,7 @@ pub use channel::{Channel, HandoverError, ProxyEnd, WardenEnd, inherit, pair};
 pub use equipment::{Equipment, EquipmentError, Listening};
 pub use message::{
     Attest, CanaryReport, CanaryState, Control, CounterReport, GuardReport, GuardState,
-    HealthReport, HookReport, ListenerRole, ProxyReport, Redirected, ToProxy, ToWarden, Welcome,
-    WorkloadFacts,
+    HealthReport, HookReport, ListenerRole, ProxyReport, Redirected, Serving, ToProxy, ToWarden,
+    Welcome, WorkloadFacts,
 };
 pub use sys::{adopt, send as send_packet};

@@ -17,3 +17,6 @@ pub const ATTESTS_OPEN_MAX: usize = 4096;
 
 /// Bytes of a path or reason in a message: `PATH_MAX`.
 pub const TEXT_BYTES_MAX: usize = 4096;
+
+/// Processes that share one listening socket: the workers of a server that forks.
+pub const SERVING_MAX: usize = 256;

@@ -18,6 +18,13 @@ pub enum ToProxy {
         /// Who it is, or why that cannot be told; then the flow is refused.
         outcome: Result<WorkloadFacts, String>,
     },
+    /// Answers [`ToWarden::FindServer`].
+    Served {
+        /// The address that was asked for.
+        target: SocketAddr,
+        /// Who serves it.
+        serving: Serving,
+    },
     /// Answers [`ToWarden::ApplyGuards`].
     GuardsApplied {
         /// The request's number.
@@ -53,6 +60,11 @@ pub enum ToWarden {
     Ready,
     /// Who is this caller?
     Attest(Attest),
+    /// Which processes have the listening socket of this address?
+    FindServer {
+        /// As flows dial it.
+        target: SocketAddr,
+    },
     /// Put the guards and selectors of a world in force. One descriptor comes with it: a file
     /// (a memfd) that holds an encoded `weir.v1.Update` from its start, signed for this node.
     ApplyGuards {
@@ -162,6 +174,19 @@ pub struct Attest {
     pub cgroup_id: u64,
     /// CLOCK_BOOTTIME (ns) of the connect.
     pub connect_boottime_ns: u64,
+}
+
+/// Who serves an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Serving {
+    /// The processes, by thread group id, that have its listening socket; at most
+    /// [`crate::limits::SERVING_MAX`].
+    Processes(Vec<u32>),
+    /// The address is this host's, and none was found, or more than can be told.
+    Unknown,
+    /// The address is not this host's.
+    Elsewhere,
 }
 
 /// An attested process.

@@ -90,10 +90,12 @@ fn run() -> Result<()> {
         own: Arc::new(OwnAddresses::new(addresses(&listeners)?)),
         meters: Arc::new(weir_flow::Meters::new()),
         tools: Arc::default(),
+        calls: Arc::new(weir_flow::Calls::new()),
         control: mailbox.clone(),
         ledger: Some(ledger.handle()),
     };
     let (world, tools) = (shared.world.clone(), shared.tools.clone());
+    let calls = shared.calls.clone();
     let workers = spawn(&welcome, listeners, &ledger, &shared)?;
     let start = Start {
         log_vkey: recovered.vkey.to_string(),
@@ -104,6 +106,7 @@ fn run() -> Result<()> {
         mailbox,
         world,
         tools,
+        calls,
         held,
         tls,
         mock_key,

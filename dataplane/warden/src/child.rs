@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -18,8 +19,16 @@ use crate::limits::{ALIVE_TIMEOUT, HEALTHY_AFTER, PROXY_FILES, READY_TIMEOUT, SE
 use crate::run::Event;
 use crate::sys::{self, Confinement};
 
-/// An attestation that waits for a thread, and where its answer goes.
-pub(crate) type Job = (Attest, Arc<WardenEnd>);
+/// A question about processes that waits for a thread, and where its answer goes.
+pub(crate) type Job = (Question, Arc<WardenEnd>);
+
+/// What is asked about processes.
+pub(crate) enum Question {
+    /// Who is this caller?
+    Caller(Attest),
+    /// Who serves this address?
+    Server(SocketAddr),
+}
 
 /// How a process of Weir's is started.
 #[derive(Clone, Debug)]
@@ -172,7 +181,18 @@ fn hear(boot: u64, channel: &Arc<WardenEnd>, events: &SyncSender<Event>, jobs: &
         match channel.receive() {
             // A full queue makes the proxy wait, nobody else.
             Ok(Some((ToWarden::Attest(asked), _))) => {
-                if jobs.send((asked, Arc::clone(channel))).is_err() {
+                if jobs
+                    .send((Question::Caller(asked), Arc::clone(channel)))
+                    .is_err()
+                {
+                    break "the warden is going".to_owned();
+                }
+            }
+            Ok(Some((ToWarden::FindServer { target }, _))) => {
+                if jobs
+                    .send((Question::Server(target), Arc::clone(channel)))
+                    .is_err()
+                {
                     break "the warden is going".to_owned();
                 }
             }

@@ -18,6 +18,7 @@ mod hooks;
 pub mod limits;
 mod listeners;
 mod run;
+mod serving;
 mod state;
 mod status;
 mod sys;

@@ -15,14 +15,14 @@ use weir_handover::{CanaryReport, CanaryState, ToProxy, ToWarden};
 
 use crate::attest::Attestor;
 use crate::canary::{self, Canary};
-use crate::child::{self, Job, Launch, Proxy};
+use crate::child::{self, Job, Launch, Proxy, Question};
 use crate::guards::{self, Resolved};
 use crate::hooks::{Cgroups, Hooks};
 use crate::limits::{ATTESTORS, BACKOFF_MIN, EVENTS_MAX, RESCAN};
 use crate::listeners::Listeners;
 use crate::state::{Held, State};
 use crate::status::{self, Status};
-use crate::{Config, credentials, sys, systemd};
+use crate::{Config, credentials, serving, sys, systemd};
 
 /// How long a proxy may take to finish what runs when the warden is told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -244,7 +244,7 @@ impl Warden {
                 }
             }
             // The ear hands these to the attestors.
-            ToWarden::Attest(_) => {}
+            ToWarden::Attest(_) | ToWarden::FindServer { .. } => {}
         }
     }
 
@@ -265,7 +265,7 @@ impl Warden {
     }
 }
 
-/// Threads that answer who callers are.
+/// Threads that answer who callers and servers are.
 fn start_attestors(cgroups: Option<&Cgroups>, config: &Config) -> Result<SyncSender<Job>> {
     let root = cgroups.map_or_else(|| config.state_dir.clone(), |cgroups| cgroups.root.clone());
     let attestor = Arc::new(Attestor::new(root, config.gone));
@@ -279,9 +279,15 @@ fn start_attestors(cgroups: Option<&Cgroups>, config: &Config) -> Result<SyncSen
                 loop {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((asked, channel)) = job else { return };
-                    let answer = ToProxy::Attested {
-                        request: asked.request,
-                        outcome: attestor.attest(&asked),
+                    let answer = match asked {
+                        Question::Caller(asked) => ToProxy::Attested {
+                            request: asked.request,
+                            outcome: attestor.attest(&asked),
+                        },
+                        Question::Server(target) => ToProxy::Served {
+                            target,
+                            serving: serving::find(target),
+                        },
                     };
                     // A proxy that is gone needs no answer.
                     let _ = channel.send(&answer, &[]);

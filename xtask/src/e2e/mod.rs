@@ -1,6 +1,7 @@
 //! End-to-end tests: the real programs between real clients and real servers, while they are
 //! killed, given nonsense, and changed under way. Run by `cargo xtask test`.
 
+mod chain;
 mod crash;
 mod doctor;
 mod encryption;
@@ -41,6 +42,26 @@ pub(crate) fn run_evasion(arguments: &Alone) -> Result<()> {
     Ok(())
 }
 
+/// The chain scene alone, on a stage of its own.
+///
+/// # Errors
+/// A link is missing or wrong.
+pub(crate) fn run_chain(arguments: &Alone) -> Result<()> {
+    let programs = arguments.programs.clone();
+    let stage = Stage::up(E2E, &programs.map_or(Selection::Programs, Selection::Ready))?;
+    let mut checks = Checks::new();
+    checks.scene(chain::TITLE, |checks| chain::play(&stage, checks));
+    if !checks.all_passed() {
+        stage.keep_logs();
+    }
+    stage.down()?;
+    if !checks.all_passed() {
+        bail!("{}", checks.summary("chain"));
+    }
+    println!("{}", checks.summary("chain"));
+    Ok(())
+}
+
 /// Sets a stage up, runs every check, takes the stage down.
 ///
 /// # Errors
@@ -55,6 +76,7 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
         encryption::play(&stage, checks)
     });
     checks.scene(regression::TITLE, |checks| regression::play(&stage, checks));
+    checks.scene(chain::TITLE, |checks| chain::play(&stage, checks));
     checks.scene("Bad input", |checks| hostile::play(&stage, checks));
     checks.scene(
         "kill -9 of proxy, warden and control plane under load",

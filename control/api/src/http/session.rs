@@ -46,6 +46,36 @@ pub struct Masked {
     pub rule: String,
 }
 
+/// The MCP call that caused an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// How it is known: `trace`, `process`, or `ambiguous` where several calls came into question.
+    pub kind: String,
+    /// The call's session; empty if ambiguous.
+    pub session: String,
+    /// The call's position there; 0 if ambiguous.
+    pub operation: u64,
+    /// How many calls came into question; 0 if one is named.
+    pub candidates: u64,
+}
+
+/// A record of another session that a call caused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Caused {
+    /// The call's position in the session at hand.
+    pub by: u64,
+    /// The session that the record is of.
+    pub session: String,
+    /// Its identity; empty if none.
+    pub identity: String,
+    /// Its workload; empty if none.
+    pub workload: String,
+    /// Its server.
+    pub connection: String,
+    /// The record.
+    pub event: Event,
+}
+
 /// One record of a session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
@@ -69,6 +99,9 @@ pub struct Event {
     pub approval: String,
     /// Who approved.
     pub approvers: Vec<String>,
+    /// The MCP call that caused it.
+    #[serde(default)]
+    pub link: Option<Link>,
     /// What was masked.
     pub masked: Vec<Masked>,
     /// Rows that left.
@@ -86,6 +119,9 @@ pub struct SessionDetail {
     pub session: Session,
     /// Its records, in the log's order.
     pub events: Vec<Event>,
+    /// What the calls among them caused in other sessions, by call, in the log's order.
+    #[serde(default)]
+    pub caused: Vec<Caused>,
     /// Index to ask for more from; `None` if these are all.
     pub next: Option<u64>,
 }

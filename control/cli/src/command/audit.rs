@@ -7,7 +7,7 @@ use serde_json::json;
 use weir_api::http::{Alert, ManagementEntry};
 use weir_audit::Kind;
 use weir_audit::log::VerifierKey;
-use weir_audit::verify::{Report, verify};
+use weir_audit::verify::{Links, Report, verify};
 
 use crate::arguments::Audit;
 use crate::client::{Client, NOTHING};
@@ -169,6 +169,7 @@ fn value(report: &Report) -> serde_json::Value {
         "workers": report.workers.iter().map(|worker| json!({ "worker": worker.worker.0, "records": worker.last.0 })).collect::<Vec<_>>(),
         "open_intents": report.open_total,
         "explained_intents": report.explained,
+        "links": { "trace": report.links.trace, "process": report.links.process, "ambiguous": report.links.ambiguous },
         "gaps": report.gaps,
         "stored_consistent": report.stored_consistent,
     })
@@ -208,6 +209,16 @@ fn text(report: &Report, stored: usize) -> String {
         text += &format!(
             "stored    {} of {stored} checkpoints agree\n",
             report.stored_consistent
+        );
+    }
+    let links = &report.links;
+    if *links != Links::default() {
+        text += &format!(
+            "calls     {} records name the MCP call that caused them ({} by trace, {} by process); {} are ambiguous\n",
+            links.trace + links.process,
+            links.trace,
+            links.process,
+            links.ambiguous
         );
     }
     if report.open_total > 0 {

@@ -10,7 +10,7 @@ use weir_api::http::{Alert, ManagementEntry, Session, SessionDetail};
 use super::auth::{Caller, Permission};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::limits::PAGE_MAX;
+use crate::limits::{CAUSED_MAX, PAGE_MAX};
 use crate::store::session::{self, Filter};
 use crate::store::{leaf, management};
 
@@ -75,9 +75,19 @@ pub(crate) async fn show(
     } else {
         None
     };
+    // Operations are numbered in the order of their intents.
+    let calls = events.iter().filter(|event| event.kind == "intent");
+    let calls = calls.map(|event| event.operation);
+    let caused = match (calls.clone().min(), calls.max()) {
+        (Some(first), Some(last)) => {
+            session::caused(&mut db, node, flow, first..=last, CAUSED_MAX).await?
+        }
+        (_, _) => Vec::new(),
+    };
     Ok(Json(SessionDetail {
         session,
         events,
+        caused,
         next,
     }))
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
-use weir_api::http::{Event, Masked, Session};
+use weir_api::http::{Caused, Event, Link, Masked, Session};
 
 use crate::clock::{signed, unsigned};
 use crate::error::Result;
@@ -22,6 +22,7 @@ struct Leaf {
     reason: String,
     approval: String,
     approvers: Vec<String>,
+    link: Option<Cause>,
     masked: Vec<(String, String)>,
     rows: u64,
     outcome: String,
@@ -30,6 +31,31 @@ struct Leaf {
     protocol: String,
     source: String,
     who: Who,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Cause {
+    kind: String,
+    flow: String,
+    operation: u64,
+    candidates: u64,
+}
+
+impl Cause {
+    fn link(self, node: &str) -> Link {
+        let session = if self.flow.is_empty() {
+            String::new()
+        } else {
+            format!("{node}.{}", self.flow)
+        };
+        Link {
+            kind: self.kind,
+            session,
+            operation: self.operation,
+            candidates: self.candidates,
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -78,7 +104,7 @@ impl Leaf {
         self.verdict == "mask" || !self.masked.is_empty()
     }
 
-    fn event(self, index: i64) -> Event {
+    fn event(self, node: &str, index: i64) -> Event {
         Event {
             index: unsigned(index),
             kind: self.kind,
@@ -90,6 +116,7 @@ impl Leaf {
             reason: self.reason,
             approval: self.approval,
             approvers: self.approvers,
+            link: self.link.map(|cause| cause.link(node)),
             masked: self
                 .masked
                 .into_iter()
@@ -120,6 +147,7 @@ pub(crate) async fn project(
     if leaf.operation != 0 {
         operation(&mut *tx, node, &leaf).await?;
     }
+    link(&mut *tx, node, index, &leaf).await?;
     sqlx::query("INSERT INTO events (node, flow, idx) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
         .bind(node)
         .bind(&leaf.flow)
@@ -173,6 +201,34 @@ async fn operation(tx: &mut SqliteConnection, node: &str, leaf: &Leaf) -> Result
     .bind(signed(leaf.rows))
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Files a record under the call that caused it: by its own word, or as a further record of an
+/// operation that was filed before.
+async fn link(tx: &mut SqliteConnection, node: &str, index: i64, leaf: &Leaf) -> Result<()> {
+    let sql = match &leaf.link {
+        Some(cause) if !cause.flow.is_empty() => {
+            "INSERT INTO links (node, idx, flow, operation, call_flow, call_operation) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"
+        }
+        None if leaf.operation != 0 => {
+            "INSERT INTO links (node, idx, flow, operation, call_flow, call_operation) \
+             SELECT node, ?2, flow, operation, call_flow, call_operation FROM links \
+             WHERE node = ?1 AND flow = ?3 AND operation = ?4 LIMIT 1 ON CONFLICT DO NOTHING"
+        }
+        Some(_) | None => return Ok(()),
+    };
+    let query = sqlx::query(sql)
+        .bind(node)
+        .bind(index)
+        .bind(&leaf.flow)
+        .bind(signed(leaf.operation));
+    let query = match &leaf.link {
+        Some(cause) => query.bind(&cause.flow).bind(signed(cause.operation)),
+        None => query,
+    };
+    query.execute(tx).await?;
     Ok(())
 }
 
@@ -265,6 +321,43 @@ pub(crate) async fn events(
         .fetch_all(db)
         .await?;
     rows.into_iter()
-        .map(|(index, leaf)| Ok(serde_json::from_slice::<Leaf>(&leaf)?.event(index)))
+        .map(|(index, leaf)| Ok(serde_json::from_slice::<Leaf>(&leaf)?.event(node, index)))
         .collect()
+}
+
+/// What calls of a session caused in others: records by the position of the call, from one
+/// position to another.
+pub(crate) async fn caused(
+    db: &mut SqliteConnection,
+    node: &str,
+    flow: &str,
+    calls: std::ops::RangeInclusive<u64>,
+    limit: u32,
+) -> Result<Vec<Caused>> {
+    let sql = "SELECT k.call_operation, k.flow, k.idx, l.leaf, s.identity, s.workload, s.connection \
+        FROM links k JOIN leaves l ON l.node = k.node AND l.idx = k.idx \
+        JOIN sessions s ON s.node = k.node AND s.flow = k.flow \
+        WHERE k.node = ? AND k.call_flow = ? AND k.call_operation BETWEEN ? AND ? \
+        ORDER BY k.call_operation, k.idx LIMIT ?";
+    let rows = sqlx::query(sql)
+        .bind(node)
+        .bind(flow)
+        .bind(signed(*calls.start()))
+        .bind(signed(*calls.end()))
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
+    let read = |row: &SqliteRow| -> Result<Caused> {
+        let flow: String = row.try_get("flow")?;
+        let leaf: Vec<u8> = row.try_get("leaf")?;
+        Ok(Caused {
+            by: unsigned(row.try_get("call_operation")?),
+            session: format!("{node}.{flow}"),
+            identity: row.try_get("identity")?,
+            workload: row.try_get("workload")?,
+            connection: row.try_get("connection")?,
+            event: serde_json::from_slice::<Leaf>(&leaf)?.event(node, row.try_get("idx")?),
+        })
+    };
+    rows.iter().map(read).collect()
 }

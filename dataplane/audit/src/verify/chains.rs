@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
+use weir_facts::Link;
+
 use super::leaf::{LeafFacts, read_leaf};
 use super::report::{FaultKind, OpenIntent, Report, WorkerReport};
 use crate::chain::{Position, leaf_hash};
@@ -31,6 +33,12 @@ impl Chains {
             .and_then(|at| report.kinds.get_mut(at))
         {
             *count += 1;
+        }
+        match facts.link {
+            None => {}
+            Some(Link::Trace(_)) => report.links.trace += 1,
+            Some(Link::Process(_)) => report.links.process += 1,
+            Some(Link::Ambiguous { .. }) => report.links.ambiguous += 1,
         }
         self.operation(index, &facts, report)
     }

@@ -1,7 +1,8 @@
 //! Reads a leaf back, strictly: only what the canonical writer writes is accepted.
 
-use weir_facts::Digest;
+use weir_facts::{CallRef, Digest, FlowId, Link, OperationSeq};
 
+use crate::leaf::LEAF_VERSION_MIN;
 use crate::limits::{INTEGER_MAX, LEAF_DEPTH_MAX};
 use crate::{Kind, LEAF_VERSION, RecordSeq, WorkerId};
 
@@ -22,6 +23,8 @@ pub struct LeafFacts {
     pub flow: Option<u64>,
     /// The operation's position in the flow.
     pub operation: Option<u32>,
+    /// The MCP call that caused it.
+    pub link: Option<Link>,
 }
 
 /// Why a leaf is not one of ours.
@@ -59,7 +62,8 @@ pub fn read_leaf(leaf: &[u8]) -> Result<LeafFacts, LeafError> {
 enum Value<'b> {
     Text(&'b [u8]),
     Integer(u64),
-    Nested,
+    /// An object or array, as it is written.
+    Nested(&'b [u8]),
 }
 
 #[derive(Default)]
@@ -72,6 +76,59 @@ struct Members<'b> {
     flow: Option<Value<'b>>,
     operation: Option<Value<'b>>,
     version: Option<Value<'b>>,
+    link: Option<Value<'b>>,
+}
+
+/// Members of `link`.
+#[derive(Default)]
+struct Cause<'b> {
+    candidates: Option<Value<'b>>,
+    flow: Option<Value<'b>>,
+    kind: Option<Value<'b>>,
+    operation: Option<Value<'b>>,
+}
+
+impl<'b> Cause<'b> {
+    /// Reads the object once more: its form is checked.
+    fn read(object: Value<'b>) -> Option<Link> {
+        let Value::Nested(bytes) = object else {
+            return None;
+        };
+        let mut reader = Reader { bytes, at: 0 };
+        let mut cause = Self::default();
+        reader.expect(b'{').ok()?;
+        reader
+            .members(1, &mut |key, value| cause.take(key, value))
+            .ok()?;
+        cause.link()
+    }
+
+    fn take(&mut self, key: &[u8], value: Value<'b>) {
+        let slot = match key {
+            b"candidates" => &mut self.candidates,
+            b"flow" => &mut self.flow,
+            b"kind" => &mut self.kind,
+            b"operation" => &mut self.operation,
+            _ => return,
+        };
+        *slot = Some(value);
+    }
+
+    fn link(self) -> Option<Link> {
+        let count = |value| u32::try_from(integer(value, "link").ok()?).ok();
+        let call = || {
+            Some(CallRef {
+                flow: FlowId(hex64(text(self.flow)?)?),
+                operation: OperationSeq(count(self.operation)?),
+            })
+        };
+        match text(self.kind)? {
+            b"trace" => call().map(Link::Trace),
+            b"process" => call().map(Link::Process),
+            b"ambiguous" => count(self.candidates).map(|candidates| Link::Ambiguous { candidates }),
+            _ => None,
+        }
+    }
 }
 
 impl<'b> Members<'b> {
@@ -85,13 +142,15 @@ impl<'b> Members<'b> {
             b"flow" => &mut self.flow,
             b"operation" => &mut self.operation,
             b"v" => &mut self.version,
+            b"link" => &mut self.link,
             _ => return,
         };
         *slot = Some(value);
     }
 
     fn facts(self) -> Result<LeafFacts, LeafError> {
-        if integer(self.version, "v")? != LEAF_VERSION {
+        let version = integer(self.version, "v")?;
+        if !(LEAF_VERSION_MIN..=LEAF_VERSION).contains(&version) {
             return Err(LeafError::Member("v"));
         }
         let kind = text(self.kind).and_then(|text| Kind::parse(std::str::from_utf8(text).ok()?));
@@ -116,6 +175,10 @@ impl<'b> Members<'b> {
             time_us: integer(self.time_us, "time_us")?,
             flow: flow.transpose()?,
             operation: operation.transpose()?,
+            link: match self.link {
+                None => None,
+                Some(object) => Some(Cause::read(object).ok_or(LeafError::Member("link"))?),
+            },
         })
     }
 }
@@ -123,7 +186,7 @@ impl<'b> Members<'b> {
 fn text(value: Option<Value<'_>>) -> Option<&[u8]> {
     match value? {
         Value::Text(text) => Some(text),
-        Value::Integer(_) | Value::Nested => None,
+        Value::Integer(_) | Value::Nested(_) => None,
     }
 }
 
@@ -131,7 +194,7 @@ fn integer(value: Option<Value<'_>>, name: &'static str) -> Result<u64, LeafErro
     match value {
         Some(Value::Integer(integer)) => Ok(integer),
         Some(Value::Text(digits)) => large_integer(digits).ok_or(LeafError::Member(name)),
-        Some(Value::Nested) | None => Err(LeafError::Member(name)),
+        Some(Value::Nested(_)) | None => Err(LeafError::Member(name)),
     }
 }
 
@@ -251,14 +314,16 @@ impl<'b> Reader<'b> {
         match self.peek() {
             Some(b'"') => self.string().map(Value::Text),
             Some(b'0'..=b'9') => self.integer().map(Value::Integer),
-            Some(b'[') => {
+            Some(open @ (b'[' | b'{')) => {
+                let start = self.at;
                 self.at += 1;
-                self.items(depth + 1).map(|()| Value::Nested)
-            }
-            Some(b'{') => {
-                self.at += 1;
-                self.members(depth + 1, &mut |_, _| {})
-                    .map(|()| Value::Nested)
+                if open == b'[' {
+                    self.items(depth + 1)?;
+                } else {
+                    self.members(depth + 1, &mut |_, _| {})?;
+                }
+                let nested = self.bytes.get(start..self.at);
+                nested.map(Value::Nested).ok_or(LeafError::Form(start))
             }
             _ => Err(self.wrong()),
         }

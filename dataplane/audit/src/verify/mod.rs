@@ -9,7 +9,7 @@ mod leaf;
 mod report;
 
 pub use leaf::{LeafError, LeafFacts, read_leaf};
-pub use report::{Fault, FaultKind, OpenIntent, Report, WorkerReport};
+pub use report::{Fault, FaultKind, Links, OpenIntent, Report, WorkerReport};
 
 use crate::limits::{HASH_BYTES, TILE_WIDTH};
 use crate::log::{

@@ -25,6 +25,9 @@ pub struct Report {
     pub open_total: u64,
     /// Intents without an outcome that a gap or a close after them explains.
     pub explained: u64,
+    /// Records that name the MCP call that caused them: by trace context, by process, and
+    /// those for which several calls came into question.
+    pub links: Links,
     /// Indexes of the gap leaves, the first [`crate::limits::REPORTED_MAX`] of them.
     pub gaps: Vec<u64>,
     /// Stored checkpoints that this log is consistent with.
@@ -51,6 +54,17 @@ impl Report {
             .find_map(|(each, count)| (*each == kind).then_some(count))
             .unwrap_or(0)
     }
+}
+
+/// Records that were caused by MCP calls, by how that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// By the trace context of the call.
+    pub trace: u64,
+    /// By the process in which the call was the only one.
+    pub process: u64,
+    /// Not known which of several calls.
+    pub ambiguous: u64,
 }
 
 /// One worker's records in the log.

@@ -567,12 +567,17 @@ impl Answering {
             self.keep_outcome(desk, env, running, &outcome)?;
         }
         let unanswered: Vec<_> = self.pending.drain().map(|(_, running)| running).collect();
-        for running in &unanswered {
+        // A server that answers with an error of HTTP's is done with what was asked.
+        let is_over = self.status >= 400;
+        for mut running in unanswered {
             let is_resumed = others
                 .iter()
                 .any(|other| other.operation == running.operation);
             if !is_resumed {
-                self.keep_outcome(desk, env, running, &format!("{outcome}, not answered"))?;
+                self.keep_outcome(desk, env, &running, &format!("{outcome}, not answered"))?;
+            }
+            if let Some(call) = running.call.take().filter(|_| is_over) {
+                call.answered(env.now.mono_ns);
             }
         }
         Ok(())
@@ -625,6 +630,7 @@ fn resumed(revision: Revision, under: &Running, asked: &Resumable) -> Running {
         subject: asked.subject.clone(),
         progress: None,
         stateless: None,
+        call: None,
     }
 }
 

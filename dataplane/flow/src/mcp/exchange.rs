@@ -16,7 +16,9 @@ use super::caller::Caller;
 use super::hold::cancel_key;
 use super::stateless::{self, Reading, Refused, Replacements, Stateless};
 use super::verdict::typed;
+use crate::calls::OpenCall;
 use crate::io::Env;
+use crate::trace::TraceId;
 
 /// A request whose head was accepted.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub(crate) struct Plan {
     pub(crate) access: Access,
     pub(crate) summary: String,
     pub(crate) judgement: Judgement,
+    /// The `traceparent` that its `_meta` names, where it names one.
+    pub(crate) trace: Option<Box<str>>,
     /// Where it is held: what an approval is bound to, and the arguments to judge again with.
     pub(crate) held: Option<Held>,
     /// What 2026-07-28 adds to it.
@@ -143,6 +147,7 @@ impl Plan {
             access: connect(),
             summary: summary.to_owned(),
             judgement,
+            trace: None,
             held: None,
             stateless: None,
         }
@@ -355,9 +360,16 @@ fn request(
         access,
         summary: asked.summary,
         judgement,
+        trace: id.and_then(|_| traceparent(params)),
         held,
         stateless: known,
     })
+}
+
+/// `_meta.traceparent` (MCP 2026-07-28, basic, "_meta"; earlier clients send it, too).
+fn traceparent(params: Option<Value<'_>>) -> Option<Box<str>> {
+    let traceparent = params?.get("_meta")?.get("traceparent")?.text()?;
+    TraceId::of(&traceparent).map(|_| traceparent.into())
 }
 
 /// A server that may not make this client act is told that it cannot, rather than left
@@ -405,4 +417,6 @@ pub(crate) struct Running {
     pub(crate) subject: String,
     pub(crate) progress: Option<Id>,
     pub(crate) stateless: Option<Box<Stateless>>,
+    /// What others may be caused by, until its answer was seen.
+    pub(crate) call: Option<OpenCall>,
 }

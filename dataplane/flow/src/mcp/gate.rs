@@ -11,8 +11,10 @@ use super::context::Told;
 use super::exchange::{Exchange, Plan, Running, What};
 use super::hold::Grant;
 use super::{Desk, End};
+use crate::calls::OpenCall;
 use crate::io::{Effect, Env, Piece};
 use crate::release::Released;
+use crate::trace::TraceId;
 use crate::world::Durability;
 use weir_mcp::http::Method;
 use weir_mcp::message::client::ClientMethod;
@@ -156,6 +158,7 @@ pub(crate) fn release(
         ));
     }
     let digest = digest(exchange, &body);
+    let carried = carried(exchange, &plans, env);
     let mut running = Vec::with_capacity(plans.len());
     let mut last = None;
     for (plan, (operation, permit, receipt)) in plans.into_iter().zip(proofs) {
@@ -166,14 +169,27 @@ pub(crate) fn release(
             ));
         }
         last = Some(released);
-        running.push(begun(plan, operation));
+        let call = matches!(plan.what, What::Request { .. }).then(|| {
+            let own = plan.trace.as_deref().and_then(TraceId::of);
+            let traces = own
+                .into_iter()
+                .chain(carried.trace.filter(|it| Some(*it) != own));
+            env.calls.open(
+                desk.context.target,
+                operation,
+                traces.collect(),
+                env.now.mono_ns,
+            )
+        });
+        running.push(begun(plan, operation, call));
     }
     let repeated: Vec<_> = running
         .iter()
         .filter_map(|(_, running)| running.stateless.as_ref())
         .flat_map(|known| known.fields.iter().cloned())
         .collect();
-    let mut out = head(desk, exchange, &body, &repeated);
+    let traceparent = carried.traceparent.as_deref();
+    let mut out = head(desk, exchange, &body, &repeated, traceparent);
     out.extend_from_slice(&body);
     let released = last.ok_or(End::Broken(
         "a request without proofs was about to be released",
@@ -184,7 +200,47 @@ pub(crate) fn release(
     Ok(running)
 }
 
-fn begun(plan: Plan, operation: OperationRef) -> (What, Running) {
+/// The trace context that a request goes on with.
+struct Carried {
+    /// The header, where it is not the client's own.
+    traceparent: Option<Box<str>>,
+    trace: Option<TraceId>,
+}
+
+/// The client's trace goes on as it came; where it has none, one is begun, so that a server that
+/// passes contexts on tells which call its statements are for.
+fn carried(exchange: &Exchange, plans: &[Plan], env: &mut Env<'_>) -> Carried {
+    let own = exchange.head.fields.get("traceparent");
+    if let Some(trace) = own.and_then(TraceId::of) {
+        return Carried {
+            traceparent: None,
+            trace: Some(trace),
+        };
+    }
+    let mut requests = plans
+        .iter()
+        .filter(|plan| matches!(plan.what, What::Request { .. }))
+        .peekable();
+    if requests.peek().is_none() {
+        return Carried {
+            traceparent: None,
+            trace: None,
+        };
+    }
+    let (trace, traceparent) = match requests.find_map(|plan| plan.trace.clone()) {
+        Some(traceparent) => (TraceId::of(&traceparent), traceparent),
+        None => {
+            let (trace, traceparent) = TraceId::begin(env.random);
+            (Some(trace), traceparent.into())
+        }
+    };
+    Carried {
+        traceparent: Some(traceparent),
+        trace,
+    }
+}
+
+fn begun(plan: Plan, operation: OperationRef, call: Option<OpenCall>) -> (What, Running) {
     let subject = plan.subject().to_owned();
     let (method, name, progress) = match &plan.what {
         What::Request {
@@ -206,11 +262,18 @@ fn begun(plan: Plan, operation: OperationRef) -> (What, Running) {
             subject,
             progress,
             stateless: plan.stateless,
+            call,
         },
     )
 }
 
-fn head(desk: &Desk, exchange: &Exchange, body: &[u8], repeated: &[(String, String)]) -> Vec<u8> {
+fn head(
+    desk: &Desk,
+    exchange: &Exchange,
+    body: &[u8],
+    repeated: &[(String, String)],
+    traceparent: Option<&str>,
+) -> Vec<u8> {
     let target = desk.context.mcp();
     let token = authorization::onward(&desk.context, &exchange.head);
     let own = target.and_then(|target| target.credential.as_ref());
@@ -225,6 +288,7 @@ fn head(desk: &Desk, exchange: &Exchange, body: &[u8], repeated: &[(String, Stri
         revision: exchange.revision,
         session: (!exchange.session.is_empty()).then_some(&*exchange.session),
         last_event_id: exchange.resumed.as_ref().map(|(id, _)| id.as_str()),
+        traceparent,
         extra_fields: &[],
         repeated,
         body_bytes: (exchange.head.method == Method::Post).then_some(body.len()),

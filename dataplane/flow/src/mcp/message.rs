@@ -125,7 +125,7 @@ impl Stream<'_> {
                     pins::look(desk, env, caller, session, result)?;
                 }
                 let ready = self.result(desk, env, document, &running, id, result)?;
-                self.keep(desk, env, &running, ready)
+                self.keep(desk, env, running, ready)
             }
             Shape::Error {
                 id: Some(id),
@@ -135,7 +135,7 @@ impl Stream<'_> {
                     return Ok(Passed::Drop("an error about nothing that was asked"));
                 };
                 let ready = self.error(desk, env, document, &running, id, error);
-                self.keep(desk, env, &running, ready)
+                self.keep(desk, env, running, ready)
             }
             Shape::Error { id: None, .. } => Ok(self.told(desk, env, document)),
             Shape::Request { .. } if self.exchange.revision().is_stateless() => Ok(Passed::Drop(
@@ -304,7 +304,7 @@ impl Stream<'_> {
         &self,
         desk: &Desk,
         env: &mut Env<'_>,
-        running: &Running,
+        mut running: Running,
         ready: Ready,
     ) -> Result<Passed, End> {
         let masked: Vec<_> = ready
@@ -314,7 +314,7 @@ impl Stream<'_> {
             .collect();
         let duration_us = env.now.mono_ns.saturating_sub(self.exchange.begun_ns) / 1000;
         let told = Told {
-            summary: &summary(running),
+            summary: &summary(&running),
             verdict: ready.verdict,
             reason: &ready.reason,
             session: &self.exchange.session,
@@ -329,6 +329,9 @@ impl Stream<'_> {
         let _ = desk
             .context
             .keep(env, Kind::Outcome, Some(running.operation), caller, told)?;
+        if let Some(call) = running.call.take() {
+            call.answered(env.now.mono_ns);
+        }
         Ok(if ready.is_own {
             Passed::Instead(ready.bytes)
         } else {

@@ -178,9 +178,11 @@ impl From<Mismatch> for End {
 impl McpFlow {
     /// A flow whose destination is registered: dials it.
     pub(crate) fn begin(start: &Start, connection: Arc<Connection>, env: &mut Env<'_>) -> Self {
-        env.out.effects.push(Effect::Dial {
-            target: start.arrival.target,
-        });
+        let target = start.arrival.target;
+        env.out.effects.push(Effect::Dial { target });
+        if env.calls.is_to_be_asked(target, env.now.mono_ns) {
+            env.out.effects.push(Effect::FindServer(target));
+        }
         Self {
             desk: Desk {
                 context: Context::new(start, connection, env),

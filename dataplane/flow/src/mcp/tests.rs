@@ -6,6 +6,7 @@ mod bench;
 mod callers;
 mod calls;
 mod holds;
+mod links;
 mod pins;
 mod records;
 mod sessions;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use weir_audit::{JournalError, Kind, Protocol, Receipt, Record};
-use weir_facts::{FlowId, OperationRef, Principal};
+use weir_facts::{FlowId, Link, OperationRef, Principal};
 use weir_policy::JudgeContext;
 
 use super::client::Asked;
@@ -70,6 +70,13 @@ impl Context {
         }
     }
 
+    /// The MCP call that caused an operation with this text.
+    fn link(&self, env: &Env<'_>, sql: &str) -> Option<Link> {
+        let workload = self.principal.workload.as_ref();
+        let pid = workload.map(|workload| workload.pid);
+        env.calls.link(pid, sql, env.now.mono_ns)
+    }
+
     /// Keeps the intent of an operation.
     pub(crate) fn keep_intent(
         &self,
@@ -106,6 +113,7 @@ impl Context {
             reason: note,
             approval: asked.grant.map(|grant| grant.approval),
             approvers: asked.grant.map_or(&[], |grant| &grant.approvers),
+            link: self.link(env, &plan.text),
             bytes: asked.bytes,
             ..self.record(Kind::Intent, env)
         };
@@ -150,9 +158,17 @@ impl Context {
             summary,
             reason,
             bytes,
+            link: self.link(env, text_of(bytes)),
             verdict: "deny",
             ..self.record(Kind::Refusal, env)
         };
         let _ = env.journal.append(None, &record);
     }
+}
+
+/// The text of a Query frame; nothing of any other.
+fn text_of(frame: &[u8]) -> &str {
+    let text = frame.strip_prefix(b"Q").and_then(|rest| rest.get(4..));
+    let text = text.and_then(|text| std::str::from_utf8(text).ok());
+    text.map_or("", |text| text.trim_end_matches('\0'))
 }

@@ -20,8 +20,8 @@ use weir_audit::{
 };
 use weir_facts::{ApprovalId, ConnectionName, FlowId, Now, OperationRef, Side, Workload};
 use weir_flow::{
-    ApprovalRequest, Arrival, CatalogCell, Decision, Effect, Env, Event, Flow, Meters, Outbox,
-    Piece, PlanCache, SeenTools, Start, World,
+    ApprovalRequest, Arrival, Calls, CatalogCell, Decision, Effect, Env, Event, Flow, Meters,
+    Outbox, Piece, PlanCache, SeenTools, Start, World,
 };
 
 /// What people answer to a request for approval.
@@ -75,6 +75,7 @@ struct Shared {
     workload: Option<Arc<Workload>>,
     meters: Meters,
     tools: SeenTools,
+    pub(crate) calls: Arc<Calls>,
     /// What all flows know of a database, as in the proxy.
     cells: Mutex<HashMap<Arc<str>, Arc<CatalogCell>>>,
 }
@@ -136,6 +137,7 @@ impl Guard {
             workload: workload.map(Arc::new),
             meters: Meters::new(),
             tools: SeenTools::new(),
+            calls: Arc::new(Calls::new()),
             cells: Mutex::default(),
         });
         thread::spawn(move || {
@@ -423,6 +425,7 @@ impl<'a> Relay<'a> {
             plans: &mut self.plans,
             meters: &self.shared.meters,
             tools: &self.shared.tools,
+            calls: &self.shared.calls,
         };
         call(&mut self.flow, &mut env, input);
         if let Some(server) = &mut self.server {
@@ -481,6 +484,7 @@ impl<'a> Relay<'a> {
             | Effect::LeaveApproval(_)
             | Effect::CancelApproval(_)
             | Effect::RefreshKeys(_)
+            | Effect::FindServer(_)
             | Effect::OfferCancelKey(_)
             | Effect::RouteCancel(_)
             | Effect::AnswerCancel { .. } => {}

@@ -39,6 +39,8 @@ pub struct Onward<'a> {
     pub session: Option<&'a str>,
     /// The server's own id of the event to resume after.
     pub last_event_id: Option<&'a str>,
+    /// A `traceparent` in place of the client's.
+    pub traceparent: Option<&'a str>,
     /// Names, in lower case, of further fields that the operator lets through.
     pub extra_fields: &'a [&'a str],
     /// Further fields that Weir writes: those that repeat a body of 2026-07-28.
@@ -85,10 +87,13 @@ pub fn request(head: &RequestHead, onward: &Onward<'_>) -> Vec<u8> {
     if let Some(id) = onward.last_event_id {
         field(&mut out, "Last-Event-ID", id);
     }
+    if let Some(traceparent) = onward.traceparent {
+        field(&mut out, "traceparent", traceparent);
+    }
     let is_own = |name: &str| {
-        onward
-            .credential
-            .is_some_and(|(own, _)| own.eq_ignore_ascii_case(name))
+        let own = onward.credential;
+        own.is_some_and(|(own, _)| own.eq_ignore_ascii_case(name))
+            || onward.traceparent.is_some() && name == "traceparent"
     };
     for (name, value) in head.fields.iter() {
         if (REQUEST_FIELDS.contains(&name) || onward.extra_fields.contains(&name)) && !is_own(name)

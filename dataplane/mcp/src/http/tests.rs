@@ -609,6 +609,7 @@ fn nothing_of_a_clients_head_goes_on_but_what_is_named() {
         revision: Some(Revision::V2025_06_18),
         session: Some("real"),
         last_event_id: Some("7"),
+        traceparent: None,
         extra_fields: &["x-org"],
         repeated: &[("Mcp-Method".to_owned(), "tools/call".to_owned())],
         body_bytes: Some(5),

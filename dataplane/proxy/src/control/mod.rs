@@ -35,7 +35,7 @@ use weir_api::v1;
 use weir_api::v1::from_data_plane::Message as From;
 use weir_api::v1::to_data_plane::Message as To;
 use weir_facts::{ConnectionName, FlowId};
-use weir_flow::{CatalogCell, Effect, Event, SeenTools, World};
+use weir_flow::{Calls, CatalogCell, Effect, Event, SeenTools, World};
 use weir_handover::{HealthReport, ProxyEnd, ProxyReport, ToProxy, Welcome};
 
 use crate::relay::{Mailbox, ToControl, ToWorker, Worker};
@@ -85,6 +85,8 @@ pub struct Start {
     pub tools: Arc<SeenTools>,
     /// The world that they judge by.
     pub world: Arc<ArcSwap<World>>,
+    /// The MCP calls that are open.
+    pub calls: Arc<Calls>,
     /// The version in force, if one was kept.
     pub held: Option<v1::Version>,
     /// Its files.
@@ -101,6 +103,7 @@ struct Control {
     welcome: Welcome,
     workers: Vec<Worker>,
     world: Arc<ArcSwap<World>>,
+    calls: Arc<Calls>,
     held: Option<v1::Version>,
     keeper: Keeper,
     tls: Option<Arc<AcceptorSource>>,
@@ -177,6 +180,7 @@ pub async fn run(start: Start) -> Result<Vec<Worker>> {
         welcome: start.welcome,
         workers: start.workers,
         world: start.world,
+        calls: start.calls,
         held: start.held,
         tls: start.tls,
         mock_key: start.mock_key,
@@ -320,6 +324,7 @@ impl Control {
                     })));
                 }
             }
+            Effect::FindServer(target) => self.warden.find_server(target),
             Effect::OfferCancelKey(key) => self.cancels.offer(key, place),
             Effect::RouteCancel(key) => {
                 let notice = self.cancels.route(&key, place);
@@ -511,6 +516,9 @@ impl Control {
                         caller,
                     },
                 );
+            }
+            ToProxy::Served { target, serving } => {
+                self.calls.served(target, warden::serving(serving));
             }
             ToProxy::GuardsApplied {
                 outcome: Err(error),

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use prost::Message;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use weir_api::v1::Update;
 use weir_facts::{Digest, Workload};
-use weir_flow::{Process, World};
+use weir_flow::{Process, Serving, World};
 use weir_handover::{Attest, ProxyEnd, ProxyReport, ToProxy, ToWarden, WorkloadFacts};
 use weir_redirect::FlowOrigin;
 
@@ -78,6 +79,13 @@ impl Warden {
         None
     }
 
+    /// Asks which processes serve an address. Without an answer it is not known.
+    pub(crate) fn find_server(&self, target: SocketAddr) {
+        if let Err(error) = self.channel.send(&ToWarden::FindServer { target }, &[]) {
+            tracing::warn!(%error, "the warden cannot be asked for a server's processes");
+        }
+    }
+
     /// Whom an answer is for.
     pub(crate) fn attested(&mut self, request: u64) -> Option<Place> {
         self.asked.remove(&request)
@@ -109,6 +117,15 @@ impl Warden {
     /// Says that nothing runs any more.
     pub(crate) fn drained(&self) -> Result<()> {
         Ok(self.channel.send(&ToWarden::Drained, &[])?)
+    }
+}
+
+/// The warden's answer, as the table of open calls has it.
+pub(crate) fn serving(told: weir_handover::Serving) -> Serving {
+    match told {
+        weir_handover::Serving::Processes(pids) => Serving::Processes(pids),
+        weir_handover::Serving::Unknown => Serving::Unknown,
+        weir_handover::Serving::Elsewhere => Serving::Elsewhere,
     }
 }
 

@@ -213,6 +213,7 @@ impl Bed {
             ledger: None,
             meters: Arc::new(weir_flow::Meters::new()),
             tools: Arc::default(),
+            calls: Arc::default(),
         };
         let kept = Arc::new(Mutex::new(Vec::new()));
         let worker = Worker::spawn(worker_config(listener, Arc::clone(&kept)), shared);

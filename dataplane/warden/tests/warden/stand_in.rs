@@ -223,7 +223,7 @@ fn hear(proxy: &Arc<Proxy>, runtime: &Path) -> Result<()> {
                     .into();
                 accept(proxy, Listening { role, socket });
             }
-            ToProxy::Unlisten { .. } | ToProxy::Welcome(_) => {}
+            ToProxy::Unlisten { .. } | ToProxy::Welcome(_) | ToProxy::Served { .. } => {}
             ToProxy::Health(report) => write("health", format!("{report:?}"))?,
             ToProxy::Drain { .. } => {
                 proxy.channel.send(&ToWarden::Drained, &[])?;

@@ -285,8 +285,7 @@ fn what_a_server_may_have_the_client_do_is_judged_action_by_action() {
     ];
     for (allowed, action) in actions.iter().enumerate() {
         for (asked, method) in methods.iter().enumerate() {
-            let mut bench = Bench::new();
-            bench.also(&format!(
+            let mut bench = Bench::also(&format!(
                 "@id(\"act\") permit(principal, action == Weir::Action::\"{action}\", resource);"
             ));
             bench.client(&post(ADA, "", CALL));
@@ -308,8 +307,7 @@ fn what_a_server_may_have_the_client_do_is_judged_action_by_action() {
                 text_result("x")
             )));
             for (given, answer) in answers.iter().enumerate() {
-                let mut answering = Bench::new();
-                answering.also(&format!(
+                let mut answering = Bench::also(&format!(
                     "@id(\"act\") permit(principal, action == Weir::Action::\"{action}\", resource);"
                 ));
                 let body = format!(r#"{{"jsonrpc":"2.0","id":"{id}","result":{answer}}}"#);

@@ -16,6 +16,7 @@ use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
 
 use super::super::McpFlow;
+use crate::calls::Calls;
 use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Start};
 use crate::meter::Meters;
 use crate::postgres::PlanCache;
@@ -109,6 +110,7 @@ pub(super) struct Bench {
     book: Book,
     plans: PlanCache,
     tools: SeenTools,
+    pub(super) calls: Arc<Calls>,
     drawn: u8,
 }
 
@@ -198,6 +200,7 @@ impl Bench {
         let tools = SeenTools::new();
         let mut out = Outbox::default();
         let mut random = |bytes: &mut [u8]| bytes.fill(9);
+        let calls = Arc::new(Calls::new());
         let mut env = Env {
             now,
             out: &mut out,
@@ -207,10 +210,11 @@ impl Bench {
             plans: &mut plans,
             meters: &Meters::new(),
             tools: &tools,
+            calls: &calls,
         };
         let flow = McpFlow::begin(&start, connection, &mut env);
         assert!(
-            matches!(out.effects.as_slice(), [Effect::Dial { target: dialled }] if *dialled == target)
+            matches!(out.effects.as_slice(), [Effect::Dial { target: dialled }, Effect::FindServer(asked)] if *dialled == target && *asked == target)
         );
         Self {
             flow,
@@ -220,6 +224,7 @@ impl Bench {
             book,
             plans,
             tools,
+            calls,
             drawn: 0,
         }
     }
@@ -228,9 +233,11 @@ impl Bench {
         let mut out = Outbox::default();
         self.book.full = self.full;
         self.now.mono_ns += 1000;
-        self.drawn = self.drawn.wrapping_add(1);
-        let drawn = self.drawn;
-        let mut random = |bytes: &mut [u8]| bytes.fill(drawn);
+        let drawn = &mut self.drawn;
+        let mut random = |bytes: &mut [u8]| {
+            *drawn = drawn.wrapping_add(1);
+            bytes.fill(*drawn);
+        };
         let mut env = Env {
             now: self.now,
             out: &mut out,
@@ -240,6 +247,7 @@ impl Bench {
             plans: &mut self.plans,
             meters: &Meters::new(),
             tools: &self.tools,
+            calls: &self.calls,
         };
         let taken = act(&mut self.flow, &mut env);
         let text = |pieces: &[Piece]| {

@@ -8,7 +8,7 @@ use crate::io::Effect;
 
 /// Policies under which everything may be asked of the client and read.
 const OPEN: &str = r#"
-@id("test-asks") permit(principal, action == Weir::Action::"mcp.unknown", resource in Weir::Connection::"demo-mcp");
+@id("test-asks") permit(principal, action in [Weir::Action::"mcp.elicitation", Weir::Action::"mcp.sampling", Weir::Action::"mcp.roots"], resource in Weir::Connection::"demo-mcp");
 @id("test-reads") permit(principal, action == Weir::Action::"mcp.read_resource", resource in Weir::Connection::"demo-mcp")
 when { resource == Weir::McpResource::"demo-mcp/file:///a" };
 "#;

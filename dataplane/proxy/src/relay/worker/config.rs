@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use weir_audit::Append;
 use weir_facts::ConnectionName;
-use weir_flow::{Meters, PlanCache, SeenTools, World};
+use weir_flow::{Calls, Meters, PlanCache, SeenTools, World};
 use weir_ledger::Handle;
 use weir_redirect::{FlowStore, LoadBoard};
 
@@ -73,6 +73,8 @@ pub struct Shared {
     pub meters: Arc<Meters>,
     /// What servers showed of their tools, over all flows of the host.
     pub tools: Arc<SeenTools>,
+    /// The MCP calls that are open on the host; the control tasks tell whose servers are where.
+    pub calls: Arc<Calls>,
     /// What workers ask of the control tasks.
     pub control: Mailbox<ToControl>,
     /// Whom workers ask to make records durable, where records are kept by a ledger.

@@ -36,7 +36,7 @@ use arc_swap::{ArcSwap, Cache};
 use slab::Slab;
 use weir_audit::Append;
 use weir_facts::{FlowId, Now};
-use weir_flow::{Env, Meters, Outbox, PlanCache, SeenTools, World};
+use weir_flow::{Calls, Env, Meters, Outbox, PlanCache, SeenTools, World};
 
 pub use self::config::{Listener, ListenerKind, Shared, WorkerConfig};
 use self::errand::Errand;
@@ -104,6 +104,7 @@ struct Desk {
     plans: PlanCache,
     meters: Arc<Meters>,
     tools: Arc<SeenTools>,
+    calls: Arc<Calls>,
 }
 
 /// A flow's code panicked: the flow must end.
@@ -122,6 +123,7 @@ impl Desk {
             plans: &mut self.plans,
             meters: &self.meters,
             tools: &self.tools,
+            calls: &self.calls,
         };
         // A panic in one flow must not take the others with it. What it shares with them (journal,
         // plans) is changed in single steps that do not panic half-way.
@@ -178,6 +180,7 @@ impl Engine {
         links.arm_tick(TICK_IDLE)?;
         let now = clock::now();
         let (meters, tools) = (Arc::clone(&shared.meters), Arc::clone(&shared.tools));
+        let calls = Arc::clone(&shared.calls);
         let mut world = Cache::new(Arc::clone(&shared.world));
         let current = Arc::clone(world.load());
         let boot = u64::from(config.boot & 0xf_ffff) << 44;
@@ -203,6 +206,7 @@ impl Engine {
                 plans: config.plans,
                 meters,
                 tools,
+                calls,
             },
             connectors: ConnectorCache::default(),
             timers: Timers::default(),

@@ -185,6 +185,7 @@ impl Engine {
             | Effect::RedeemApproval { .. }
             | Effect::ReportTools(_)
             | Effect::RefreshKeys(_)
+            | Effect::FindServer(_)
             | Effect::OfferCancelKey(_)
             | Effect::RouteCancel(_)
             | Effect::AnswerCancel { .. }) => {

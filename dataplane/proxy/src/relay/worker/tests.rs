@@ -183,6 +183,7 @@ impl Rig {
             own: Arc::new(OwnAddresses::new(own)),
             meters: Arc::new(Meters::new()),
             tools: Arc::default(),
+            calls: Arc::default(),
             control: control.clone(),
             ledger: None,
         };
