@@ -46,13 +46,17 @@ impl Revision {
             .find(|revision| revision.as_str() == text)
     }
 
-    /// Whether this crate frames and classifies it. The others are known by name and
-    /// refused.
+    /// Whether this crate classifies its messages and frames them in Streamable HTTP. The
+    /// messages of 2024-11-05 are served there, since servers agree to that revision over
+    /// the newer transport; its own, with two endpoints, is not.
     #[must_use]
     pub const fn is_served(self) -> bool {
         match self {
-            Self::V2025_03_26 | Self::V2025_06_18 | Self::V2025_11_25 | Self::V2026_07_28 => true,
-            Self::V2024_11_05 => false,
+            Self::V2024_11_05
+            | Self::V2025_03_26
+            | Self::V2025_06_18
+            | Self::V2025_11_25
+            | Self::V2026_07_28 => true,
         }
     }
 

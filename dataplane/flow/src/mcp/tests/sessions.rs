@@ -73,7 +73,7 @@ fn a_revision_that_is_not_served_is_refused_on_both_sides() {
     let mut bench = Bench::new();
     bench.client(&post(ADA, "", INITIALIZE));
     let shown = bench.server(&json(
-        r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2024-11-05","capabilities":{}}}"#,
+        r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2024-10-07","capabilities":{}}}"#,
     ));
     assert!(
         shown.client.contains("Unsupported protocol version"),
@@ -217,4 +217,24 @@ when { resource == Weir::McpResource::"demo-mcp/file:///a" };
             .client;
         assert_eq!(shown.contains(uri), passes, "{shown}");
     }
+}
+
+#[test]
+fn servers_that_know_2024_11_05_only_are_served_over_streamable_http() {
+    let mut bench = Bench::new();
+    bench.client(&post(ADA, "", INITIALIZE));
+    let chosen =
+        r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2024-11-05","capabilities":{}}}"#;
+    let shown = bench.server(&json(chosen)).client;
+    assert!(shown.contains(chosen), "{shown}");
+    let field = "MCP-Protocol-Version: 2024-11-05\r\n";
+    let sent = Bench::new().client(&post(ADA, field, CALL)).server;
+    assert!(sent.contains(field) && sent.ends_with(CALL), "{sent}");
+    let batch = format!("[{CALL}]");
+    let reply = Bench::new().client(&post(ADA, field, &batch));
+    assert!(
+        reply.client.starts_with("HTTP/1.1 400") && reply.server.is_empty(),
+        "it has no batches: {}",
+        reply.client
+    );
 }
