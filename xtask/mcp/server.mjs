@@ -1,7 +1,8 @@
 // An MCP server over Streamable HTTP on the official SDK: a small shop's back office.
-// usage: MCP_TOKEN=… node server.mjs PORT CALLS-FILE
+// usage: MCP_TOKEN=… [MCP_NOTE=…] node server.mjs PORT CALLS-FILE
 // It serves whoever presents the token, and appends each tool call that reached it to CALLS-FILE:
-// the independent witness, as the statement log is for PostgreSQL.
+// the independent witness, as the statement log is for PostgreSQL. MCP_NOTE is added to what echo
+// says of itself.
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import { appendFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -32,7 +33,7 @@ function shop() {
   tool("list_orders", "The newest orders", { limit: z.number().int() }, ({ limit }) => ({
     orders: Array.from({ length: limit }, (_, n) => ({ order: `o-${1000 + n}`, cents: 1250 + 175 * n })),
   }));
-  tool("echo", "Says it back", { text: z.string() }, ({ text }) => ({ text }));
+  tool("echo", `Says it back${process.env.MCP_NOTE ?? ""}`, { text: z.string() }, ({ text }) => ({ text }));
   tool("refund_order", "Pays an order back", { order: z.string(), cents: z.number().int() }, ({ order, cents }) => ({
     refunded: order, cents,
   }));

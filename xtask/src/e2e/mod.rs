@@ -7,6 +7,7 @@ mod doctor;
 mod encryption;
 pub(crate) mod evasion;
 mod hostile;
+mod pins;
 pub(crate) mod regression;
 mod revoke;
 pub(crate) mod throw;
@@ -74,6 +75,9 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
     });
     checks.scene("TLS, and a token as the password", |checks| {
         encryption::play(&stage, checks)
+    });
+    checks.scene("A tool that changes what it says of itself", |checks| {
+        pins::play(&mut stage, checks)
     });
     checks.scene(regression::TITLE, |checks| regression::play(&stage, checks));
     checks.scene(chain::TITLE, |checks| chain::play(&stage, checks));

@@ -32,8 +32,8 @@ pub(crate) struct Mcp {
     /// The token that it wants. Only Weir is given it.
     pub token: String,
     calls: PathBuf,
-    client: PathBuf,
-    _daemon: Daemon,
+    folder: PathBuf,
+    daemon: Daemon,
 }
 
 impl Mcp {
@@ -42,42 +42,30 @@ impl Mcp {
         let folder = site.folder().join("mcp");
         install(&folder)?;
         let nobody = user::find("nobody")?;
-        let calls = site.logs().join("mcp-calls.jsonl");
+        let calls = calls(site);
         fs::write(&calls, "").with_context(|| format!("write {}", calls.display()))?;
         std::os::unix::fs::chown(&calls, Some(nobody.uid), Some(nobody.gid)).context("chown")?;
         let (port, token) = (free_port(0)?, secret()?);
-        let mut command = Command::new("node");
-        command
-            .arg(folder.join("server.mjs"))
-            .arg(port.to_string())
-            .arg(&calls);
-        command
-            .env("MCP_TOKEN", &token)
-            .env("HOME", "/nonexistent")
-            .current_dir("/")
-            .uid(nobody.uid)
-            .gid(nobody.gid);
-        let log = site.logs().join("mcp.log");
-        let mut daemon = Daemon::start(
-            record,
-            "the MCP server",
-            &log,
-            &mut command,
-            Stop::Terminate,
-        )?;
-        daemon.await_ready(Duration::from_secs(30), || super::listens(port))?;
+        let daemon = serve(record, site, &folder, (port, &token), "")?;
         Ok(Self {
             port,
             token,
             calls,
-            client: folder.join("client.mjs"),
-            _daemon: daemon,
+            folder,
+            daemon,
         })
     }
 
+    /// Ends the server and starts it again at the same place, with a note added to what `echo` says
+    /// of itself.
+    pub(crate) fn restart(&mut self, record: &Record, site: Site, note: &str) -> Result<()> {
+        self.daemon.kill()?;
+        self.daemon = serve(record, site, &self.folder, (self.port, &self.token), note)?;
+        Ok(())
+    }
     fn arguments(&self, ask: &[&str]) -> Vec<String> {
         let url = format!("http://127.0.0.1:{}/mcp", self.port);
-        let client = self.client.display().to_string();
+        let client = self.folder.join("client.mjs").display().to_string();
         [client, url]
             .into_iter()
             .chain(ask.iter().map(|word| (*word).to_owned()))
@@ -110,6 +98,42 @@ impl Mcp {
         };
         Ok(text.lines().filter_map(tool).collect())
     }
+}
+
+fn serve(
+    record: &Record,
+    site: Site,
+    folder: &Path,
+    (port, token): (u16, &str),
+    note: &str,
+) -> Result<Daemon> {
+    let nobody = user::find("nobody")?;
+    let mut command = Command::new("node");
+    command
+        .arg(folder.join("server.mjs"))
+        .arg(port.to_string())
+        .arg(calls(site));
+    command
+        .env("MCP_TOKEN", token)
+        .env("MCP_NOTE", note)
+        .env("HOME", "/nonexistent")
+        .current_dir("/")
+        .uid(nobody.uid)
+        .gid(nobody.gid);
+    let log = site.logs().join("mcp.log");
+    let mut daemon = Daemon::start(
+        record,
+        "the MCP server",
+        &log,
+        &mut command,
+        Stop::Terminate,
+    )?;
+    daemon.await_ready(Duration::from_secs(30), || super::listens(port))?;
+    Ok(daemon)
+}
+
+fn calls(site: Site) -> PathBuf {
+    site.logs().join("mcp-calls.jsonl")
 }
 
 /// The line of JSON that the client printed.

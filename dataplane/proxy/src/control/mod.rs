@@ -483,6 +483,7 @@ impl Control {
         self.keeper.store(update)?;
         self.world.store(Arc::new(world));
         self.held = Some(version);
+        self.tools.world_changed();
         for index in 0..self.workers.len() {
             self.tell(index as u16, ToWorker::WorldChanged);
         }

@@ -143,6 +143,12 @@ impl ToolReports {
         messages
     }
 
+    /// Another world is in force: what it lacks is told again, however lately it was stored. A
+    /// definition may have been decided against and come back.
+    pub(super) fn world_changed(&mut self) {
+        self.told.retain(|_, stored| stored.is_none());
+    }
+
     /// Everything that was not stored, to be sent again on a new stream.
     pub(super) fn again(&self) -> Vec<v1::FromDataPlane> {
         let reports = self.waiting.values().cloned();
@@ -284,6 +290,19 @@ mod tests {
         reports.stored(1, begun);
         assert!(reports.report(&seen("a", 1), begun + SETTLE / 2).is_empty());
         assert_eq!(reports.report(&seen("a", 1), begun + SETTLE).len(), 1);
+    }
+
+    #[test]
+    fn what_another_world_lacks_is_told_again_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = Instant::now();
+        let mut reports = ToolReports::open(folder.path()).expect("opens");
+        reports.report(&seen("a", 1), now);
+        reports.report(&seen("b", 1), now);
+        reports.stored(1, now);
+        reports.world_changed();
+        assert_eq!(reports.report(&seen("a", 1), now).len(), 1);
+        assert!(reports.report(&seen("b", 1), now).is_empty(), "on its way");
     }
 
     #[test]
