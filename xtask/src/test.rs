@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::stage::Selection;
-use crate::{demo, e2e, install, step, tidy};
+use crate::{demo, drivers, e2e, install, step, tidy};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -38,6 +38,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         install::IPROUTE2,
         install::SETPRIV,
     ])?;
+    if !arguments.no_stage {
+        // Now rather than behind the first half hour.
+        install::ensure(&drivers::NEEDS)?;
+    }
     if !arguments.only_stage {
         sources(arguments)?;
     }

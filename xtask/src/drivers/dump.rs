@@ -12,6 +12,11 @@ use crate::stage::{Caller, Person, Said, Stage, bin, psql};
 /// In plain format pg_dump writes a random key against injection unless it is given one.
 const KEY: &str = "--restrict-key=weir";
 
+/// The schema as every new database has it, which is then no part of a dump.
+const FRESH: &str = "DROP SCHEMA public CASCADE; CREATE SCHEMA public; \
+    ALTER SCHEMA public OWNER TO pg_database_owner; GRANT USAGE ON SCHEMA public TO PUBLIC; \
+    COMMENT ON SCHEMA public IS 'standard public schema'";
+
 /// Plays them.
 pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
     let (alice, bo) = (&stage.people.alice, &stage.people.bo);
@@ -57,7 +62,7 @@ pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
 /// A dump that is restored through Weir and dumped again is the same dump.
 fn restore(stage: &Stage, direct: &Said, bo: &Person, checks: &mut Checks) -> Result<()> {
     Setup::renew(stage)?;
-    stage.postgres.sql(PLAIN, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; ALTER SCHEMA public OWNER TO pg_database_owner")?;
+    stage.postgres.sql(PLAIN, FRESH)?;
     let caller = environment(stage, &bo.guarded).with("PGDATABASE", PLAIN);
     let arguments = ["-X", "-q", "-v", "ON_ERROR_STOP=1"];
     let restored = caller.run(&psql()?, &arguments, &direct.out)?;

@@ -18,6 +18,16 @@ const JDBC: &str = "/usr/share/java/postgresql.jar";
 /// Debian's Go libraries.
 const GO_PATH: &str = "/usr/share/gocode";
 
+/// What the drivers need of the machine: some 200 MB of packages where all of it is missing.
+pub(crate) const NEEDS: [install::Need; 6] = [
+    install::PYTHON,
+    install::NPM,
+    install::JDK,
+    install::JDBC,
+    install::GO,
+    install::PGX,
+];
+
 /// Everything that tells stories, below one folder.
 pub(super) struct Kit {
     folder: PathBuf,
@@ -25,14 +35,7 @@ pub(super) struct Kit {
 
 /// Installs what is missing and builds the programs.
 pub(super) fn prepare(site: Site, selection: &Selection) -> Result<Kit> {
-    install::ensure(&[
-        install::PYTHON,
-        install::NPM,
-        install::JDK,
-        install::JDBC,
-        install::GO,
-        install::PGX,
-    ])?;
+    install::ensure(&NEEDS)?;
     let sources = step::root().join("xtask/drivers");
     let kept = step::root().join("target/drivers");
     make(&kept)?;

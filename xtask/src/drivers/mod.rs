@@ -14,6 +14,8 @@ mod told;
 
 use std::path::PathBuf;
 
+pub(crate) use kit::NEEDS;
+
 use anyhow::{Result, bail};
 
 use crate::checks::Checks;

@@ -15,6 +15,7 @@ pub(crate) mod throw;
 use anyhow::{Result, bail};
 
 use crate::checks::Checks;
+use crate::drivers;
 use crate::stage::{E2E, Selection, Stage};
 
 /// What to run.
@@ -90,6 +91,7 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
     checks.scene("Evasion: every known way to a masked value", |checks| {
         evasion::play(&stage, checks)
     });
+    drivers::play(&stage, selection, &mut checks, &[]);
     checks.scene("weir doctor", |checks| doctor::play(&stage, checks));
     if !checks.all_passed() {
         stage.keep_logs();
