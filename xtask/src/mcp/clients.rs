@@ -10,17 +10,9 @@ use super::told::compare;
 use crate::checks::Checks;
 use crate::stage::{Caller, Said, Stage};
 
-/// How a client speaks to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Era {
-    /// Streamable HTTP with sessions: 2025-11-25.
-    Sessions,
-}
-
 /// One client.
 struct Client {
     name: &'static str,
-    era: Era,
     /// Its words, made from the kit's folder and the server's address.
     words: fn(&Kit, &str) -> Vec<String>,
 }
@@ -28,27 +20,34 @@ struct Client {
 const CLIENTS: &[Client] = &[
     Client {
         name: "TypeScript SDK 1",
-        era: Era::Sessions,
         words: |kit, url| node(kit, &["v1.mjs"], &[url]),
     },
     Client {
         name: "TypeScript SDK 2",
-        era: Era::Sessions,
         words: |kit, url| node(kit, &["v2.mjs"], &[url]),
     },
     Client {
         name: "Python SDK",
-        era: Era::Sessions,
         words: |kit, url| python(kit, "mcp_.py", &[url, "legacy"]),
     },
     Client {
         name: "fastmcp",
-        era: Era::Sessions,
         words: |kit, url| python(kit, "fastmcp_.py", &[url, "legacy"]),
     },
     Client {
+        name: "TypeScript SDK 2, 2026-07-28",
+        words: |kit, url| node(kit, &["v2.mjs"], &[url, "2026-07-28"]),
+    },
+    Client {
+        name: "Python SDK, 2026-07-28",
+        words: |kit, url| python(kit, "mcp_.py", &[url, "auto"]),
+    },
+    Client {
+        name: "fastmcp, 2026-07-28",
+        words: |kit, url| python(kit, "fastmcp_.py", &[url, "auto"]),
+    },
+    Client {
         name: "mcp-remote",
-        era: Era::Sessions,
         words: |kit, url| {
             let (own, remote) = (
                 kit.node(),
@@ -61,7 +60,6 @@ const CLIENTS: &[Client] = &[
     },
     Client {
         name: "Inspector",
-        era: Era::Sessions,
         words: |kit, url| {
             let launcher = "node_modules/@modelcontextprotocol/inspector/clients/launcher";
             let launcher = kit.at(&format!("node/{launcher}/build/index.js"));
@@ -89,9 +87,7 @@ fn words(program: &[String], arguments: &[&str]) -> Vec<String> {
 pub(super) fn play(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks) -> Result<()> {
     let alice = &stage.people.alice;
     for client in CLIENTS {
-        let server = match client.era {
-            Era::Sessions => &setup.shop,
-        };
+        let server = &setup.shop;
         let direct = tell(kit, client, server, &alice.unguarded)?;
         if !direct.ok {
             bail!(

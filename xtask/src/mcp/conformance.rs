@@ -14,7 +14,14 @@ use crate::checks::Checks;
 use crate::stage::{Caller, Stage};
 
 /// A revision, and how many checks pass direct with the locked versions of suite and SDK.
-const REVISIONS: [(&str, usize); 1] = [("2025-11-25", 84)];
+const REVISIONS: [(&str, usize); 2] = [("2025-11-25", 84), ("2026-07-28", 169)];
+
+/// Checks of the tasks extension that the fixture, which has no tasks, does not pass, and Weir
+/// does: it answers tasks' methods itself, since calls that wait for people are tasks of its own.
+const WEIR_S_OWN: [&str; 2] = [
+    "sep-2663-tasks-methods-non-declaring",
+    "sep-2663-tasks-get-invalid-task-id-32602",
+];
 
 /// Differences that are shown.
 const SHOWN_MAX: usize = 20;
@@ -111,8 +118,9 @@ fn compare(direct: &Results, through: &Results) -> Vec<String> {
             direct.get(*key).unwrap_or(&nothing),
             through.get(*key).unwrap_or(&nothing),
         );
-        (one.0 != other.0).then(|| {
-            let (scenario, check, _) = key;
+        let (scenario, check, _) = key;
+        let is_ours = other.0 == "SUCCESS" && WEIR_S_OWN.contains(&check.as_str());
+        (one.0 != other.0 && !is_ours).then(|| {
             format!(
                 "{scenario}: {check}: direct {}, through Weir {}: {}{}",
                 one.0, other.0, one.1, other.1
@@ -157,5 +165,8 @@ mod tests {
             1
         );
         assert_eq!(compare(&Results::new(), &direct).len(), 2);
+        let ours = |status| results(&[("s", WEIR_S_OWN[0], status)]);
+        assert!(compare(&ours("FAILURE"), &ours("SUCCESS")).is_empty());
+        assert_eq!(compare(&ours("SUCCESS"), &ours("FAILURE")).len(), 1);
     }
 }

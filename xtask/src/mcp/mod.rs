@@ -7,6 +7,7 @@
 mod attacks;
 mod clients;
 mod conformance;
+mod holds;
 mod kit;
 mod servers;
 mod setup;
@@ -25,7 +26,7 @@ use crate::stage::{E2E, Selection, Stage};
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only these parts: `conformance`, `clients`, `attacks`, `toolbox`; all without a name.
+    /// Only these parts: `conformance`, `clients`, `attacks`, `toolbox`, `holds`; all without a name.
     names: Vec<String>,
     /// Use Weir's programs in this folder instead of building them.
     #[arg(long, value_name = "FOLDER")]
@@ -59,6 +60,11 @@ const PARTS: &[Part] = &[
         "toolbox",
         "MCP Toolbox behind Weir, its Postgres behind Weir too",
         toolbox::play,
+    ),
+    (
+        "holds",
+        "Calls that wait for people, in every client",
+        holds::play,
     ),
 ];
 

@@ -1,0 +1,213 @@
+//! Calls that wait for people, in every client: approved while it waits, approved after it was
+//! told to come back, denied, expired, and sent again with another argument.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::kit::Kit;
+use super::setup::Setup;
+use crate::checks::Checks;
+use crate::stage::{Running, Said, Stage};
+
+/// A call is held for fifty seconds, and each client has one that is held for so long.
+const ALL_MAX: Duration = Duration::from_secs(180);
+
+/// What dana tells whom she denies something.
+const NO: &str = "not this one";
+
+/// Orders of one client: each has ten numbers.
+const STRIDE: u64 = 10;
+
+/// The clients, in the order of their numbers.
+const CLIENTS: [&str; 5] = [
+    "TypeScript SDK 1",
+    "TypeScript SDK 2",
+    "mcp-remote",
+    "Python SDK",
+    "fastmcp",
+];
+
+/// Plays all clients at once: most of the time is waiting.
+pub(super) fn play(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks) -> Result<()> {
+    let folder = kit.scratch("holds")?;
+    let home = kit.scratch("home")?.display().to_string();
+    let caller = kit.python(&stage.people.alice.guarded).with("HOME", &home);
+    let mut running = Vec::new();
+    for (number, words) in words(kit, setup, &folder).into_iter().enumerate() {
+        let (program, arguments) = words.split_first().context("a program")?;
+        let mut command = caller.command(program);
+        running.push((number, Running::start(command.args(arguments), "")?));
+    }
+    let mut dana = Dana {
+        stage,
+        folder: &folder,
+        decided: HashSet::new(),
+    };
+    let begun = Instant::now();
+    while running.iter_mut().any(|(_, client)| client.is_running()) {
+        ensure!(
+            begun.elapsed() < ALL_MAX,
+            "not within {} s",
+            ALL_MAX.as_secs()
+        );
+        dana.decide()?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let ran = refunds(setup)?;
+    for (number, client) in running {
+        let said = client.finish()?;
+        judge(checks, number, &said, &ran);
+    }
+    Ok(())
+}
+
+fn words(kit: &Kit, setup: &Setup, folder: &Path) -> [Vec<String>; 5] {
+    let (url, folder) = (setup.shop.url("/mcp"), folder.display().to_string());
+    let node = kit.node();
+    let (typescript, python) = (kit.at("node/hold.mjs"), kit.at("python/hold.py"));
+    let remote = kit.at("node/node_modules/mcp-remote/dist/proxy.js");
+    let first = |number: u64| ((number + 1) * STRIDE).to_string();
+    let all = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let interpreter = "/usr/bin/python3";
+    [
+        all(&[&node, &typescript, "v1", &folder, &first(0), &url]),
+        all(&[&node, &typescript, "v2", &folder, &first(1), &url]),
+        all(&[
+            &node,
+            &typescript,
+            "v1",
+            &folder,
+            &first(2),
+            "-",
+            &node,
+            &remote,
+            &url,
+            "--allow-http",
+            "--transport",
+            "http-only",
+        ]),
+        all(&[interpreter, &python, "mcp", &folder, &first(3), &url]),
+        all(&[interpreter, &python, "fastmcp", &folder, &first(4), &url]),
+    ]
+}
+
+/// Who decides.
+struct Dana<'a> {
+    stage: &'a Stage,
+    folder: &'a Path,
+    decided: HashSet<String>,
+}
+
+impl Dana<'_> {
+    /// Decides what waits: by the last digit of the order, and by the cents.
+    fn decide(&mut self) -> Result<()> {
+        let dana = &self.stage.people.dana;
+        let waiting = dana.json(&["approvals", "list"])?;
+        for request in waiting.as_array().into_iter().flatten() {
+            let id = request["id"].as_str().context("a request without id")?;
+            let operation = request["operation"].as_str().unwrap_or_default();
+            let Some((order, cents)) = order(operation) else {
+                continue;
+            };
+            if self.decided.contains(id) {
+                continue;
+            }
+            match (order % STRIDE, cents) {
+                (1, 100) => {
+                    dana.run(&["approvals", "approve", id])?;
+                }
+                (2, _) | (3, 999) => {
+                    dana.run(&["approvals", "deny", id, "--reason", NO])?;
+                }
+                (3, _) => {
+                    let first = order - order % STRIDE;
+                    if !self.folder.join(format!("{first}-late")).exists() {
+                        continue;
+                    }
+                    dana.run(&["approvals", "approve", id])?;
+                    fs::write(self.folder.join(format!("{first}-go")), "").context("go")?;
+                }
+                // Nobody decides on the fourth.
+                _ => {}
+            }
+            self.decided.insert(id.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Order and cents of a refund, as the request shows the call.
+fn order(operation: &str) -> Option<(u64, u64)> {
+    // tools/call refund {"cents":100,"order":13}
+    let (call, arguments) = operation.split_at(operation.find('{')?);
+    let arguments: Value = serde_json::from_str(arguments).ok()?;
+    call.starts_with("tools/call refund")
+        .then_some((arguments["order"].as_u64()?, arguments["cents"].as_u64()?))
+}
+
+/// How often the server was really asked to refund so many cents of an order.
+fn refunds(setup: &Setup) -> Result<BTreeMap<(u64, u64), usize>> {
+    let mut ran = BTreeMap::new();
+    for call in setup.shop.asked()? {
+        let is_refund = call["tool"]
+            .as_str()
+            .is_some_and(|tool| tool.starts_with("refund"));
+        let about = &call["arguments"];
+        if let (true, Some(order), Some(cents)) =
+            (is_refund, about["order"].as_u64(), about["cents"].as_u64())
+        {
+            *ran.entry((order, cents)).or_default() += 1;
+        }
+    }
+    Ok(ran)
+}
+
+fn judge(checks: &mut Checks, number: usize, said: &Said, ran: &BTreeMap<(u64, u64), usize>) {
+    let client = CLIENTS.get(number).copied().unwrap_or_default();
+    let first = (number as u64 + 1) * STRIDE;
+    let lines: BTreeMap<_, _> = said
+        .out
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .collect();
+    for (step, order, cents, times, words) in [
+        ("within", 1, 100, 1, "refunded 100"),
+        ("denied", 2, 100, 0, NO),
+        ("late", 3, 100, 1, "pending"),
+        ("retried", 3, 100, 1, "refunded 100"),
+        ("changed", 3, 999, 0, NO),
+        ("expired", 4, 100, 0, "expired"),
+    ] {
+        let told = lines.get(step).copied().unwrap_or("nothing");
+        let count = ran.get(&(first + order, cents)).copied().unwrap_or(0);
+        let is_told = told.to_lowercase().contains(words) && lines.contains_key(step);
+        checks.see(
+            &format!("{client}: {step}"),
+            is_told && count == times,
+            &format!("ran {count} times; {told}"),
+        );
+    }
+    if !lines.contains_key("done") {
+        checks.see(&format!("{client} comes to its end"), false, &said.all());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+
+    #[test]
+    fn a_refund_is_known_by_order_and_cents() {
+        assert_eq!(
+            order(r#"tools/call refund {"cents":100,"order":13}"#),
+            Some((13, 100))
+        );
+        assert_eq!(order(r#"tools/call add {"order":1,"cents":2}"#), None);
+        assert_eq!(order("refund"), None);
+    }
+}
