@@ -214,7 +214,9 @@ proptest! {
         if let Ok(document) = Document::parse(&body) {
             let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
             prop_assert_eq!(as_serde(&document.root()), read);
-            prop_assert!(simd_json::to_tape(&mut body.clone()).is_ok());
+            prop_assert!(
+                simd_json::to_tape(&mut body.clone()).is_ok() || has_integer_beyond_64_bits(&body)
+            );
         } else if let Ok(read) = serde_json::from_slice::<serde_json::Value>(&body) {
             prop_assert!(false, "serde_json reads what is refused: {:?}", read);
         }
@@ -241,6 +243,14 @@ proptest! {
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = Document::parse(&body);
     }
+}
+
+/// simd-json refuses integers that 64 bits do not hold, where serde_json makes floats of
+/// them.
+fn has_integer_beyond_64_bits(body: &[u8]) -> bool {
+    body.split(|byte| !matches!(byte, b'0'..=b'9' | b'-'))
+        .filter_map(|run| std::str::from_utf8(run).ok())
+        .any(|run| run.len() > 18 && run.parse::<i64>().is_err() && run.parse::<u64>().is_err())
 }
 
 #[test]
