@@ -50,6 +50,8 @@ enum Command {
     Evasion(e2e::Alone),
     /// Link the SQL of a pooled MCP server to the calls that caused it: the chain scene alone.
     Chain(e2e::Alone),
+    /// Ask a real MCP server of standard input and output through weir mcp run: that scene alone.
+    Stdio(e2e::Alone),
     /// Play cases of the evasion suite; the suite starts it inside the guarded cgroup and outside.
     #[command(hide = true)]
     Evade(e2e::evasion::play::Arguments),
@@ -89,6 +91,7 @@ fn run(command: Command) -> Result<()> {
         Command::Throw(arguments) => e2e::throw::run(&arguments),
         Command::Evasion(arguments) => e2e::run_evasion(&arguments),
         Command::Chain(arguments) => e2e::run_chain(&arguments),
+        Command::Stdio(arguments) => e2e::run_stdio(&arguments),
         Command::Evade(arguments) => e2e::evasion::play::run(&arguments),
         Command::Tidy => tidy::run(),
     }

@@ -75,7 +75,15 @@ const IMPORT_LAW: &[(&str, &[&str])] = &[
     ),
     (
         "weir-cli",
-        &["weir-api", "weir-policy", "weir-audit", "weir-facts"],
+        &[
+            "weir-api",
+            "weir-policy",
+            "weir-audit",
+            "weir-facts",
+            // `weir mcp run` asks the warden for its links, and reads lines as MCP.
+            "weir-handover",
+            "weir-mcp",
+        ],
     ),
     (
         "weir-benches",

@@ -22,7 +22,7 @@ pub use policy::{
 pub use server::{
     Authorization, Connection, ConnectionReport, ConnectionView, Credential, CredentialView, Guard,
     GuardHealth, Kind, Lock, LoginMethod, LoginRule, Mode, Node, NodeHealth, NodeMade, NodeNew,
-    Push, RoleFinding, RoleReport, Status, Tls, Unlabelled,
+    Push, RoleFinding, RoleReport, Status, Stdio, Tls, Unlabelled,
 };
 pub use session::{Alert, Caused, Event, Link, ManagementEntry, Masked, Session, SessionDetail};
 pub use tool::{ToolApproval, ToolChoice, ToolDetail, ToolView};

@@ -1,5 +1,6 @@
 //! What `weir` can be asked.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -96,6 +97,9 @@ pub(crate) enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(Audit),
+    /// MCP servers that their clients start
+    #[command(subcommand)]
+    Mcp(Mcp),
     /// Is everything as it should be? Exit code 1 if not
     Doctor,
 }
@@ -255,7 +259,7 @@ pub(crate) enum Workload {
 pub(crate) enum Connection {
     /// Register a server, or change one
     #[command(
-        after_long_help = "Examples:\n  weir connection add prod-pg --kind postgres --address 192.0.2.7:5432 --tls verify-full --server-name db.internal --ca ca.pem --env prod\n  weir connection add crm --kind mcp --address 192.0.2.9:8080\n  weir connection add crm --kind mcp --address 192.0.2.9:8080 --resource http://192.0.2.9:8080/mcp\n      Weir tells clients where to get a token, and takes those of 'weir idp add' for that resource.\n  weir connection add crm --kind mcp --address 192.0.2.9:443 --tls verify-full --server-name mcp.corp.example --resource https://mcp.corp.example/mcp --authorization server\n      The server has its own OAuth: tokens for it go on to it."
+        after_long_help = "Examples:\n  weir connection add prod-pg --kind postgres --address 192.0.2.7:5432 --tls verify-full --server-name db.internal --ca ca.pem --env prod\n  weir connection add crm --kind mcp --address 192.0.2.9:8080\n  weir connection add crm --kind mcp --address 192.0.2.9:8080 --resource http://192.0.2.9:8080/mcp\n      Weir tells clients where to get a token, and takes those of 'weir idp add' for that resource.\n  weir connection add crm --kind mcp --address 192.0.2.9:443 --tls verify-full --server-name mcp.corp.example --resource https://mcp.corp.example/mcp --authorization server\n      The server has its own OAuth: tokens for it go on to it.\n  weir connection add files --kind mcp --stdio\n      Its clients start it: see weir mcp run --help."
     )]
     Add(Box<ConnectionAdd>),
     /// Give Weir the credential of a server; the secret is read from standard input
@@ -314,8 +318,18 @@ pub(crate) struct ConnectionAdd {
     #[arg(long, value_parser = kind)]
     pub(crate) kind: weir_api::http::Kind,
     /// Where it is, address and port; may be given more than once
-    #[arg(long = "address", required = true)]
+    #[arg(long = "address", required_unless_present = "stdio")]
     pub(crate) addresses: Vec<String>,
+    /// Its clients start it themselves, by weir mcp run
+    #[arg(long, conflicts_with_all = ["addresses", "listen", "tls"])]
+    pub(crate) stdio: bool,
+    /// The only program that may be started as it, links resolved; with any arguments
+    #[arg(long, requires = "stdio", conflicts_with = "command")]
+    pub(crate) program: Option<String>,
+    /// The only program and arguments that may be started as it. A program that changes its own
+    /// arguments (npx does) is told by --program alone
+    #[arg(last = true, requires = "stdio")]
+    pub(crate) command: Vec<String>,
     /// disable, prefer, require or verify-full
     #[arg(long, default_value = "prefer", value_parser = tls)]
     pub(crate) tls: weir_api::http::Tls,
@@ -371,6 +385,59 @@ pub(crate) struct ConnectionAdd {
     #[arg(long)]
     pub(crate) opaque_tokens: bool,
 }
+
+const MCP_RUN: &str = "\
+Put it in front of the command in the client's configuration. Before:
+  {\"mcpServers\": {\"files\": {
+    \"command\": \"npx\",
+    \"args\": [\"-y\", \"@modelcontextprotocol/server-filesystem\", \"/srv/data\"]}}}
+After:
+  {\"mcpServers\": {\"files\": {
+    \"command\": \"weir\",
+    \"args\": [\"mcp\", \"run\", \"--connection\", \"files\", \"--\",
+             \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/srv/data\"]}}}
+
+Whoever manages Weir registers the name, once:
+  weir connection add files --kind mcp --stdio
+      or, for one program only:   … --stdio --program /usr/bin/node
+      and one set of arguments:   … --stdio -- /usr/bin/node /opt/files/server.js /srv/data
+
+What policies allow, mask, hold and deny is as for servers with an address; the caller is this
+process, by its user and cgroup (weir workload add). WEIR_MCP_TOKEN, if it is set, says on whose
+behalf the client calls; the server does not see it.
+
+Without a data plane on this host, or if it refuses, the server is not started, and every
+request is answered with an error that says what to do. Standard error, signals and the exit
+code are the server's. At most 128 requests may be unanswered at once.
+
+Weir guards the client that is configured so. A user who may run the server's program can also
+run it without Weir: give secrets of the server to a user of its own if that matters.";
+
+#[derive(Subcommand)]
+pub(crate) enum Mcp {
+    /// Start an MCP server of standard input and output, and let nothing pass but through Weir
+    #[command(after_long_help = MCP_RUN)]
+    Run(McpRun),
+}
+
+#[derive(Args)]
+pub(crate) struct McpRun {
+    /// The server's name in policies
+    #[arg(long)]
+    pub(crate) connection: String,
+    /// Where the data plane of this host is asked
+    #[arg(long, env = STDIO_SOCKET_VARIABLE, default_value = STDIO_SOCKET)]
+    pub(crate) socket: PathBuf,
+    /// The server's program and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// The variable that says where the data plane is asked.
+pub(crate) const STDIO_SOCKET_VARIABLE: &str = "WEIR_STDIO_SOCKET";
+
+/// Where the data plane is asked, unless its configuration says otherwise.
+pub(crate) const STDIO_SOCKET: &str = "/run/weir/stdio.sock";
 
 #[derive(Subcommand)]
 pub(crate) enum Idp {

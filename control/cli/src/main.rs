@@ -10,6 +10,7 @@ mod command;
 mod config;
 mod failure;
 mod output;
+mod stdio;
 
 use std::process::ExitCode;
 

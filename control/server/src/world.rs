@@ -1,6 +1,7 @@
 //! What a node is told: everything it needs to decide alone, and nothing of what it does
 //! not serve.
 
+use sha2::{Digest as _, Sha256};
 use sqlx::SqliteConnection;
 use weir_api::http;
 use weir_api::v1;
@@ -152,6 +153,20 @@ fn connection(spec: http::Connection, mask_key: &[u8], tools: Vec<v1::ToolPin>) 
         }
         .into(),
         opaque_tokens: spec.opaque_tokens,
+        stdio: spec.stdio.map(stdio),
+    }
+}
+
+fn stdio(spec: http::Stdio) -> v1::Stdio {
+    let digest = |arguments: Vec<String>| {
+        let hash = arguments.iter().fold(Sha256::new(), |hash, argument| {
+            hash.chain_update(argument).chain_update([0])
+        });
+        hash.finalize().to_vec()
+    };
+    v1::Stdio {
+        executable: spec.executable.unwrap_or_default(),
+        arguments_sha256: spec.arguments.map(digest).unwrap_or_default(),
     }
 }
 

@@ -205,6 +205,26 @@ async fn what_makes_no_sense_is_refused() {
             "/connections",
             postgres(json!({ "adresses": ["127.0.0.1:1"] })),
         ),
+        (
+            "/connections",
+            postgres(json!({ "stdio": {}, "addresses": [] })),
+        ),
+        (
+            "/connections",
+            postgres(json!({ "kind": "mcp", "stdio": {} })),
+        ),
+        (
+            "/connections",
+            postgres(json!({ "kind": "mcp", "addresses": [], "stdio": {}, "tls": "require" })),
+        ),
+        (
+            "/connections",
+            postgres(json!({ "kind": "mcp", "addresses": [], "stdio": { "executable": "node" } })),
+        ),
+        (
+            "/connections",
+            postgres(json!({ "kind": "mcp", "addresses": [], "stdio": { "arguments": [] } })),
+        ),
         ("/guards", json!({ "cgroup": "../x", "mode": "enforce" })),
         (
             "/guards",
@@ -392,5 +412,48 @@ fn it_refuses_to_serve_others_without_tls_and_keys_that_others_can_read() {
     assert!(
         String::from_utf8_lossy(&refused.stderr).contains("can be read by others"),
         "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_its_clients_start_never_has_a_credential() {
+    let control = Control::start().await;
+    let put = async |spec: Value| {
+        control
+            .ask(&control.admin, Method::PUT, "/connections", spec)
+            .await
+    };
+    let http = json!({ "name": "files", "kind": "mcp", "addresses": ["127.0.0.1:9"], "tls": "disable", "unlabelled": "clear" });
+    let stdio = json!({ "name": "files", "kind": "mcp", "addresses": [], "tls": "disable", "unlabelled": "clear",
+        "stdio": { "executable": "/usr/bin/node", "arguments": ["a", "b"] } });
+    let bearer = async || {
+        let body = json!({ "secret": "canary" });
+        control
+            .ask(
+                &control.admin,
+                Method::PUT,
+                "/connections/files/credentials",
+                body,
+            )
+            .await
+            .0
+    };
+    assert_eq!(put(http).await.0, StatusCode::CREATED);
+    assert_eq!(bearer().await, StatusCode::NO_CONTENT);
+    let (status, told) = put(stdio.clone()).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{told}");
+    control
+        .admin(Method::DELETE, "/connections/files", Value::Null)
+        .await;
+    assert_eq!(put(stdio).await.0, StatusCode::CREATED);
+    assert_eq!(bearer().await, StatusCode::UNPROCESSABLE_ENTITY);
+    let mut node = support::Node::new(&control.node("n").await).await;
+    let (_, world) = node.update().await;
+    let stdio = world.connections[0].stdio.as_ref().expect("it is stdio");
+    assert_eq!(stdio.executable, "/usr/bin/node");
+    assert_eq!(
+        stdio.arguments_sha256,
+        weir_api::update::hash(b"a\0b\0"),
+        "as the kernel tells arguments"
     );
 }

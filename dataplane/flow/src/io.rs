@@ -44,6 +44,37 @@ pub struct Arrival {
     pub connection: Option<ConnectionName>,
     /// The attested caller, unless it came from another host.
     pub workload: Option<Arc<Workload>>,
+    /// The server of standard input and output that the caller has started, if both ends were
+    /// handed over instead of dialled. There are no addresses then.
+    pub program: Option<Arc<Program>>,
+}
+
+/// A server that its client has started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Path of its executable.
+    pub executable: Arc<str>,
+    /// SHA-256 of the executable's content; `None` for one too large to be read.
+    pub executable_digest: Option<Digest>,
+    /// SHA-256 over its arguments, each with a NUL behind it. They are not told themselves: they
+    /// may be secrets.
+    pub arguments_digest: Digest,
+    /// Executable of the process that asked for it; empty where that could not be seen.
+    pub started_by: Arc<str>,
+}
+
+impl std::fmt::Display for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "stdio server {}", self.executable)?;
+        if let Some(digest) = &self.executable_digest {
+            write!(f, " (sha256 {digest})")?;
+        }
+        write!(f, ", arguments sha256 {}", self.arguments_digest)?;
+        if !self.started_by.is_empty() {
+            write!(f, ", started by {}", self.started_by)?;
+        }
+        Ok(())
+    }
 }
 
 /// What a call into a flow may use. Time and randomness are arguments, so that a run can

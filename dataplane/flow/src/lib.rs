@@ -29,7 +29,7 @@ use weir_facts::Side;
 pub use calls::{Calls, Serving};
 pub use io::{
     ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece,
-    ServerCancel, Start, ToolsSeen,
+    Program, ServerCancel, Start, ToolsSeen,
 };
 pub use meter::Meters;
 pub use postgres::PlanCache;
@@ -43,7 +43,7 @@ pub use tools::{
     ToolPins,
 };
 pub use world::{
-    Account, Attribution, Authentication, Certificate, ClientLogin, ClientTls, Connection,
+    Account, Attribution, Authentication, Carrier, Certificate, ClientLogin, ClientTls, Connection,
     Connections, Credential, Derived, Durability, Lock, Locked, LoginMethod, LoginRule,
     McpAuthorization, McpCredential, McpTarget, PostgresTarget, Process, Settings, Stale, Target,
     Tls, TlsMode, Token, WorkloadRule, World, canonical, source_ip,
@@ -85,7 +85,11 @@ impl Flow {
             .cloned();
         self.protocol = match connection {
             None => {
-                refuse_unregistered(&self.start, env);
+                refuse(&self.start, env, UNREGISTERED);
+                Protocol::Over
+            }
+            Some(connection) if !is_carried(&self.start, &connection) => {
+                refuse(&self.start, env, MISCARRIED);
                 Protocol::Over
             }
             Some(connection) => match &connection.target {
@@ -148,12 +152,34 @@ impl Flow {
     }
 }
 
-fn refuse_unregistered(start: &Start, env: &mut Env<'_>) {
+const UNREGISTERED: &str = "the destination is governed but no connection is registered for it";
+
+const MISCARRIED: &str =
+    "a server that clients start was dialled, or one with an address was handed over";
+
+/// Whether the flow came by the way that its server is registered for. Credentials of a server
+/// with an address must never reach a program that a client has started.
+fn is_carried(start: &Start, connection: &Connection) -> bool {
+    let carrier = match &connection.target {
+        Target::Postgres(_) => Carrier::Address,
+        Target::Mcp(target) => target.carrier,
+    };
+    match carrier {
+        Carrier::Address => start.arrival.program.is_none(),
+        Carrier::Stdio => start.arrival.program.is_some(),
+    }
+}
+
+fn refuse(start: &Start, env: &mut Env<'_>, reason: &str) {
+    let arrival = &start.arrival;
+    let has_addresses = arrival.program.is_none();
     let record = Record {
-        source: Some(start.arrival.source),
-        target: Some(start.arrival.target),
+        flow: Some(start.id),
+        source: has_addresses.then_some(arrival.source),
+        target: has_addresses.then_some(arrival.target),
+        connection: arrival.connection.as_ref(),
         verdict: "deny",
-        reason: "the destination is governed but no connection is registered for it",
+        reason,
         ..Record::new(Kind::Refusal, env.now)
     };
     // The connection is reset whether or not the refusal could be recorded.

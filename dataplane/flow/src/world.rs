@@ -207,6 +207,8 @@ impl Derived {
 
 /// What opens an MCP server, and whose the tokens of its clients are.
 pub struct McpTarget {
+    /// How it is reached.
+    pub carrier: Carrier,
     /// What Weir puts into each request, where the server needs it.
     pub credential: Option<McpCredential>,
     /// Whose the clients' tokens are.
@@ -248,6 +250,15 @@ impl McpAuthorization {
             Self::Server { resource, .. } => Some(resource),
         }
     }
+}
+
+/// How an MCP server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// It has an address, and speaks HTTP.
+    Address,
+    /// Its clients start it, and `weir mcp run` speaks HTTP for it.
+    Stdio,
 }
 
 /// Encryption of the leg from a client.

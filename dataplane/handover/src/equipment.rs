@@ -60,6 +60,7 @@ impl Equipment {
             | ToProxy::GuardsApplied { .. }
             | ToProxy::Listen { .. }
             | ToProxy::Unlisten { .. }
+            | ToProxy::Hand(_)
             | ToProxy::Health(_)
             | ToProxy::Drain { .. } => Err(EquipmentError::NotWelcome),
         }

@@ -7,18 +7,20 @@
 //! and a proxy that says nonsense is ended.
 //!
 //! Start with [`ToProxy`] and [`ToWarden`], then [`Equipment`], what a proxy starts with.
+//! [`stdio`] is the other conversation of the warden's, with `weir mcp run`.
 
 mod channel;
 mod equipment;
 pub mod limits;
 mod message;
+pub mod stdio;
 mod sys;
 
 pub use channel::{Channel, HandoverError, ProxyEnd, WardenEnd, inherit, pair};
 pub use equipment::{Equipment, EquipmentError, Listening};
 pub use message::{
-    Attest, CanaryReport, CanaryState, Control, CounterReport, GuardReport, GuardState,
-    HealthReport, HookReport, ListenerRole, ProxyReport, Redirected, Serving, ToProxy, ToWarden,
-    Welcome, WorkloadFacts,
+    Attest, CanaryReport, CanaryState, Control, CounterReport, GuardReport, GuardState, Handed,
+    HealthReport, HookReport, ListenerRole, ProgramFacts, ProxyReport, Redirected, Serving,
+    ToProxy, ToWarden, Welcome, WorkloadFacts,
 };
 pub use sys::{adopt, send as send_packet};

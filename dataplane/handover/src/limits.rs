@@ -15,6 +15,9 @@ pub const UPDATE_BYTES_MAX: u64 = 16 << 20;
 /// moment wait in the listener's queue.
 pub const ATTESTS_OPEN_MAX: usize = 4096;
 
+/// Bytes of what `weir mcp run` says at once: a name and a number.
+pub const ASK_BYTES_MAX: usize = 4096;
+
 /// Bytes of a path or reason in a message: `PATH_MAX`.
 pub const TEXT_BYTES_MAX: usize = 4096;
 

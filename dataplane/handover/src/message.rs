@@ -43,6 +43,9 @@ pub enum ToProxy {
         /// Which one.
         role: ListenerRole,
     },
+    /// A flow of `weir mcp run`. Two descriptors come with it: the client's link and the
+    /// server's, both connected.
+    Hand(Box<Handed>),
     /// What the warden knows of the redirect; sent when it changes and every few seconds.
     Health(HealthReport),
     /// Accept nothing more, finish what runs, say [`ToWarden::Drained`], and exit.
@@ -206,6 +209,32 @@ pub struct WorkloadFacts {
     pub executable: String,
     /// SHA-256 of the executable's content.
     pub executable_sha256: Option<[u8; 32]>,
+}
+
+/// A flow to a server of standard input and output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handed {
+    /// Which registered server.
+    pub connection: String,
+    /// Who asked for it.
+    pub caller: WorkloadFacts,
+    /// What the caller has started as that server.
+    pub program: ProgramFacts,
+}
+
+/// A program that was started as an MCP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramFacts {
+    /// Path of the executable.
+    pub executable: String,
+    /// SHA-256 of the executable's content.
+    pub executable_sha256: Option<[u8; 32]>,
+    /// SHA-256 over its arguments, each with a NUL behind it.
+    pub arguments_sha256: [u8; 32],
+    /// Executable of the process that started the caller; empty where that cannot be seen.
+    pub started_by: String,
 }
 
 /// How the redirect stands.

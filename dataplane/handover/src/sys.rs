@@ -6,6 +6,8 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::limits::DESCRIPTORS_MAX;
@@ -23,14 +25,26 @@ impl Control {
     }
 }
 
-/// Two connected sockets, closed on exec.
+/// Two connected packet sockets, closed on exec.
 pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    pair_of(libc::SOCK_SEQPACKET)
+}
+
+/// Two connected stream sockets, blocking, closed on exec.
+///
+/// # Errors
+/// The process is out of descriptors.
+pub fn stream_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    pair_of(libc::SOCK_STREAM)
+}
+
+fn pair_of(kind: libc::c_int) -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [-1; 2];
     // SAFETY: a live place for two descriptors.
     let answer = unsafe {
         libc::socketpair(
             libc::AF_UNIX,
-            libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC,
+            kind | libc::SOCK_CLOEXEC,
             0,
             fds.as_mut_ptr(),
         )
@@ -177,8 +191,156 @@ fn option(fd: BorrowedFd<'_>, name: libc::c_int) -> Option<libc::c_int> {
     (answer == 0).then_some(value)
 }
 
+/// Receives one packet's bytes. Descriptors in it are dropped by the kernel: closing one of a
+/// stranger's here could make us wait for its owner.
+pub(crate) fn receive_bytes(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Packet> {
+    loop {
+        // SAFETY: a live buffer of the length that is told.
+        let received = unsafe {
+            libc::recv(
+                socket.as_raw_fd(),
+                bytes.as_mut_ptr().cast(),
+                bytes.len(),
+                // Tells the packet's own length, however much of it fits.
+                libc::MSG_TRUNC,
+            )
+        };
+        if let Ok(length) = usize::try_from(received) {
+            return Ok(Packet {
+                length: length.min(bytes.len()),
+                fds: Vec::new(),
+                truncated: length > bytes.len(),
+            });
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+fn packet_socket() -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers.
+    let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0) };
+    owned(fd)
+}
+
+fn owned(fd: RawFd) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel made it for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A path as the kernel takes it, with its length.
+fn address(path: &Path) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    // SAFETY: `sockaddr_un` is plain old data, for which zero is a value.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let bytes = path.as_os_str().as_bytes();
+    // One byte is left for the NUL.
+    if bytes.is_empty() || bytes.contains(&0) || bytes.len() >= address.sun_path.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = from.cast_signed();
+    }
+    let length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    Ok((address, length))
+}
+
+/// A packet socket that listens at a path.
+pub(crate) fn listen_packets(path: &Path) -> io::Result<OwnedFd> {
+    let (socket, (address, length)) = (packet_socket()?, address(path)?);
+    // SAFETY: a live address of the length that is told.
+    let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    // SAFETY: plain numbers.
+    if bound < 0 || unsafe { libc::listen(socket.as_raw_fd(), libc::SOMAXCONN) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(socket)
+}
+
+/// A packet socket that is connected to a path.
+pub(crate) fn connect_packets(path: &Path) -> io::Result<OwnedFd> {
+    let (socket, (address, length)) = (packet_socket()?, address(path)?);
+    // SAFETY: a live address of the length that is told.
+    let answer = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(socket)
+}
+
+/// Waits for a connection.
+pub(crate) fn accept(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: the peer's address is not asked for.
+    let fd = unsafe {
+        libc::accept4(
+            socket.as_raw_fd(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            libc::SOCK_CLOEXEC,
+        )
+    };
+    owned(fd)
+}
+
+/// The process that connected a local socket.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its number when it connected; 0 where it cannot be seen from here.
+    pub pid: u32,
+    /// Its effective user id then.
+    pub uid: u32,
+    /// Its effective group id then.
+    pub gid: u32,
+    /// The process itself, whatever becomes of its number.
+    pub pidfd: OwnedFd,
+}
+
+/// Who connected a local socket, as the kernel noted it (`SO_PEERCRED`, `SO_PEERPIDFD`).
+pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
+    let mut credentials = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: a live place of the size that is told.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut length,
+        )
+    };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let pidfd = option(socket, libc::SO_PEERPIDFD).ok_or_else(io::Error::last_os_error)?;
+    Ok(Peer {
+        pid: credentials.pid.cast_unsigned(),
+        uid: credentials.uid,
+        gid: credentials.gid,
+        pidfd: owned(pidfd)?,
+    })
+}
+
+/// Receiving gives up after this long.
+pub(crate) fn set_receive_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+    set_timeout(fd, libc::SO_RCVTIMEO, timeout)
+}
+
 /// Sending gives up after this long.
 pub(crate) fn set_send_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+    set_timeout(fd, libc::SO_SNDTIMEO, timeout)
+}
+
+fn set_timeout(fd: BorrowedFd<'_>, name: libc::c_int, timeout: Duration) -> io::Result<()> {
     let value = libc::timeval {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_usec: timeout.subsec_micros().into(),
@@ -188,7 +350,7 @@ pub(crate) fn set_send_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> io::Res
         libc::setsockopt(
             fd.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_SNDTIMEO,
+            name,
             (&raw const value).cast(),
             u32::try_from(size_of::<libc::timeval>()).unwrap_or(16),
         )

@@ -11,18 +11,19 @@
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use weir_handover::limits::TEXT_BYTES_MAX;
-use weir_handover::{Attest, WorkloadFacts};
+use weir_handover::stdio::Peer;
+use weir_handover::{Attest, ProgramFacts, WorkloadFacts};
 
 use crate::Gone;
 use crate::config::read_bounded;
-use crate::limits::{DIGESTS_MAX, EXECUTABLE_BYTES_MAX, PROC_BYTES_MAX};
+use crate::limits::{ARGUMENT_BYTES_MAX, DIGESTS_MAX, EXECUTABLE_BYTES_MAX, PROC_BYTES_MAX};
 use crate::sys;
 
 /// Answers who callers are. Shared by the attesting threads.
@@ -98,12 +99,59 @@ impl Attestor {
         }
     }
 
+    /// Who connected to a socket of the warden's. The pidfd is of the process that connected, and
+    /// it is asked for last, so everything was read of that process.
+    pub(crate) fn attest_peer(&self, peer: &Peer) -> Result<WorkloadFacts, String> {
+        if peer.pid == 0 {
+            return Err("a process that cannot be seen from this process namespace".to_owned());
+        }
+        let read = |name: &str| read_of(peer.pid, name);
+        let status = read("status")?;
+        check_ids(peer.pid, &status, peer.uid, peer.gid)?;
+        let cgroup =
+            cgroup2_path(&read("cgroup")?).ok_or("/proc/PID/cgroup has no cgroup2 line")?;
+        let (executable, executable_sha256) = self.executable(peer.pid)?;
+        must_run(peer.pid, peer.pidfd.as_fd())?;
+        Ok(WorkloadFacts {
+            pid: peer.pid,
+            uid: peer.uid,
+            gid: peer.gid,
+            cgroup,
+            executable,
+            executable_sha256,
+        })
+    }
+
+    /// What a peer's child executes. Somebody else's child is not what the peer has started.
+    pub(crate) fn attest_program(&self, peer: &Peer, pid: u32) -> Result<ProgramFacts, String> {
+        let pidfd = sys::pidfd_open(pid).map_err(|error| format!("process {pid}: {error}"))?;
+        let status = read_of(pid, "status")?;
+        if first_number(&status, "PPid:") != Some(peer.pid) {
+            return Err(format!("process {pid} is no child of process {}", peer.pid));
+        }
+        check_ids(pid, &status, peer.uid, peer.gid)?;
+        let (executable, executable_sha256) = self.executable(pid)?;
+        let arguments_sha256 = digest_of_arguments(pid)?;
+        must_run(pid, pidfd.as_fd())?;
+        let started_by = started_by(peer);
+        must_run(peer.pid, peer.pidfd.as_fd())?;
+        Ok(ProgramFacts {
+            executable,
+            executable_sha256,
+            arguments_sha256,
+            started_by,
+        })
+    }
+
+    fn executable(&self, pid: u32) -> Result<(String, Option<[u8; 32]>), String> {
+        let link = PathBuf::from(format!("/proc/{pid}/exe"));
+        let executable =
+            fs::read_link(&link).map_err(|error| format!("{}: {error}", link.display()))?;
+        Ok((bounded_text(&executable)?, self.digest(&link, pid)?))
+    }
+
     fn examine(&self, asked: &Attest) -> Result<WorkloadFacts, String> {
-        let directory = PathBuf::from(format!("/proc/{}", asked.tgid));
-        let read = |name: &str| {
-            read_bounded(&directory.join(name), PROC_BYTES_MAX)
-                .map_err(|error| format!("/proc/{}/{name}: {error}", asked.tgid))
-        };
+        let read = |name: &str| read_of(asked.tgid, name);
         let started = start_ticks(&read("stat")?).ok_or("/proc/PID/stat has no start time")?;
         if !started_before(started, self.ticks_per_second, asked.connect_boottime_ns) {
             return Err(format!(
@@ -111,28 +159,17 @@ impl Attestor {
                 asked.tgid
             ));
         }
-        let status = read("status")?;
-        for (key, at_connect) in [("Uid:", asked.uid), ("Gid:", asked.gid)] {
-            let now = real_id(&status, key).ok_or("/proc/PID/status has no ids")?;
-            if now != at_connect {
-                return Err(format!(
-                    "process {} changed its {key} from {at_connect} to {now} since the connect",
-                    asked.tgid
-                ));
-            }
-        }
+        check_ids(asked.tgid, &read("status")?, asked.uid, asked.gid)?;
         let cgroup =
             cgroup2_path(&read("cgroup")?).ok_or("/proc/PID/cgroup has no cgroup2 line")?;
         self.confirm_cgroup(&cgroup, asked.cgroup_id)?;
-        let executable = fs::read_link(directory.join("exe"))
-            .map_err(|error| format!("/proc/{}/exe: {error}", asked.tgid))?;
-        let executable_sha256 = self.digest(&directory.join("exe"), asked.tgid)?;
+        let (executable, executable_sha256) = self.executable(asked.tgid)?;
         Ok(WorkloadFacts {
             pid: asked.tgid,
             uid: asked.uid,
             gid: asked.gid,
             cgroup,
-            executable: bounded_text(&executable)?,
+            executable,
             executable_sha256,
         })
     }
@@ -203,6 +240,61 @@ impl Attestor {
     }
 }
 
+fn read_of(pid: u32, name: &str) -> Result<String, String> {
+    let path = PathBuf::from(format!("/proc/{pid}/{name}"));
+    read_bounded(&path, PROC_BYTES_MAX).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn check_ids(pid: u32, status: &str, uid: u32, gid: u32) -> Result<(), String> {
+    for (key, at_connect) in [("Uid:", uid), ("Gid:", gid)] {
+        let now = first_number(status, key).ok_or("/proc/PID/status has no ids")?;
+        if now != at_connect {
+            return Err(format!(
+                "process {pid} changed its {key} from {at_connect} to {now} since the connect"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn must_run(pid: u32, pidfd: BorrowedFd<'_>) -> Result<(), String> {
+    match sys::is_running(pidfd) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("process {pid} is gone")),
+        Err(error) => Err(format!("poll: {error}")),
+    }
+}
+
+/// SHA-256 over a process's arguments without its own name, each with a NUL behind it, as
+/// `/proc/PID/cmdline` has them (proc(5)). A process can rewrite them later.
+fn digest_of_arguments(pid: u32) -> Result<[u8; 32], String> {
+    let path = format!("/proc/{pid}/cmdline");
+    let wrong = |error: &dyn std::fmt::Display| format!("{path}: {error}");
+    let mut bytes = Vec::new();
+    File::open(&path)
+        .and_then(|file| file.take(ARGUMENT_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| wrong(&error))?;
+    if bytes.len() as u64 > ARGUMENT_BYTES_MAX {
+        return Err(wrong(&format!("more than {ARGUMENT_BYTES_MAX} bytes")));
+    }
+    let name = bytes.iter().position(|byte| *byte == 0);
+    let arguments = name
+        .and_then(|end| bytes.get(end + 1..))
+        .unwrap_or_default();
+    Ok(Sha256::digest(arguments).into())
+}
+
+/// Executable of a peer's parent, for the record alone: it may be gone, or not ours to see.
+fn started_by(peer: &Peer) -> String {
+    let parent = read_of(peer.pid, "status")
+        .ok()
+        .and_then(|status| first_number(&status, "PPid:"));
+    parent
+        .and_then(|pid| fs::read_link(format!("/proc/{pid}/exe")).ok())
+        .and_then(|path| bounded_text(&path).ok())
+        .unwrap_or_default()
+}
+
 fn digest_of(mut file: &File) -> io::Result<[u8; 32]> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 128 << 10];
@@ -236,8 +328,8 @@ fn started_before(started_ticks: u64, ticks_per_second: u64, connect_ns: u64) ->
     started_ns <= u128::from(connect_ns)
 }
 
-/// The real id: the first of the four numbers.
-fn real_id(status: &str, key: &str) -> Option<u32> {
+/// The first number of a line: of ids, the real one.
+fn first_number(status: &str, key: &str) -> Option<u32> {
     status
         .lines()
         .find_map(|line| line.strip_prefix(key))?

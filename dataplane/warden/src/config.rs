@@ -222,6 +222,12 @@ impl Config {
         self.join.as_ref().map(|join| &join.control_key)
     }
 
+    /// Socket at which `weir mcp run` asks for flows.
+    #[must_use]
+    pub fn stdio_socket(&self) -> PathBuf {
+        self.runtime_dir.join(weir_handover::stdio::SOCKET)
+    }
+
     /// Socket at which a running warden tells its status.
     #[must_use]
     pub fn status_socket(&self) -> PathBuf {

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use prost::Message as _;
-use weir_api::v1::{GuardMode, Update, Version, World};
+use weir_api::v1::{GuardMode, Stdio, Update, Version, World};
 use weir_handover::limits::UPDATE_BYTES_MAX;
 use weir_handover::{GuardReport, GuardState};
 use weir_redirect::{Cgroup, GuardAll, Selector, Standing};
 
 use crate::Config;
-use crate::state::{Held, HeldGuard};
+use crate::state::{Held, HeldGuard, HeldStdio};
 
 /// Directories that are looked at for a unit's cgroup.
 const WALK_MAX: usize = 10_000;
@@ -95,12 +95,34 @@ fn plan(version: &Version, world: &World) -> Result<Held> {
             .iter()
             .map(|text| Ok((parse(text)?, connection.name.clone())))
     });
+    let stdio = world.connections.iter().filter_map(|connection| {
+        let stdio = connection.stdio.as_ref()?;
+        Some(stdio_server(&connection.name, stdio))
+    });
+    let stdio = stdio.collect::<Result<_>>()?;
     Ok(Held {
+        stdio,
         number: version.number,
         hash: version.hash.clone(),
         guards,
         governed,
         listen: listen.collect::<Result<_>>()?,
+    })
+}
+
+fn stdio_server(connection: &str, stdio: &Stdio) -> Result<HeldStdio> {
+    let arguments_sha256 = match stdio.arguments_sha256.as_slice() {
+        [] => None,
+        digest => Some(
+            digest
+                .try_into()
+                .with_context(|| format!("connection {connection}: no SHA-256"))?,
+        ),
+    };
+    Ok(HeldStdio {
+        connection: connection.to_owned(),
+        executable: (!stdio.executable.is_empty()).then(|| stdio.executable.clone()),
+        arguments_sha256,
     })
 }
 
@@ -291,6 +313,10 @@ mod tests {
         assert!(refused(
             |world| world.connections[0].listen[0] = "6432".into()
         ));
+        assert!(refused(|world| world.connections[0].stdio = Some(Stdio {
+            executable: String::new(),
+            arguments_sha256: vec![1; 31],
+        })));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod run;
 mod serving;
 mod state;
 mod status;
+mod stdio;
 mod sys;
 mod systemd;
 

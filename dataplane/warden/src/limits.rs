@@ -45,6 +45,23 @@ pub const EXECUTABLE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of a file below /proc.
 pub const PROC_BYTES_MAX: u64 = 64 << 10;
 
+/// Bytes of a process's name and arguments: `MAX_ARG_STRLEN` sixteen times, and what Linux takes
+/// of them by default.
+pub const ARGUMENT_BYTES_MAX: u64 = 2 << 20;
+
+/// Threads that answer `weir mcp run`: one may be digesting a large executable, and some may wait
+/// for an asker that says nothing, while others answer.
+pub const STDIO_THREADS: usize = 8;
+
+/// How long such an asker may take to say what it wants. It says it at once.
+pub const STDIO_ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Askers that wait for a thread; whoever comes then is told nothing and asks again.
+pub const STDIO_WAITING_MAX: usize = 256;
+
+/// How long the loop may take to answer a thread: it may be putting a world in force.
+pub const STDIO_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Threads that attest: one may be digesting a large executable while others answer.
 pub const ATTESTORS: usize = 3;
 

@@ -1,6 +1,7 @@
 //! The warden's one loop: wait for an event, change one thing, look after the proxy.
 
 mod force;
+mod hand;
 mod keep;
 mod report;
 
@@ -22,6 +23,7 @@ use crate::limits::{ATTESTORS, BACKOFF_MIN, EVENTS_MAX, RESCAN};
 use crate::listeners::Listeners;
 use crate::state::{Held, State};
 use crate::status::{self, Status};
+use crate::stdio::{self, Asked};
 use crate::{Config, credentials, serving, sys, systemd};
 
 /// How long a proxy may take to finish what runs when the warden is told to stop.
@@ -44,6 +46,8 @@ pub(crate) enum Event {
     Canary(CanaryReport),
     /// Somebody wants to know.
     Status(Sender<Box<Status>>),
+    /// Somebody wants a flow to a server that it starts itself.
+    Stdio(Box<Asked>),
     /// Stop.
     Stop,
 }
@@ -56,6 +60,7 @@ struct Warden {
     listeners: Listeners,
     held: Option<Held>,
     resolved: Resolved,
+    attestor: Arc<Attestor>,
     canary: CanaryReport,
     launch: Launch,
     events: SyncSender<Event>,
@@ -75,6 +80,7 @@ pub fn run(config: Config) -> Result<()> {
     sys::block_signals(&SIGNALS).context("block signals")?;
     let (events, inbox) = mpsc::sync_channel(EVENTS_MAX);
     let mut warden = Warden::new(config, Listeners::new(kept), events.clone())?;
+    stdio::serve(&warden.config.stdio_socket(), &warden.attestor, &events)?;
     let asks = warden.start_canary()?;
     status::serve(&warden.config.status_socket(), asks, events.clone())?;
     std::thread::Builder::new()
@@ -114,8 +120,13 @@ impl Warden {
         } else {
             CanaryState::NotApplicable
         };
+        let cgroups = hooks.as_ref().map(|(_, cgroups, _)| cgroups);
+        // Without the redirect, no caller's cgroup is ever looked up by its id.
+        let root = cgroups.map_or_else(|| config.state_dir.clone(), |cgroups| cgroups.root.clone());
+        let attestor = Arc::new(Attestor::new(root, config.gone));
         let mut warden = Self {
-            jobs: start_attestors(hooks.as_ref().map(|(_, cgroups, _)| cgroups), &config)?,
+            jobs: start_attestors(&attestor)?,
+            attestor,
             held: state.held()?,
             resolved: guards::resolve(&config.state_dir, &[]),
             canary: CanaryReport {
@@ -220,6 +231,14 @@ impl Warden {
             Event::Status(asker) => {
                 let _ = asker.send(Box::new(self.status()));
             }
+            Event::Stdio(asked) => {
+                let outcome = self.hand(&asked);
+                if let Err(reason) = &outcome {
+                    let (connection, uid) = (&asked.connection, asked.caller.uid);
+                    tracing::warn!(connection, uid, reason, "a stdio server is refused");
+                }
+                let _ = asked.answer.send(outcome);
+            }
             Event::Stop => self.stop(),
         }
     }
@@ -266,13 +285,11 @@ impl Warden {
 }
 
 /// Threads that answer who callers and servers are.
-fn start_attestors(cgroups: Option<&Cgroups>, config: &Config) -> Result<SyncSender<Job>> {
-    let root = cgroups.map_or_else(|| config.state_dir.clone(), |cgroups| cgroups.root.clone());
-    let attestor = Arc::new(Attestor::new(root, config.gone));
+fn start_attestors(attestor: &Arc<Attestor>) -> Result<SyncSender<Job>> {
     let (jobs, queue) = mpsc::sync_channel::<Job>(ATTESTS_OPEN_MAX);
     let queue = Arc::new(Mutex::new(queue));
     for number in 0..ATTESTORS {
-        let (attestor, queue) = (Arc::clone(&attestor), Arc::clone(&queue));
+        let (attestor, queue) = (Arc::clone(attestor), Arc::clone(&queue));
         std::thread::Builder::new()
             .name(format!("attest-{number}"))
             .spawn(move || {

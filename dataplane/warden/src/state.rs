@@ -27,6 +27,20 @@ pub(crate) struct Held {
     pub(crate) governed: Vec<SocketAddr>,
     /// Where clients may connect on purpose, and to which registered server.
     pub(crate) listen: Vec<(SocketAddr, String)>,
+    /// Servers that clients start themselves.
+    #[serde(default)]
+    pub(crate) stdio: Vec<HeldStdio>,
+}
+
+/// A server of a world that its clients start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HeldStdio {
+    pub(crate) connection: String,
+    /// The only executable that it may be; `None` is any.
+    pub(crate) executable: Option<String>,
+    /// SHA-256 over its only arguments, each with a NUL behind it; `None` is any.
+    pub(crate) arguments_sha256: Option<[u8; 32]>,
 }
 
 /// A guard of a world.
@@ -133,6 +147,7 @@ mod tests {
             guards: vec![guard],
             governed,
             listen,
+            stdio: Vec::new(),
         };
         state.hold(&held).unwrap();
         assert_eq!(state.held().unwrap(), Some(held));

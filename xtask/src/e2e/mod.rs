@@ -10,6 +10,7 @@ mod hostile;
 mod pins;
 pub(crate) mod regression;
 mod revoke;
+mod stdio;
 pub(crate) mod throw;
 
 use anyhow::{Result, bail};
@@ -61,6 +62,24 @@ pub(crate) fn run_chain(arguments: &Alone) -> Result<()> {
         bail!("{}", checks.summary("chain"));
     }
     println!("{}", checks.summary("chain"));
+    Ok(())
+}
+
+/// The scene of MCP servers that their clients start alone, on a stage of its own.
+///
+/// # Errors
+/// A check failed; the logs are kept below target/.
+pub(crate) fn run_stdio(arguments: &Alone) -> Result<()> {
+    let programs = arguments.programs.clone();
+    let stage = Stage::up(E2E, &programs.map_or(Selection::Programs, Selection::Ready))?;
+    let mut checks = Checks::new();
+    checks.scene(stdio::TITLE, |checks| stdio::play(&stage, checks));
+    stage.keep_logs();
+    stage.down()?;
+    if !checks.all_passed() {
+        bail!("{}", checks.summary("stdio"));
+    }
+    println!("{}", checks.summary("stdio"));
     Ok(())
 }
 

@@ -40,7 +40,7 @@ impl Mcp {
     /// Installs the packages, once per checkout, and starts the server as nobody.
     pub(crate) fn start(record: &Record, site: Site) -> Result<Self> {
         let folder = site.folder().join("mcp");
-        install(&folder)?;
+        install("mcp", &SOURCES, &folder)?;
         let nobody = user::find("nobody")?;
         let calls = calls(site);
         fs::write(&calls, "").with_context(|| format!("write {}", calls.display()))?;
@@ -143,17 +143,18 @@ pub(crate) fn answer(said: Said) -> Result<(Value, Said)> {
     Ok((value, said))
 }
 
-/// Installs into `target/mcp`, which later runs use again, and copies to where all may read.
-fn install(folder: &Path) -> Result<()> {
+/// Installs the packages and programs of `xtask/NAME` into `target/NAME`, which later runs use
+/// again, and copies them to where all may read.
+pub(crate) fn install(name: &str, names: &[&str], folder: &Path) -> Result<()> {
     let (sources, kept) = (
-        step::root().join("xtask/mcp"),
-        step::root().join("target/mcp"),
+        step::root().join("xtask").join(name),
+        step::root().join("target").join(name),
     );
     fs::create_dir_all(&kept).with_context(|| format!("mkdir {}", kept.display()))?;
     let lock = fs::read(sources.join("package-lock.json")).context("read package-lock.json")?;
     let stamp = kept.join("installed");
     let is_installed = fs::read(&stamp).is_ok_and(|installed| installed == lock);
-    for name in SOURCES {
+    for name in names {
         fs::copy(sources.join(name), kept.join(name)).with_context(|| format!("copy {name}"))?;
     }
     if !is_installed {

@@ -42,7 +42,8 @@ pub struct Connection {
     pub name: String,
     /// What it speaks.
     pub kind: Kind,
-    /// Where it is: `192.0.2.7:5432`. Never a name; at least one.
+    /// Where it is: `192.0.2.7:5432`. Never a name; at least one, unless it is started by its
+    /// clients.
     pub addresses: Vec<String>,
     /// How Weir speaks to it.
     pub tls: Tls,
@@ -98,6 +99,10 @@ pub struct Connection {
     /// Where the server is, tokens go on to it that do not say whom they are for.
     #[serde(default)]
     pub opaque_tokens: bool,
+    /// Its clients start it themselves and speak with it over standard input and output; MCP only,
+    /// and without addresses.
+    #[serde(default)]
+    pub stdio: Option<Stdio>,
 }
 
 /// Who is the resource server of an MCP connection.
@@ -109,6 +114,18 @@ pub enum Authorization {
     Weir,
     /// The server: clients' tokens that are for it go on to it.
     Server,
+}
+
+/// What may be started as an MCP server of standard input and output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stdio {
+    /// Path of the executable as the kernel tells it, links resolved; any if absent.
+    #[serde(default)]
+    pub executable: Option<String>,
+    /// Its arguments, without its own name; any if absent.
+    #[serde(default)]
+    pub arguments: Option<Vec<String>>,
 }
 
 /// How a start-up user is asked.

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use reqwest::Method;
-use weir_api::http::{self, ConnectionReport, ConnectionView, Credential, Unlabelled};
+use weir_api::http::{self, ConnectionReport, ConnectionView, Credential, Stdio, Tls, Unlabelled};
 
 use super::login::{or_none, word};
 use super::secret_from_input;
@@ -18,10 +18,13 @@ pub(crate) async fn run(client: &Client, out: Output, command: Connection) -> an
             client
                 .tell(Method::PUT, &["connections"], &[], Some(&spec))
                 .await?;
-            out.done(&format!(
-                "registered {}; next: weir connection credential {}",
-                spec.name, spec.name
-            ))
+            let name = &spec.name;
+            out.done(&match spec.stdio {
+                None => format!("registered {name}; next: weir connection credential {name}"),
+                Some(_) => format!(
+                    "registered {name}; next, for its clients: weir mcp run --connection {name} -- COMMAND"
+                ),
+            })
         }
         Connection::Credential {
             name,
@@ -73,12 +76,28 @@ fn read(path: PathBuf) -> anyhow::Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
 }
 
+/// What may be started: any program, one, or one with its arguments.
+fn stdio(add: &ConnectionAdd) -> Option<Stdio> {
+    let mut command = add.command.iter().cloned();
+    let named = command.next();
+    add.stdio.then(|| Stdio {
+        arguments: named.is_some().then(|| command.collect()),
+        executable: named.or_else(|| add.program.clone()),
+    })
+}
+
 fn spec(add: ConnectionAdd) -> anyhow::Result<http::Connection> {
+    let stdio = stdio(&add);
     Ok(http::Connection {
         name: add.name,
         kind: add.kind,
         addresses: add.addresses,
-        tls: add.tls,
+        tls: if stdio.is_some() {
+            Tls::Disable
+        } else {
+            add.tls
+        },
+        stdio,
         ca_pem: add.ca.map(read).transpose()?,
         server_name: add.server_name,
         env: add.env,
@@ -121,7 +140,10 @@ async fn list(client: &Client, out: Output) -> anyhow::Result<()> {
         [
             spec.name.clone(),
             word(&spec.kind),
-            spec.addresses.join(", "),
+            match &spec.stdio {
+                None => spec.addresses.join(", "),
+                Some(_) => "stdio".to_owned(),
+            },
             word(&spec.tls),
             spec.env.clone(),
             or_none(&roles),

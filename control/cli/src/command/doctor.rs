@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -5,6 +6,7 @@ use serde::Serialize;
 use weir_api::http::{ConnectionView, Guard, IdentityProviderView, Node, Push, Status, Whoami};
 
 use super::login::word;
+use crate::arguments::{STDIO_SOCKET, STDIO_SOCKET_VARIABLE};
 use crate::client::Client;
 use crate::output::{Output, when};
 
@@ -63,6 +65,8 @@ pub(crate) async fn run(client: &Client, out: Output) -> anyhow::Result<ExitCode
     control(&mut checks, &me, &status);
     let connections: Vec<ConnectionView> = client.get(&["connections"]).await?;
     servers(&mut checks, &connections);
+    let socket = std::env::var_os(STDIO_SOCKET_VARIABLE).unwrap_or_else(|| STDIO_SOCKET.into());
+    stdio(&mut checks, &connections, Path::new(&socket)).await;
     let providers: Vec<IdentityProviderView> = client.get(&["idps"]).await?;
     self::providers(&mut checks, &providers);
     let guards: Vec<Guard> = client.get(&["guards"]).await?;
@@ -179,7 +183,7 @@ fn servers(checks: &mut Checks, connections: &[ConnectionView]) {
     }
     for view in connections
         .iter()
-        .filter(|view| view.credentials.is_empty())
+        .filter(|view| view.connection.stdio.is_none() && view.credentials.is_empty())
     {
         let name = format!("connection {}", view.connection.name);
         checks.add(
@@ -188,6 +192,26 @@ fn servers(checks: &mut Checks, connections: &[ConnectionView]) {
             "has no credential",
             "weir connection credential NAME --role …",
         );
+    }
+}
+
+/// Servers that clients start are reached through the data plane of the host on which this runs.
+async fn stdio(checks: &mut Checks, connections: &[ConnectionView], socket: &Path) {
+    let started = connections
+        .iter()
+        .filter(|view| view.connection.stdio.is_some());
+    for view in started {
+        let connection = &view.connection.name;
+        let name = format!("weir mcp run --connection {connection}");
+        match crate::stdio::probe(socket.to_owned(), connection.clone()).await {
+            Ok(()) => checks.ok(&name, format!("{} answers", socket.display())),
+            Err(why) => checks.add(
+                &name,
+                State::Warning,
+                format!("on this host: {why}"),
+                "its clients work on hosts whose data plane serves it",
+            ),
+        }
     }
 }
 

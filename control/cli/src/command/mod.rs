@@ -19,10 +19,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Mcp};
 use crate::client::Client;
 use crate::config::Config;
 use crate::output::Output;
+use crate::stdio;
 
 /// Bytes of a secret at most.
 const SECRET_BYTES_MAX: u64 = 4096;
@@ -53,6 +54,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Nodes => state::nodes(&client(url)?, out).await,
         Command::Ca(command) => return ca::run(out, command),
         Command::Audit(command) => return audit::run(|| client(url), out, command).await,
+        Command::Mcp(Mcp::Run(run)) => return stdio::run(run).await,
         Command::Doctor => return doctor::run(&client(url)?, out).await,
     };
     done.map(|()| ExitCode::SUCCESS)

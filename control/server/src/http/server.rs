@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use weir_api::http::{
-    Connection, ConnectionView, Credential, CredentialView, Guard, Kind, Lock, LoginMethod, Tls,
-    Unlabelled, Workload,
+    Authorization, Connection, ConnectionView, Credential, CredentialView, Guard, Kind, Lock,
+    LoginMethod, Tls, Unlabelled, Workload,
 };
 use weir_api::v1::to_data_plane::Message;
 use weir_facts::{ConnectionName, MaskRule};
@@ -55,6 +55,16 @@ pub(crate) async fn put_connection(
             )));
         }
     }
+    if spec.stdio.is_some() {
+        let stored = server::credentials(&mut tx).await?;
+        if stored.iter().any(|stored| stored.connection == spec.name) {
+            return Err(Error::Conflict(format!(
+                "Weir holds a credential of {}, which would go to whatever its clients start: \
+                 remove the connection first",
+                spec.name
+            )));
+        }
+    }
     let sealed = app.keys.sealer.seal(
         &server::mask_key_place(&spec.name),
         &*secret::random::<32>()?,
@@ -82,11 +92,7 @@ pub(crate) async fn put_connection(
 fn check_connection(spec: &Connection) -> Result<()> {
     check::name("connection", &spec.name)?;
     check::bounded("addresses", spec.addresses.len() + spec.listen.len())?;
-    if spec.addresses.is_empty() {
-        return Err(Error::Invalid(
-            "a connection needs at least one address".to_owned(),
-        ));
-    }
+    check_stdio(spec)?;
     spec.addresses
         .iter()
         .chain(&spec.listen)
@@ -147,6 +153,49 @@ fn check_connection(spec: &Connection) -> Result<()> {
             .map(drop)
             .map_err(|error| Error::Invalid(error.to_string())),
     }
+}
+
+/// A server has addresses, or is started by its clients; never both.
+fn check_stdio(spec: &Connection) -> Result<()> {
+    let invalid = |told: &str| Err(Error::Invalid(told.to_owned()));
+    let Some(stdio) = &spec.stdio else {
+        return if spec.addresses.is_empty() {
+            invalid("a connection needs at least one address")
+        } else {
+            Ok(())
+        };
+    };
+    if spec.kind != Kind::Mcp {
+        return invalid("only MCP servers are spoken to over standard input and output");
+    }
+    if spec.authorization == Authorization::Server {
+        return invalid("tokens of clients do not go on to what clients start");
+    }
+    if !(spec.addresses.is_empty() && spec.listen.is_empty()) {
+        return invalid(
+            "a server that its clients start has no address, and nobody listens for it",
+        );
+    }
+    if spec.tls != Tls::Disable || spec.client_tls_required {
+        return invalid("standard input and output have no TLS: give --tls disable");
+    }
+    if let Some(path) = &stdio.executable {
+        check::text("the program", path)?;
+        if !path.starts_with('/') {
+            return invalid("the program is not an absolute path");
+        }
+    }
+    let arguments = stdio.arguments.as_deref().unwrap_or_default();
+    check::bounded("arguments", arguments.len())?;
+    if stdio.executable.is_none() && stdio.arguments.is_some() {
+        return invalid("arguments without a program");
+    }
+    for argument in arguments {
+        if argument.len() > TEXT_BYTES_MAX || argument.contains('\0') {
+            return invalid("an argument is too long or has a NUL in it");
+        }
+    }
+    Ok(())
 }
 
 /// Rules that can be met, each of which can decide something.
@@ -235,6 +284,12 @@ pub(crate) async fn put_credential(
     }
     let mut tx = app.store.begin().await?;
     let connection = server::connection(&mut tx, &name).await?;
+    if connection.stdio.is_some() {
+        return Err(Error::Invalid(
+            "a server that its clients start gets its secrets from them; Weir keeps none for it"
+                .to_owned(),
+        ));
+    }
     match (connection.kind, credential.role.is_empty()) {
         (Kind::Postgres, true) => {
             return Err(Error::Invalid(

@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) target: SocketAddr,
     pub(crate) connection: Arc<Connection>,
     pub(crate) workload: Option<Arc<Workload>>,
+    /// What was started, as sessions tell it; empty for a server with an address.
+    pub(crate) program: String,
     pub(crate) counter: Counter,
     pub(crate) seal: Seal,
     /// What this host has seen of the server's tools.
@@ -79,6 +81,10 @@ impl Context {
             tools: env.tools.of(&connection.name),
             connection,
             workload: arrival.workload.clone(),
+            program: arrival
+                .program
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
             counter: Counter::new(start.id),
             seal: Seal::new(&seal_key(&env.world.mock_key)),
         }
@@ -134,11 +140,12 @@ impl Context {
         env: &Env<'_>,
         caller: Option<&'a Caller>,
     ) -> Record<'a> {
+        let has_addresses = self.program.is_empty();
         Record {
             flow: Some(self.id),
             principal: caller.map(|caller| &caller.principal),
-            source: Some(self.source),
-            target: Some(self.target),
+            source: has_addresses.then_some(self.source),
+            target: has_addresses.then_some(self.target),
             connection: Some(&self.connection.name),
             protocol: Protocol::Mcp,
             ..Record::new(kind, env.now)

@@ -194,7 +194,9 @@ impl McpFlow {
         };
         let now = (caller.key.clone(), env.world.version);
         if self.known.as_ref() != Some(&now) {
+            let program = self.desk.context.program.clone();
             let told = Told {
+                summary: &program,
                 accesses: std::slice::from_ref(&access),
                 verdict: if denial.is_some() { "deny" } else { "allow" },
                 policies: &judgement.policies,

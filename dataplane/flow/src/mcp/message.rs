@@ -182,7 +182,7 @@ impl Stream<'_> {
             }
         };
         let bytes = replaced(document, reshaped.edits)?;
-        if running.method == ClientMethod::Initialize && !is_served(result) {
+        if running.method == ClientMethod::Initialize && !is_served(desk, result) {
             let told = refuse::error(
                 Some(id),
                 refuse::INVALID_REQUEST,
@@ -507,13 +507,18 @@ pub(crate) fn summary(running: &Running) -> String {
     }
 }
 
-fn is_served(result: &Value<'_>) -> bool {
+/// What is not served of 2024-11-05 is its HTTP transport, which a server of standard input and
+/// output does not have; its messages are those of 2025-03-26 without batches.
+fn is_served(desk: &Desk, result: &Value<'_>) -> bool {
     let version = result
         .get("protocolVersion")
         .and_then(|version| version.text());
-    version
-        .and_then(|version| Revision::parse(&version))
-        .is_some_and(|revision| revision.is_served() && !revision.is_stateless())
+    let revision = version.and_then(|version| Revision::parse(&version));
+    let has_no_transport = !desk.context.program.is_empty();
+    revision.is_some_and(|revision| {
+        (revision.is_served() && !revision.is_stateless())
+            || (has_no_transport && revision == Revision::V2024_11_05)
+    })
 }
 
 /// A tool that the server does not have is answered as one that the caller may not call.

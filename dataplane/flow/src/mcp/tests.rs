@@ -5,6 +5,7 @@ mod authorization;
 mod bench;
 mod callers;
 mod calls;
+mod carriers;
 mod holds;
 mod links;
 mod pins;

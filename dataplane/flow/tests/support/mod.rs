@@ -298,6 +298,7 @@ impl<'a> Relay<'a> {
             target: shared.server,
             connection: Some(shared.connection.clone()),
             workload: shared.workload.clone(),
+            program: None,
         };
         let begun = *BEGUN.get_or_init(Instant::now);
         let world = shared.world.read().expect("unpoisoned").clone();

@@ -38,7 +38,7 @@ use weir_facts::{ConnectionName, FlowId};
 use weir_flow::{Calls, CatalogCell, Effect, Event, SeenTools, World};
 use weir_handover::{HealthReport, ProxyEnd, ProxyReport, ToProxy, Welcome};
 
-use crate::relay::{Mailbox, ToControl, ToWorker, Worker};
+use crate::relay::{Both, Mailbox, ToControl, ToWorker, Worker};
 use crate::tls::AcceptorSource;
 use approvals::{Approvals, Notice};
 use cancels::{CancelKeys, Place};
@@ -48,7 +48,7 @@ use rotation::Rotation;
 use shipping::Shipping;
 use stream::Uplink;
 use tools::ToolReports;
-use warden::Warden;
+use warden::{FromWarden, Warden};
 pub use world::{Envelope, compile};
 
 /// How often life is told of, health reported, and the leaf looked at.
@@ -211,7 +211,7 @@ impl Control {
         mailbox: &Mailbox<ToControl>,
         wake: &AsyncFd<OwnedFd>,
         inbound: &mut UnboundedReceiver<Internal>,
-        from_warden: &mut UnboundedReceiver<ToProxy>,
+        from_warden: &mut UnboundedReceiver<FromWarden>,
     ) -> Result<Duration> {
         let mut tick = tokio::time::interval(TICK);
         let mut ship = tokio::time::interval(SHIP);
@@ -225,8 +225,8 @@ impl Control {
                 }
                 Some(message) = inbound.recv() => self.on_internal(message),
                 message = from_warden.recv() => match message {
-                    Some(ToProxy::Drain { deadline_ms }) => return Ok(Duration::from_millis(deadline_ms)),
-                    Some(message) => self.on_warden(message),
+                    Some((ToProxy::Drain { deadline_ms }, _)) => return Ok(Duration::from_millis(deadline_ms)),
+                    Some((message, descriptors)) => self.on_warden(message, descriptors),
                     // Without the warden nobody can be attested: end, and let it start another.
                     None => return Ok(Duration::ZERO),
                 },
@@ -503,8 +503,14 @@ impl Control {
         }
     }
 
-    fn on_warden(&mut self, message: ToProxy) {
+    fn on_warden(&mut self, message: ToProxy, descriptors: Vec<OwnedFd>) {
         match message {
+            ToProxy::Hand(handed) => {
+                match warden::handed(&self.world.load(), *handed, descriptors) {
+                    Some(both) => self.hand(both),
+                    None => tracing::error!("a flow was handed over without its links"),
+                }
+            }
             ToProxy::Attested { request, outcome } => {
                 let Some(place) = self.warden.attested(request) else {
                     return;
@@ -533,6 +539,19 @@ impl Control {
             ToProxy::Welcome(_) | ToProxy::Drain { .. } => {
                 tracing::warn!("a message out of its time from the warden")
             }
+        }
+    }
+
+    /// To the worker with the fewest flows. What a worker does not take is closed, which its
+    /// client notices.
+    fn hand(&self, both: Box<Both>) {
+        let flows = |index: &usize| {
+            let worker = self.workers.get(*index);
+            worker.map_or(u64::MAX, |worker| worker.counters.flows.value())
+        };
+        let fewest = (0..self.workers.len()).min_by_key(flows);
+        if let Some(index) = fewest {
+            self.tell(index as u16, ToWorker::Handed(both));
         }
     }
 

@@ -5,22 +5,26 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use prost::Message;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use weir_api::v1::Update;
-use weir_facts::{Digest, Workload};
-use weir_flow::{Process, Serving, World};
-use weir_handover::{Attest, ProxyEnd, ProxyReport, ToProxy, ToWarden, WorkloadFacts};
+use weir_facts::{ConnectionName, Digest, Workload};
+use weir_flow::{Process, Program, Serving, World};
+use weir_handover::{Attest, Handed, ProxyEnd, ProxyReport, ToProxy, ToWarden, WorkloadFacts};
 use weir_redirect::FlowOrigin;
 
 use super::cancels::Place;
+use crate::relay::Both;
 
 /// Attestations that may wait at the warden; it refuses to hold more.
 const ATTESTS_OPEN_MAX: usize = weir_handover::limits::ATTESTS_OPEN_MAX;
+
+/// What the warden says, with its descriptors.
+pub(crate) type FromWarden = (ToProxy, Vec<OwnedFd>);
 
 /// Asks the warden.
 pub(crate) struct Warden {
@@ -34,14 +38,14 @@ impl Warden {
     ///
     /// # Errors
     /// No thread or no descriptor.
-    pub(crate) fn start(channel: ProxyEnd) -> Result<(Self, UnboundedReceiver<ToProxy>)> {
+    pub(crate) fn start(channel: ProxyEnd) -> Result<(Self, UnboundedReceiver<FromWarden>)> {
         let reader = channel.try_clone().context("dup of the warden's socket")?;
         let (sender, receiver) = unbounded_channel();
         std::thread::Builder::new()
             .name("warden".to_owned())
             .spawn(move || {
-                while let Ok(Some((message, _descriptors))) = reader.receive() {
-                    if sender.send(message).is_err() {
+                while let Ok(Some(said)) = reader.receive() {
+                    if sender.send(said).is_err() {
                         return;
                     }
                 }
@@ -127,6 +131,24 @@ pub(crate) fn serving(told: weir_handover::Serving) -> Serving {
         weir_handover::Serving::Unknown => Serving::Unknown,
         weir_handover::Serving::Elsewhere => Serving::Elsewhere,
     }
+}
+
+/// A flow of `weir mcp run`, for a worker. `None` where its two links did not come with it.
+pub(crate) fn handed(world: &World, handed: Handed, links: Vec<OwnedFd>) -> Option<Box<Both>> {
+    let [client, server] = <[OwnedFd; 2]>::try_from(links).ok()?;
+    let program = handed.program;
+    Some(Box::new(Both {
+        client,
+        server,
+        connection: ConnectionName::new(&handed.connection),
+        caller: workload(world, handed.caller),
+        program: Arc::new(Program {
+            executable: program.executable.into(),
+            executable_digest: program.executable_sha256.map(Digest),
+            arguments_digest: Digest(program.arguments_sha256),
+            started_by: program.started_by.into(),
+        }),
+    }))
 }
 
 /// Gives an attested process its name.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use weir_api::v1;
 use weir_facts::{ConnectionName, Digest, Group, Identity};
 use weir_flow::{
-    Account, Attribution, Authentication, Certificate, ClientTls, Connection, Connections,
+    Account, Attribution, Authentication, Carrier, Certificate, ClientTls, Connection, Connections,
     Credential, Durability, FirstSight, Lock, Locked, McpTarget, PostgresTarget, Settings, Stale,
     Target, Tls, TlsMode, Token, ToolPin, ToolPins, WorkloadRule, World,
 };
@@ -167,8 +167,13 @@ fn connection(connection: v1::Connection, credentials: Vec<v1::Credential>) -> R
                 .with_context(|| format!("{text:?} is not an address and a port"))
         })
         .collect::<Result<Vec<_>>>()?;
+    ensure!(
+        connection.stdio.is_none() || kind == v1::ConnectionKind::Mcp,
+        "only MCP servers are started by their clients"
+    );
     let target = match kind {
         v1::ConnectionKind::Mcp => Target::Mcp(McpTarget {
+            carrier: carrier(&connection, &credentials)?,
             credential: mcp::credential(credentials),
             authorization: mcp::authorization(&connection)?,
             tools: tool_pins(connection.tools_need_approval, &connection.tools)?,
@@ -252,6 +257,27 @@ fn tool_pins(need_approval: bool, pins: &[v1::ToolPin]) -> Result<ToolPins> {
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(ToolPins::new(first_sight, pins))
+}
+
+/// How an MCP server is reached. One that its clients start has nothing that could be shown to
+/// whatever they have started.
+fn carrier(connection: &v1::Connection, credentials: &[v1::Credential]) -> Result<Carrier> {
+    if connection.stdio.is_none() {
+        return Ok(Carrier::Address);
+    }
+    ensure!(
+        connection.addresses.is_empty() && connection.listen.is_empty(),
+        "a server that its clients start has an address"
+    );
+    ensure!(
+        credentials.is_empty(),
+        "a server that its clients start has a credential"
+    );
+    ensure!(
+        connection.tls() == v1::TlsMode::Disable && !connection.client_tls_required,
+        "standard input and output have no TLS"
+    );
+    Ok(Carrier::Stdio)
 }
 
 fn credentials(all: Vec<v1::Credential>) -> Result<HashMap<String, Vec<v1::Credential>>> {

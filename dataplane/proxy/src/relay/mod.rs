@@ -55,5 +55,5 @@ pub use limits::{BUFFER_BYTES, BUFFERS, CONTROL_MESSAGES, FLOWS_MAX, SPIN_MAX};
 pub use mailbox::Mailbox;
 pub use pool::BufferConfig;
 pub use worker::{
-    Listener, ListenerKind, OwnAddresses, Shared, ToControl, ToWorker, Worker, WorkerConfig,
+    Both, Listener, ListenerKind, OwnAddresses, Shared, ToControl, ToWorker, Worker, WorkerConfig,
 };

@@ -17,7 +17,7 @@ use weir_api::{Join, sign};
 
 /// Nobody in particular.
 pub(crate) const PROXY_UID: u32 = 64_123;
-const NODE: &str = "test-node";
+pub(crate) const NODE: &str = "test-node";
 
 /// The control plane's key, and another.
 pub(crate) fn key(seed: u8) -> ed25519_dalek::SigningKey {

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -224,6 +225,18 @@ fn hear(proxy: &Arc<Proxy>, runtime: &Path) -> Result<()> {
                 accept(proxy, Listening { role, socket });
             }
             ToProxy::Unlisten { .. } | ToProxy::Welcome(_) | ToProxy::Served { .. } => {}
+            ToProxy::Hand(handed) => {
+                let told = [
+                    format!(
+                        "client of {} pid={} cgroup={}",
+                        handed.connection, handed.caller.pid, handed.caller.cgroup
+                    ),
+                    format!("server {}", handed.program.executable),
+                ];
+                for (link, told) in descriptors.into_iter().zip(told) {
+                    UnixStream::from(link).write_all(told.as_bytes())?;
+                }
+            }
             ToProxy::Health(report) => write("health", format!("{report:?}"))?,
             ToProxy::Drain { .. } => {
                 proxy.channel.send(&ToWarden::Drained, &[])?;

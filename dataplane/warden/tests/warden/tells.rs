@@ -1,12 +1,20 @@
 //! What the warden tells, grants and refuses.
 
 use std::fs;
+use std::io::Read as _;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use weir_api::v1::GuardMode;
+use weir_api::v1::{Connection, GuardMode, Stdio};
+use weir_handover::stdio::{Answer, Ask, SOCKET, ask};
 
 use crate::Test;
-use crate::bed::{Bed, PROXY_UID};
+use crate::bed::{Bed, NODE, PROXY_UID};
+
+/// CI is slow; whoever waits this long waits forever.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const TESTS: &[Test] = &[
     (
@@ -30,10 +38,80 @@ pub(crate) const TESTS: &[Test] = &[
         a_guard_follows_a_cgroup_that_is_made_anew,
     ),
     (
+        "a_server_that_its_client_starts_is_handed_over_with_both_links",
+        a_server_that_its_client_starts_is_handed_over,
+    ),
+    (
         "the_status_is_green_and_turns_red_when_detached",
         the_status_turns_red_when_detached,
     ),
 ];
+
+fn a_server_that_its_client_starts_is_handed_over() -> Result<()> {
+    let bed = Bed::guarding()?;
+    let socket = bed.path("run").join(SOCKET);
+    let open = |connection: &str| Ask::Open {
+        connection: connection.into(),
+    };
+    let refused = |asked: &Ask| {
+        let (answer, ends) = ask(&socket, asked, PATIENCE)?;
+        ensure!(ends.is_empty());
+        match answer {
+            Answer::Refused { reason } => Ok(reason),
+            Answer::Granted => anyhow::bail!("{asked:?} was granted"),
+        }
+    };
+    ensure!(refused(&open("files"))?.contains("weir connection add files"));
+    ensure!(
+        refused(&open("target"))?.contains("no connection"),
+        "a server with an address is none that is started"
+    );
+    let own = fs::canonicalize("/proc/self/exe")?;
+    let mut child = Command::new("sleep").arg("600").spawn()?;
+    let executable = fs::read_link(format!("/proc/{}/exe", child.id()))?;
+    let executable = executable.display().to_string();
+    let register = |version, executable: String| {
+        bed.push(1, version, NODE, |world| {
+            world.connections.push(Connection {
+                name: "files".into(),
+                stdio: Some(Stdio {
+                    executable,
+                    arguments_sha256: Vec::new(),
+                }),
+                ..Connection::default()
+            });
+        })?;
+        let wanted = format!("version {version}");
+        bed.wait("the world", || Ok(bed.applied() == wanted))
+    };
+    let flow = |pid| Ask::Flow {
+        connection: "files".into(),
+        pid,
+    };
+    register(2, own.display().to_string())?;
+    let reason = refused(&flow(child.id()))?;
+    ensure!(reason.contains("is registered as"), "{reason}");
+    register(3, executable.clone())?;
+    ensure!(refused(&flow(std::process::id()))?.contains("no child"));
+    let (answer, ends) = ask(&socket, &flow(child.id()), PATIENCE)?;
+    ensure!(answer == Answer::Granted, "{answer:?}");
+    let said = ends.into_iter().map(|end| {
+        let mut text = String::new();
+        UnixStream::from(end).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    let said = said.collect::<Result<Vec<_>>>()?;
+    child.kill()?;
+    child.wait()?;
+    let client = format!("client of files pid={} cgroup=/", std::process::id());
+    ensure!(said.len() == 2 && said[0].starts_with(&client), "{said:?}");
+    ensure!(said[1] == format!("server {executable}"), "{said:?}");
+    ensure!(
+        refused(&flow(child.id())).is_ok(),
+        "a server that has ended is not reached"
+    );
+    Ok(())
+}
 
 fn a_guarded_caller_is_attested() -> Result<()> {
     let bed = Bed::guarding()?;

@@ -17,15 +17,15 @@ use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory
 
 use super::super::McpFlow;
 use crate::calls::Calls;
-use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Start};
+use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Program, Start};
 use crate::meter::Meters;
 use crate::postgres::PlanCache;
 use crate::token::IdentityProvider;
 use crate::tools::{SeenTools, ToolPins};
 use crate::world::{
-    Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Durability,
-    McpAuthorization, McpCredential, McpTarget, Settings, Stale, Target, Tls, TlsMode, Token,
-    World,
+    Attribution, Authentication, Carrier, ClientLogin, ClientTls, Connection, Connections,
+    Durability, McpAuthorization, McpCredential, McpTarget, Settings, Stale, Target, Tls, TlsMode,
+    Token, World,
 };
 
 /// An engineer's token.
@@ -116,11 +116,11 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self::start(Durability::Kept, None)
+        Self::start(Durability::Kept, None, None)
     }
 
     pub(super) fn durable() -> Self {
-        Self::start(Durability::SyncedExceptPlainReads, None)
+        Self::start(Durability::SyncedExceptPlainReads, None, None)
     }
 
     pub(super) fn of_workload(name: &str) -> Self {
@@ -135,17 +135,78 @@ impl Bench {
             executable: "/bin/x".into(),
             executable_digest: None,
         };
-        Self::start(Durability::Kept, Some(Arc::new(workload)))
+        Self::start(Durability::Kept, Some(Arc::new(workload)), None)
     }
 
-    fn start(durability: Durability, workload: Option<Arc<Workload>>) -> Self {
+    /// What becomes of a flow that came with or without a program, to a server of this carrier.
+    pub(super) fn carried(carrier: Carrier, program: Option<Arc<Program>>) -> (Vec<Kept>, Outbox) {
+        let mut world = world(1, shipped(), Durability::Kept, ToolPins::none());
+        world.connections = Connections::new([connection(
+            carrier,
+            McpAuthorization::Weir { resource: None },
+            ToolPins::none(),
+        )]);
+        let world = Arc::new(world);
+        let now = Now {
+            mono_ns: 1,
+            unix_us: 1_700_000_000_000_000,
+        };
+        let start = Start {
+            id: FlowId(7),
+            arrival: Arrival {
+                source: "127.0.0.1:50000".parse().expect("an address"),
+                target: "127.0.0.1:3901".parse().expect("an address"),
+                connection: Some(ConnectionName::new("demo-mcp")),
+                workload: None,
+                program,
+            },
+            world: world.clone(),
+            now,
+        };
+        let mut book = Book {
+            journal: Journal::new(
+                WorkerId(0),
+                Position::START,
+                CommitmentKey::new(&[1; 32]),
+                Memory::default(),
+            ),
+            kept: Vec::new(),
+            full: false,
+        };
+        let (mut plans, mut out) = (PlanCache::new(), Outbox::default());
+        let mut random = |bytes: &mut [u8]| bytes.fill(9);
+        let mut env = Env {
+            now,
+            out: &mut out,
+            world: &world,
+            journal: &mut book,
+            random: &mut random,
+            plans: &mut plans,
+            meters: &Meters::new(),
+            tools: &SeenTools::new(),
+            calls: &Arc::new(Calls::new()),
+        };
+        crate::Flow::new(start).begin(&mut env);
+        (book.kept, out)
+    }
+
+    /// In front of a server that its client has started.
+    pub(super) fn started(program: Arc<Program>) -> Self {
+        Self::start(Durability::Kept, None, Some(program))
+    }
+
+    fn start(
+        durability: Durability,
+        workload: Option<Arc<Workload>>,
+        program: Option<Arc<Program>>,
+    ) -> Self {
         let world = Arc::new(world(1, shipped(), durability, ToolPins::none()));
         let connection = world
             .connections
             .named(&ConnectionName::new("demo-mcp"))
             .expect("registered")
             .clone();
-        let mut bench = Self::dial(world, connection, workload);
+        let mut bench = Self::dial(world, connection, workload, program);
         bench.event(Event::Dialed);
         bench
     }
@@ -155,9 +216,9 @@ impl Bench {
         let files = shipped();
         let world = Arc::new(world(1, files, Durability::Kept, ToolPins::none()));
         let weir = McpAuthorization::Weir { resource: None };
-        let mut connection = connection(weir, ToolPins::none());
+        let mut connection = connection(Carrier::Address, weir, ToolPins::none());
         connection.tls.mode = TlsMode::VerifyFull;
-        let mut bench = Self::dial(world, Arc::new(connection), None);
+        let mut bench = Self::dial(world, Arc::new(connection), None, None);
         let reply = bench.event(Event::Dialed);
         assert_eq!(reply.server, "");
         bench
@@ -167,6 +228,7 @@ impl Bench {
         world: Arc<World>,
         connection: Arc<Connection>,
         workload: Option<Arc<Workload>>,
+        program: Option<Arc<Program>>,
     ) -> Self {
         let now = Now {
             mono_ns: 1,
@@ -178,6 +240,7 @@ impl Bench {
             target,
             connection: Some(connection.name.clone()),
             workload,
+            program,
         };
         let start = Start {
             id: FlowId(7),
@@ -377,7 +440,11 @@ impl Bench {
             Durability::Kept,
             ToolPins::none(),
         );
-        world.connections = Connections::new([connection(authorization, ToolPins::none())]);
+        world.connections = Connections::new([connection(
+            Carrier::Address,
+            authorization,
+            ToolPins::none(),
+        )]);
         world.authentication.providers = providers;
         self.world = Arc::new(world);
         self.event(Event::WorldChanged)
@@ -427,7 +494,7 @@ fn shipped() -> Vec<(String, String)> {
     files.collect()
 }
 
-fn connection(authorization: McpAuthorization, tools: ToolPins) -> Connection {
+fn connection(carrier: Carrier, authorization: McpAuthorization, tools: ToolPins) -> Connection {
     Connection {
         name: ConnectionName::new("demo-mcp"),
         addresses: vec!["127.0.0.1:3901".parse().expect("an address")],
@@ -441,6 +508,7 @@ fn connection(authorization: McpAuthorization, tools: ToolPins) -> Connection {
         attribution: Attribution::Off,
         mask_key: MaskKey::new([3; 32]),
         target: Target::Mcp(McpTarget {
+            carrier,
             credential: Some(McpCredential {
                 field: "Authorization".into(),
                 value: "Bearer stored-at-weir".to_owned().into(),
@@ -460,7 +528,11 @@ fn world(
     let name = ConnectionName::new("demo-mcp");
     let bundle = Arc::new(Bundle::parse(&files).unwrap_or_else(|error| panic!("{error}")));
     let facts = ConnectionFacts::new(name, ConnectionKind::Mcp, "demo", None).expect("a name");
-    let connection = connection(McpAuthorization::Weir { resource: None }, tools);
+    let connection = connection(
+        Carrier::Address,
+        McpAuthorization::Weir { resource: None },
+        tools,
+    );
     let token = |subject: &str, group: &str, expires_us: u64| Token {
         identity: Arc::new(Identity {
             issuer: "weir".into(),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use weir_redirect::FlowOrigin;
 
 use super::super::limits::ATTEST_TIMEOUT;
 use super::super::sys;
-use super::flow::{End, FlowSlot, owner};
-use super::{Engine, ListenerKind, ToControl};
+use super::flow::{End, FlowSlot, Reach, owner};
+use super::{Both, Engine, ListenerKind, ToControl};
 use crate::stages::Stage;
 
 /// Where a connection came from and where it is bound for.
@@ -21,7 +21,12 @@ struct Bound {
     source: SocketAddr,
     target: SocketAddr,
     connection: Option<ConnectionName>,
+    reach: Reach,
 }
+
+/// What stands for the addresses of a flow that has none: nobody listens at port 0, and the
+/// client and its server are processes of this host.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl Engine {
     pub(super) fn on_accepted(&mut self, listener: u32, socket: OwnedFd) -> io::Result<()> {
@@ -69,6 +74,7 @@ impl Engine {
                 source,
                 target,
                 connection,
+                reach: Reach::Dial,
             },
         )?;
         let Some(flow) = self.flows.get(slot).map(|flow| flow.id) else {
@@ -131,9 +137,29 @@ impl Engine {
                 source,
                 target,
                 connection: registered.map(|_| name),
+                reach: Reach::Dial,
             },
         )?;
         self.begin(slot, None)
+    }
+
+    /// Both links are there and the caller is attested. What is not taken is closed.
+    pub(super) fn on_handed(&mut self, both: Both) -> io::Result<()> {
+        self.counters.accepted.add(1);
+        if self.is_full() || self.drain_ends_ns.is_some() {
+            self.counters.over_limit.add(1);
+            return Ok(());
+        }
+        let slot = self.insert(
+            both.client,
+            Bound {
+                source: NOWHERE,
+                target: NOWHERE,
+                connection: Some(both.connection),
+                reach: Reach::Handed(Some(both.server), both.program),
+            },
+        )?;
+        self.begin(slot, Some(both.caller))
     }
 
     fn insert(&mut self, socket: OwnedFd, bound: Bound) -> io::Result<usize> {
@@ -148,6 +174,7 @@ impl Engine {
             source: bound.source,
             target: bound.target,
             connection: bound.connection,
+            reach: bound.reach,
             core: None,
             client: End {
                 link: Some(link),
@@ -204,6 +231,7 @@ impl Engine {
                 target: flow.target,
                 connection: flow.connection.clone(),
                 workload,
+                program: flow.reach.program(),
             },
             world: Arc::clone(&self.desk.world),
             now: self.desk.now,

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use weir_facts::{ConnectionName, FlowId, Side};
-use weir_flow::{Event, Flow};
+use weir_flow::{Event, Flow, Program};
 
 use super::super::links::{LinkKey, Owner, Role};
 use crate::tls::Session;
@@ -16,6 +18,8 @@ pub(super) struct FlowSlot {
     pub(super) source: SocketAddr,
     pub(super) target: SocketAddr,
     pub(super) connection: Option<ConnectionName>,
+    /// Where its server's link comes from.
+    pub(super) reach: Reach,
     /// `None` while the caller is being attested.
     pub(super) core: Option<Box<Flow>>,
     pub(super) client: End,
@@ -31,6 +35,24 @@ pub(super) struct FlowSlot {
     pub(super) mark: u64,
     /// Parked bytes as last counted.
     pub(super) parked_bytes: usize,
+}
+
+/// How a flow's server is reached.
+pub(super) enum Reach {
+    /// It is dialled.
+    Dial,
+    /// Its link was handed over; `None` once that is in use.
+    Handed(Option<OwnedFd>, Arc<Program>),
+}
+
+impl Reach {
+    /// What the client has started, if the link was handed over.
+    pub(super) fn program(&self) -> Option<Arc<Program>> {
+        match self {
+            Self::Dial => None,
+            Self::Handed(_, program) => Some(Arc::clone(program)),
+        }
+    }
 }
 
 /// What became of a side's input.

@@ -15,6 +15,7 @@ impl Engine {
         while let Some(message) = self.inbox.take() {
             match message {
                 ToWorker::Attested { flow, caller } => self.on_attested(flow, caller)?,
+                ToWorker::Handed(both) => self.on_handed(*both)?,
                 ToWorker::Event { flow, event } => self.on_flow_event(flow, event)?,
                 // Being woken is enough: every turn looks.
                 ToWorker::WorldChanged => {}

@@ -1,10 +1,11 @@
 //! What workers and control tasks say to each other.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_facts::{FlowId, Workload};
-use weir_flow::{Effect, Event};
+use weir_facts::{ConnectionName, FlowId, Workload};
+use weir_flow::{Effect, Event, Program};
 use weir_redirect::FlowOrigin;
 
 /// What a worker asks of the control tasks.
@@ -37,6 +38,21 @@ pub enum ToControl {
     },
 }
 
+/// A flow that came by no listener: `weir mcp run` has asked the warden for it.
+#[derive(Debug)]
+pub struct Both {
+    /// The client's link: a connected, blocking stream socket that nobody else has.
+    pub client: OwnedFd,
+    /// The server's, likewise.
+    pub server: OwnedFd,
+    /// Which registered server.
+    pub connection: ConnectionName,
+    /// Who asked.
+    pub caller: Arc<Workload>,
+    /// What it has started.
+    pub program: Arc<Program>,
+}
+
 /// What control tasks tell a worker.
 #[derive(Debug)]
 pub enum ToWorker {
@@ -47,6 +63,8 @@ pub enum ToWorker {
         /// Who it is, or why that is not known: then the connection is reset.
         caller: Result<Arc<Workload>, String>,
     },
+    /// A flow whose links are there and whose caller is attested; it begins at once.
+    Handed(Box<Both>),
     /// An event for one flow. One that has ended meanwhile does not get it.
     Event {
         /// Which flow.

@@ -41,7 +41,7 @@ use weir_flow::{Calls, Env, Meters, Outbox, PlanCache, SeenTools, World};
 pub use self::config::{Listener, ListenerKind, Shared, WorkerConfig};
 use self::errand::Errand;
 use self::flow::FlowSlot;
-pub use self::message::{ToControl, ToWorker};
+pub use self::message::{Both, ToControl, ToWorker};
 pub use self::own::OwnAddresses;
 use self::secure::ConnectorCache;
 use super::clock;

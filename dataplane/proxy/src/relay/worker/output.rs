@@ -11,7 +11,7 @@ use weir_flow::{Effect, Event, Outbox, Piece};
 use super::super::links::Owner;
 use super::super::outgoing::Segment;
 use super::super::pool::Span;
-use super::flow::{End, Input, owner};
+use super::flow::{End, Input, Reach, owner};
 use super::{Engine, Panicked, ToControl, ToWorker};
 use crate::stages::Stage;
 
@@ -233,6 +233,21 @@ impl Engine {
         let Some(flow) = self.flows.get_mut(slot) else {
             return Ok(());
         };
+        match &mut flow.reach {
+            Reach::Dial => {}
+            Reach::Handed(socket, _) => {
+                let Some(socket) = socket.take() else {
+                    flow.events.push_back(Event::DialFailed {
+                        reason: "the link that was handed over is used up".into(),
+                    });
+                    return Ok(());
+                };
+                let link = self.links.adopt(socket, owner(slot, flow.id, Side::Server));
+                flow.server.link = Some(link);
+                flow.events.push_back(Event::Dialed);
+                return Ok(());
+            }
+        }
         if is_own {
             self.counters.loops.add(1);
             flow.events.push_back(Event::DialFailed {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,11 @@ use time::OffsetDateTime;
 use weir_audit::{
     CommitmentKey, Journal, JournalError, Kind, Memory, Position, Receipt, Record, WorkerId,
 };
-use weir_facts::{ConnectionName, OperationRef};
+use weir_facts::{ConnectionName, Digest, OperationRef, Workload};
 use weir_flow::{
-    Attribution, Authentication, ClientLogin, ClientTls, Connection, Connections, Credential,
-    Durability, PostgresTarget, Settings, Stale, Target, Tls, TlsMode,
+    Attribution, Authentication, Carrier, ClientLogin, ClientTls, Connection, Connections,
+    Credential, Durability, McpAuthorization, McpTarget, PostgresTarget, Program, Settings, Stale,
+    Target, Tls, TlsMode, ToolPins,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
@@ -51,6 +53,7 @@ struct Rig {
     ca: String,
     kinds: Arc<Mutex<Vec<Kind>>>,
     control: Mailbox<ToControl>,
+    world: Arc<ArcSwap<World>>,
 }
 
 fn listener() -> (TcpListener, SocketAddr) {
@@ -88,16 +91,18 @@ fn connection(name: &str, address: SocketAddr) -> Connection {
 }
 
 fn world(connections: Vec<Connection>) -> World {
+    world_of("", connections)
+}
+
+fn world_of(policy: &str, connections: Vec<Connection>) -> World {
     let bundle =
-        Bundle::parse(&[("policies.cedar".to_owned(), String::new())]).expect("an empty bundle");
+        Bundle::parse(&[("policies.cedar".to_owned(), policy.to_owned())]).expect("a bundle");
     let facts = |connection: &Connection| {
-        ConnectionFacts::new(
-            connection.name.clone(),
-            ConnectionKind::Postgres,
-            "test",
-            None,
-        )
-        .expect("facts")
+        let kind = match &connection.target {
+            Target::Postgres(_) => ConnectionKind::Postgres,
+            Target::Mcp(_) => ConnectionKind::Mcp,
+        };
+        ConnectionFacts::new(connection.name.clone(), kind, "test", None).expect("facts")
     };
     let facts: Vec<_> = connections.iter().map(facts).collect();
     World {
@@ -204,8 +209,10 @@ impl Rig {
             }),
             plans: PlanCache::new(),
         };
+        let world = Arc::clone(&shared.world);
         let worker = Some(Worker::spawn(config, shared).expect("a worker"));
         Self {
+            world,
             worker,
             explicit,
             redirect: redirect_address,
@@ -213,6 +220,11 @@ impl Rig {
             kinds,
             control,
         }
+    }
+
+    fn tell(&self, message: ToWorker) {
+        let worker = self.worker.as_ref().expect("it runs");
+        assert!(worker.inbox.send(message).is_ok(), "the inbox is full");
     }
 
     fn counters(&self) -> &Counters {
@@ -354,4 +366,114 @@ fn a_drained_worker_ends_in_time_and_cuts_who_stays() {
     // The flow may say why in its protocol's words; then the stream ends, one way or the other.
     let end = stream.read_to_end(&mut Vec::new());
     assert!(end.is_ok() || end.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
+}
+
+/// A server that its clients start.
+fn started(name: &str) -> Connection {
+    Connection {
+        addresses: Vec::new(),
+        target: Target::Mcp(McpTarget {
+            carrier: Carrier::Stdio,
+            credential: None,
+            authorization: McpAuthorization::Weir { resource: None },
+            tools: ToolPins::none(),
+        }),
+        ..connection(name, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+}
+
+/// Hands a flow over; what is left are the client's end and the server's.
+fn hand(rig: &Rig, connection: &str) -> (UnixStream, UnixStream) {
+    let pair = || {
+        let (ours, theirs) = UnixStream::pair().expect("two sockets");
+        ours.set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a socket");
+        (ours, theirs)
+    };
+    let ((client, its_client), (server, its_server)) = (pair(), pair());
+    rig.tell(ToWorker::Handed(Box::new(Both {
+        client: its_client.into(),
+        server: its_server.into(),
+        connection: ConnectionName::new(connection),
+        caller: Arc::new(Workload {
+            name: "agent".into(),
+            groups: Vec::new(),
+            owner: None,
+            uid: 1000,
+            gid: 1000,
+            pid: 7,
+            cgroup: "/agents".into(),
+            executable: "/usr/bin/weir".into(),
+            executable_digest: None,
+        }),
+        program: Arc::new(Program {
+            executable: "/usr/bin/node".into(),
+            executable_digest: None,
+            arguments_digest: Digest([1; 32]),
+            started_by: "".into(),
+        }),
+    })));
+    (client, server)
+}
+
+fn read_until(stream: &mut UnixStream, end: &str) -> String {
+    let (mut said, mut chunk) = (Vec::new(), [0; 1024]);
+    while !String::from_utf8_lossy(&said).contains(end) {
+        let read = stream.read(&mut chunk).expect("more to read");
+        assert!(
+            read > 0,
+            "it ended after {:?}",
+            String::from_utf8_lossy(&said)
+        );
+        said.extend_from_slice(&chunk[..read]);
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+
+fn post() -> String {
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{PING}",
+        PING.len()
+    )
+}
+
+#[test]
+fn a_flow_that_is_handed_over_runs_between_its_two_links() {
+    let mut rig = Rig::new(&[]);
+    let permit_all = "@id(\"all\") permit(principal, action, resource);";
+    rig.world
+        .store(Arc::new(world_of(permit_all, vec![started("files")])));
+    rig.tell(ToWorker::WorldChanged);
+    let (mut client, mut server) = hand(&rig, "files");
+    client.write_all(post().as_bytes()).expect("a request");
+    let asked = read_until(&mut server, PING);
+    assert!(asked.starts_with("POST /mcp HTTP/1.1\r\nHost: localhost\r\n"));
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 36\r\n\r\n";
+    server
+        .write_all(format!("{head}{answer}").as_bytes())
+        .expect("an answer");
+    assert!(read_until(&mut client, answer).starts_with("HTTP/1.1 200 OK"));
+    drop(server);
+    assert_eq!(client.read(&mut [0]).expect("an end"), 0);
+    rig.stop();
+}
+
+#[test]
+fn a_flow_that_is_handed_over_never_reaches_a_server_with_an_address() {
+    let (listener, address) = listener();
+    listener.set_nonblocking(true).expect("a socket");
+    let mut rig = Rig::new(&[Some(address)]);
+    let refused = ["server-0", "nobody"].map(|name| {
+        let (mut client, mut server) = hand(&rig, name);
+        let end = |stream: &mut UnixStream| stream.read(&mut [0]).expect("an end");
+        (end(&mut client), end(&mut server))
+    });
+    assert_eq!(refused, [(0, 0); 2]);
+    assert!(listener.accept().is_err(), "nobody was dialled");
+    let kinds = rig.kinds.lock().expect("a lock").clone();
+    assert_eq!(kinds, [Kind::Refusal, Kind::Refusal]);
+    rig.stop();
 }
