@@ -8,6 +8,7 @@ mod encryption;
 pub(crate) mod evasion;
 mod hostile;
 mod pins;
+mod identity;
 pub(crate) mod regression;
 mod revoke;
 mod stdio;
@@ -101,6 +102,9 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
     });
     checks.scene(regression::TITLE, |checks| regression::play(&stage, checks));
     checks.scene(chain::TITLE, |checks| chain::play(&stage, checks));
+    checks.scene("Tokens of an OpenID provider", |checks| {
+        identity::play(&stage, checks)
+    });
     checks.scene("Bad input", |checks| hostile::play(&stage, checks));
     checks.scene(
         "kill -9 of proxy, warden and control plane under load",
