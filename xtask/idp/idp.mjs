@@ -20,6 +20,7 @@ async function provider(kid) {
       redirect_uris: [],
       id_token_signed_response_alg: 'ES256',
     }],
+    scopes: ['openid', 'refunds:write'],
     jwks: { keys: [jwk] },
     cookies: { keys: [secret] },
     extraTokenClaims: () => ({ groups: ['engineering'] }),
@@ -30,7 +31,7 @@ async function provider(kid) {
         enabled: true,
         getResourceServerInfo: (_context, resource) => ({
           audience: resource,
-          scope: '',
+          scope: 'refunds:write',
           accessTokenFormat: 'jwt',
           accessTokenTTL: 600,
           jwt: { sign: { alg: 'ES256' } },

@@ -2,6 +2,7 @@
 //! killed, given nonsense, and changed under way. Run by `cargo xtask test`.
 
 mod chain;
+mod authorization;
 mod crash;
 mod doctor;
 mod encryption;
@@ -104,6 +105,9 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
     checks.scene(chain::TITLE, |checks| chain::play(&stage, checks));
     checks.scene("Tokens of an OpenID provider", |checks| {
         identity::play(&stage, checks)
+    });
+    checks.scene("Tokens of an OpenID provider, for MCP", |checks| {
+        authorization::play(&stage, checks)
     });
     checks.scene("Bad input", |checks| hostile::play(&stage, checks));
     checks.scene(

@@ -66,6 +66,19 @@ impl Idp {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The same caller with what an MCP client needs to get tokens for `robot` by itself, with this
+    /// scope.
+    pub(crate) fn robot(&self, caller: &Caller, scope: &str) -> Caller {
+        let caller = caller.clone().with("OAUTH_CLIENT", "robot");
+        let caller = caller.with("OAUTH_SECRET", &self.secret);
+        let caller = caller.with("OAUTH_ISSUER", &self.issuer());
+        if scope.is_empty() {
+            caller
+        } else {
+            caller.with("OAUTH_SCOPE", scope)
+        }
+    }
+
     /// A token of its client `robot`, for an audience.
     pub(crate) fn token(&self, audience: &str) -> Result<String> {
         let mut command = Command::new("node");
