@@ -1,11 +1,12 @@
 // An MCP server over Streamable HTTP on the official SDK: a small shop's back office.
-// usage: MCP_TOKEN=… [MCP_NOTE=…] node server.mjs PORT CALLS-FILE
+// usage: MCP_TOKEN=… [MCP_NOTE=…] [TLS_CERT=… TLS_KEY=…] node server.mjs PORT CALLS-FILE
 // It serves whoever presents the token, and appends each tool call that reached it to CALLS-FILE:
 // the independent witness, as the statement log is for PostgreSQL. MCP_NOTE is added to what echo
 // says of itself.
 import { randomUUID, timingSafeEqual } from "node:crypto";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { isInitializeRequest } from "@modelcontextprotocol/sdk/types.js";
@@ -66,7 +67,11 @@ function isAllowed(request) {
   return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
-const server = createServer(async (request, response) => {
+const { TLS_CERT, TLS_KEY } = process.env;
+const listening = (answer) =>
+  TLS_CERT ? createSecureServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) }, answer) : createServer(answer);
+
+const server = listening(async (request, response) => {
   try {
     if (!isAllowed(request)) return response.writeHead(401).end();
     if (new URL(request.url, "http://localhost").pathname !== "/mcp") return response.writeHead(404).end();

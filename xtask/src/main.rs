@@ -46,12 +46,8 @@ enum Command {
     /// Throw malformed bytes at a server; the end-to-end tests start it inside the guarded cgroup.
     #[command(hide = true)]
     Throw(e2e::throw::Arguments),
-    /// Try every known way to a masked value, guarded and direct: the evasion suite alone.
-    Evasion(e2e::Alone),
-    /// Link the SQL of a pooled MCP server to the calls that caused it: the chain scene alone.
-    Chain(e2e::Alone),
-    /// Ask a real MCP server of standard input and output through weir mcp run: that scene alone.
-    Stdio(e2e::Alone),
+    /// Play the end-to-end tests, or some of their parts: evasion, chain, stdio, pins …
+    E2e(e2e::Arguments),
     /// Play cases of the evasion suite; the suite starts it inside the guarded cgroup and outside.
     #[command(hide = true)]
     Evade(e2e::evasion::play::Arguments),
@@ -89,9 +85,7 @@ fn run(command: Command) -> Result<()> {
         ),
         Command::Ebpf(arguments) => ebpf::run(&arguments),
         Command::Throw(arguments) => e2e::throw::run(&arguments),
-        Command::Evasion(arguments) => e2e::run_evasion(&arguments),
-        Command::Chain(arguments) => e2e::run_chain(&arguments),
-        Command::Stdio(arguments) => e2e::run_stdio(&arguments),
+        Command::E2e(arguments) => e2e::run_some(&arguments),
         Command::Evade(arguments) => e2e::evasion::play::run(&arguments),
         Command::Tidy => tidy::run(),
     }

@@ -31,6 +31,7 @@ pub(crate) struct Mcp {
     pub port: u16,
     /// The token that it wants. Only Weir is given it.
     pub token: String,
+    origin: String,
     calls: PathBuf,
     folder: PathBuf,
     daemon: Daemon,
@@ -39,37 +40,80 @@ pub(crate) struct Mcp {
 impl Mcp {
     /// Installs the packages, once per checkout, and starts the server as nobody.
     pub(crate) fn start(record: &Record, site: Site) -> Result<Self> {
+        install("mcp", &SOURCES, &site.folder().join("mcp"))?;
+        Self::run(record, site, "mcp", None)
+    }
+
+    /// One more on the same packages, which speaks HTTPS with a certificate for `localhost`.
+    pub(crate) fn start_https(
+        record: &Record,
+        site: Site,
+        certificate: &Certificate,
+    ) -> Result<Self> {
+        Self::run(record, site, "mcp-https", Some(certificate))
+    }
+
+    fn run(
+        record: &Record,
+        site: Site,
+        name: &'static str,
+        certificate: Option<&Certificate>,
+    ) -> Result<Self> {
         let folder = site.folder().join("mcp");
-        install("mcp", &SOURCES, &folder)?;
         let nobody = user::find("nobody")?;
-        let calls = calls(site);
+        let calls = site.logs().join(format!("{name}-calls.jsonl"));
         fs::write(&calls, "").with_context(|| format!("write {}", calls.display()))?;
         std::os::unix::fs::chown(&calls, Some(nobody.uid), Some(nobody.gid)).context("chown")?;
         let (port, token) = (free_port(0)?, secret()?);
-        let daemon = serve(record, site, &folder, (port, &token), "")?;
+        let offer = Offer {
+            name,
+            port,
+            token: &token,
+            note: "",
+            certificate,
+        };
+        let daemon = serve(record, site, &offer)?;
+        let origin = match certificate {
+            None => format!("http://127.0.0.1:{port}"),
+            Some(_) => format!("https://localhost:{port}"),
+        };
         Ok(Self {
             port,
             token,
+            origin,
             calls,
             folder,
             daemon,
         })
     }
 
-    /// Ends the server and starts it again at the same place, with a note added to what `echo` says
-    /// of itself.
+    /// Ends the plain server and starts it again at the same place, with a note added to what
+    /// `echo` says of itself.
     pub(crate) fn restart(&mut self, record: &Record, site: Site, note: &str) -> Result<()> {
         self.daemon.kill()?;
-        self.daemon = serve(record, site, &self.folder, (self.port, &self.token), note)?;
+        let offer = Offer {
+            name: "mcp",
+            port: self.port,
+            token: &self.token,
+            note,
+            certificate: None,
+        };
+        self.daemon = serve(record, site, &offer)?;
         Ok(())
     }
+
     fn arguments(&self, ask: &[&str]) -> Vec<String> {
-        let url = format!("http://127.0.0.1:{}/mcp", self.port);
+        let url = self.url();
         let client = self.folder.join("client.mjs").display().to_string();
         [client, url]
             .into_iter()
             .chain(ask.iter().map(|word| (*word).to_owned()))
             .collect()
+    }
+
+    /// Where clients find it.
+    pub(crate) fn url(&self) -> String {
+        format!("{}/mcp", self.origin)
     }
 
     /// Has a caller's client ask, and waits. `ask` is `list`, or `call TOOL ARGUMENTS`.
@@ -100,40 +144,103 @@ impl Mcp {
     }
 }
 
-fn serve(
-    record: &Record,
-    site: Site,
-    folder: &Path,
-    (port, token): (u16, &str),
-    note: &str,
-) -> Result<Daemon> {
+/// What a server is started with.
+struct Offer<'a> {
+    /// Names its log and its record of calls.
+    name: &'a str,
+    port: u16,
+    token: &'a str,
+    note: &'a str,
+    certificate: Option<&'a Certificate>,
+}
+
+fn serve(record: &Record, site: Site, offer: &Offer<'_>) -> Result<Daemon> {
     let nobody = user::find("nobody")?;
+    let name = offer.name;
     let mut command = Command::new("node");
     command
-        .arg(folder.join("server.mjs"))
-        .arg(port.to_string())
-        .arg(calls(site));
+        .arg(site.folder().join("mcp/server.mjs"))
+        .arg(offer.port.to_string())
+        .arg(site.logs().join(format!("{name}-calls.jsonl")));
     command
-        .env("MCP_TOKEN", token)
-        .env("MCP_NOTE", note)
+        .env("MCP_TOKEN", offer.token)
+        .env("MCP_NOTE", offer.note)
         .env("HOME", "/nonexistent")
         .current_dir("/")
         .uid(nobody.uid)
         .gid(nobody.gid);
-    let log = site.logs().join("mcp.log");
-    let mut daemon = Daemon::start(
-        record,
-        "the MCP server",
-        &log,
-        &mut command,
-        Stop::Terminate,
-    )?;
-    daemon.await_ready(Duration::from_secs(30), || super::listens(port))?;
+    if let Some(certificate) = offer.certificate {
+        command
+            .env("TLS_CERT", &certificate.chain)
+            .env("TLS_KEY", &certificate.key);
+    }
+    let log = site.logs().join(format!("{name}.log"));
+    let what = format!("the MCP server ({name})");
+    let mut daemon = Daemon::start(record, &what, &log, &mut command, Stop::Terminate)?;
+    daemon.await_ready(Duration::from_secs(30), || super::listens(offer.port))?;
     Ok(daemon)
 }
 
-fn calls(site: Site) -> PathBuf {
-    site.logs().join("mcp-calls.jsonl")
+/// A certificate and its key, and who vouches for it; files.
+pub(crate) struct Certificate {
+    /// The authority's certificate.
+    pub authority: PathBuf,
+    chain: PathBuf,
+    key: PathBuf,
+}
+
+impl Certificate {
+    /// For `localhost`, by an authority that is made for it.
+    pub(crate) fn make(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("mkdir {}", folder.display()))?;
+        let at = |name: &str| folder.join(name).display().to_string();
+        let openssl = |words: &[&str]| {
+            let mut command = Command::new("openssl");
+            step::output("openssl", command.args(words).current_dir(folder)).map(drop)
+        };
+        let key = "ec_paramgen_curve:P-256";
+        let new = ["-newkey", "ec", "-pkeyopt", key, "-nodes", "-days", "2"];
+        let authority = [
+            "req",
+            "-x509",
+            "-subj",
+            "/CN=Corp CA",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.crt",
+        ];
+        openssl(&[&authority[..], &new].concat())?;
+        let names = "subjectAltName=DNS:localhost";
+        let signed = [
+            "req",
+            "-x509",
+            "-CA",
+            "ca.crt",
+            "-CAkey",
+            "ca.key",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            names,
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            "server.key",
+            "-out",
+            "server.crt",
+        ];
+        openssl(&[&signed[..], &new].concat())?;
+        step::output(
+            "chmod",
+            Command::new("chmod").args(["-R", "a+rX"]).arg(folder),
+        )?;
+        Ok(Self {
+            authority: at("ca.crt").into(),
+            chain: at("server.crt").into(),
+            key: at("server.key").into(),
+        })
+    }
 }
 
 /// The line of JSON that the client printed.
@@ -164,6 +271,7 @@ pub(crate) fn install(name: &str, names: &[&str], folder: &Path) -> Result<()> {
             "--no-audit",
             "--no-fund",
             "--ignore-scripts",
+            "--fetch-timeout=30000",
             "--loglevel=error",
         ])
         .current_dir(&kept);

@@ -34,7 +34,7 @@ pub(crate) use control::{Control, Hand};
 pub(crate) use dataplane::{Dataplane, await_settled, detach, put_in_force};
 pub(crate) use idp::Idp;
 pub(crate) use interrupt::stay;
-pub(crate) use mcp::Mcp;
+pub(crate) use mcp::{Certificate, Mcp};
 pub(crate) use people::{People, Person};
 pub(crate) use postgres::{Bare, Postgres, SETUP, bin, psql};
 pub(crate) use record::Record;
