@@ -37,6 +37,11 @@ pub(crate) fn standing(context: &Context, env: &Env<'_>, name: &str) -> Standing
     }
 }
 
+/// Whether the server is known to have a tool: a list has shown it, here or elsewhere.
+pub(crate) fn is_known(context: &Context, env: &Env<'_>, name: &str) -> bool {
+    !matches!(standing(context, env, name), Standing::Trusted(None))
+}
+
 /// Why nobody may use the tool that an access names, whatever policy says.
 pub(crate) fn doubt(context: &Context, env: &Env<'_>, access: &Access) -> Option<Doubt> {
     let Resource::Tool(name) = &access.resource else {

@@ -174,10 +174,15 @@ impl McpFlow {
                     action: Action::McpListTool,
                     resource: plan.access.resource.clone(),
                 };
-                if self
-                    .desk
-                    .verdicts
-                    .may_see(&self.desk.context, env, &exchange.caller, &listed)
+                // A tool that no list has shown may not be there at all: whoever may see
+                // every tool would else tell a hidden one from an absent one.
+                if pins::is_known(&self.desk.context, env, name)
+                    && self.desk.verdicts.may_see(
+                        &self.desk.context,
+                        env,
+                        &exchange.caller,
+                        &listed,
+                    )
                 {
                     refuse::tool_error(revision, id, &format!("Denied by policy: {outside}"))
                 } else {

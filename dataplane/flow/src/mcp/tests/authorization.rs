@@ -189,6 +189,7 @@ fn a_token_without_a_scope_that_would_do_is_sent_for_it() {
 #[test]
 fn a_caller_for_whom_no_provider_answers_is_sent_for_no_scope() {
     let (mut bench, _) = guarded();
+    bench.list("lookup_customer");
     let reply = bench.client(&post(ADA, "", CALL));
     assert!(reply.client.starts_with("HTTP/1.1 200") && reply.server.is_empty());
     assert!(

@@ -349,6 +349,15 @@ impl Bench {
         self.call(|flow, env| flow.handle_bytes(env, Side::Server, &mut bytes))
     }
 
+    /// Has Ada list, and the server show, a tool.
+    pub(super) fn list(&mut self, tool: &str) -> Reply {
+        let list = r#"{"jsonrpc":"2.0","id":"l","method":"tools/list"}"#;
+        self.client(&post(ADA, "", list));
+        self.server(&json(&format!(
+            r#"{{"jsonrpc":"2.0","id":"l","result":{{"tools":[{{"name":"{tool}","inputSchema":{{"type":"object"}}}}]}}}}"#
+        )))
+    }
+
     pub(super) fn event(&mut self, event: Event) -> Reply {
         self.call(|flow, env| {
             flow.handle_event(env, event);

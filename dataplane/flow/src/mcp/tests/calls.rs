@@ -73,6 +73,7 @@ fn arguments_decide_and_a_listed_tools_caller_is_told_why_not() {
         )
     };
     let mut bench = Bench::new();
+    bench.list("list_orders");
     for refused in [
         r#"{"limit":101}"#,
         r#"{"limit":"10"}"#,
@@ -94,6 +95,26 @@ fn arguments_decide_and_a_listed_tools_caller_is_told_why_not() {
             .client(&post(ADA, "", &call(r#"{"limit":100}"#)))
             .server
             .contains("list_orders")
+    );
+}
+
+/// Ada may list every tool, but `list_orders` she may call with some arguments only.
+#[test]
+fn a_tool_that_no_list_has_shown_is_refused_as_one_that_is_not_there() {
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_orders"}}"#;
+    let mut bench = Bench::new();
+    let unlisted = bench.client(&post(ADA, "", call));
+    let absent =
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Unknown tool: list_orders"}}"#;
+    assert_eq!(unlisted.server, "");
+    assert!(unlisted.client.ends_with(absent), "{}", unlisted.client);
+    bench.list("list_orders");
+    let listed = bench.client(&post(ADA, "", call));
+    assert_eq!(listed.server, "");
+    assert!(
+        listed.client.contains("at most 100 orders"),
+        "{}",
+        listed.client
     );
 }
 
