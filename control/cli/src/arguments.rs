@@ -374,7 +374,7 @@ pub(crate) struct ConnectionAdd {
     /// definition has changed (weir tools)
     #[arg(long)]
     pub(crate) tools_need_approval: bool,
-    /// MCP: what clients call the server, like https://mcp.corp.example/mcp; tokens must be for it
+    /// MCP: what clients call the server, like `https://mcp.corp.example/mcp`; tokens must be for it
     #[arg(long, value_name = "URL")]
     pub(crate) resource: Option<String>,
     /// MCP: whom clients' tokens are for. weir: they end at Weir, which puts in the server's
