@@ -171,12 +171,7 @@ impl Stream<'_> {
                 return Ok(Ready::refused(told, why.to_owned()));
             }
             Err(Unfit::Asks) => {
-                let text = "Denied by policy: the server asks for what it may not ask this client";
-                let told = if running.method == ClientMethod::ToolsCall {
-                    refuse::tool_error(revision, id, text)
-                } else {
-                    refuse::withheld(revision, Some(id), text)
-                };
+                let told = asks_in_vain(revision, id, running.method);
                 let why = "the server asks for what policy does not allow";
                 return Ok(Ready::refused(told, why.to_owned()));
             }
@@ -392,9 +387,8 @@ impl Stream<'_> {
             ));
         }
         if !self.may_ask(desk, env, known, method, message.raw())? {
-            return Ok(Passed::Drop(
-                "a request of the server's that policy does not allow",
-            ));
+            let why = "a request of the server's that policy does not allow";
+            return self.unasked(desk, env, why);
         }
         let Some(span) = message.get("id").map(|id| id.span()) else {
             return Ok(Passed::Drop("a request without an id"));
@@ -405,11 +399,29 @@ impl Stream<'_> {
         let sealed = edited(document, span, desk.context.seal.request(&holder, id));
         let tool = self.only_tool();
         let ready = self.mask(desk, env, &sealed, &[], &tool, None);
-        Ok(if ready.verdict == "deny" {
-            Passed::Drop("a request that may not be shown")
-        } else {
-            Passed::Send(ready.bytes)
-        })
+        if ready.verdict == "deny" {
+            return self.unasked(desk, env, "a request that may not be shown");
+        }
+        Ok(Passed::Send(ready.bytes))
+    }
+
+    /// The client is not asked. The server waits for its answer, and would have the client
+    /// wait for the call: so the call is answered now, where the stream has one only.
+    fn unasked(
+        &mut self,
+        desk: &mut Desk,
+        env: &mut Env<'_>,
+        why: &'static str,
+    ) -> Result<Passed, End> {
+        let only = match self.pending.len() {
+            1 => self.pending.drain().next(),
+            _ => None,
+        };
+        let Some((id, running)) = only else {
+            return Ok(Passed::Drop(why));
+        };
+        let told = asks_in_vain(self.exchange.revision(), &id, running.method);
+        self.keep(desk, env, running, Ready::refused(told, why.to_owned()))
     }
 
     fn notifies(
@@ -576,4 +588,14 @@ fn is_absent_text(text: &str, name: &str) -> bool {
     ]
     .iter()
     .any(|said| said == text)
+}
+
+/// The answer to a call for which the server asks the client what it may not ask.
+fn asks_in_vain(revision: Revision, id: &Id, method: ClientMethod) -> Vec<u8> {
+    let text = "Denied by policy: the server asks for what it may not ask this client";
+    if method == ClientMethod::ToolsCall {
+        refuse::tool_error(revision, id, text)
+    } else {
+        refuse::withheld(revision, Some(id), text)
+    }
 }

@@ -117,7 +117,6 @@ fn an_answer_to_nothing_never_reaches_the_client() {
         r#"{"jsonrpc":"2.0","id":2,"error":{"code":1,"message":"STRAY"}}"#,
         r#"{"jsonrpc":"2.0","method":"notifications/STRAY","params":{}}"#,
         r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":9,"progress":1,"message":"STRAY"}}"#,
-        r#"{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{"messages":["STRAY"]}}"#,
         r#"{"jsonrpc":"2.0","id":5,"method":"STRAY"}"#,
         r#"{"STRAY":1}"#,
         "STRAY",
@@ -320,4 +319,27 @@ fn what_a_server_may_have_the_client_do_is_judged_action_by_action() {
             }
         }
     }
+}
+
+#[test]
+fn a_call_whose_server_asks_in_vain_is_answered_at_once() {
+    let mut bench = Bench::new();
+    bench.client(&post(ADA, "", CALL));
+    bench.server(sse());
+    let asks =
+        r#"{"jsonrpc":"2.0","id":5,"method":"elicitation/create","params":{"message":"SECRET"}}"#;
+    let event = super::bench::chunk(&format!("data: {asks}\n\n"));
+    let shown = bench.server(&event).client;
+    assert!(
+        shown.contains("may not ask this client") && !shown.contains("SECRET"),
+        "{shown}"
+    );
+    assert!(shown.contains(r#""id":1,"#), "{shown}");
+    assert_eq!(
+        (bench.last().kind, bench.last().outcome.as_str()),
+        (Kind::Outcome, "withheld")
+    );
+    // What the server makes of it later answers nothing any more.
+    let late = super::bench::chunk(&format!("data: {}\n\n", text_result("late")));
+    assert!(!bench.server(&late).client.contains("late"));
 }
