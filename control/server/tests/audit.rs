@@ -68,20 +68,7 @@ fn leaves() -> Vec<Vec<u8>> {
         refused,
         Record::new(Kind::Heartbeat, at(5_000_000)),
     ];
-    let mut journal = Journal::new(
-        WorkerId(0),
-        Position::START,
-        CommitmentKey::new(&[1; 32]),
-        Memory::default(),
-    );
-    for record in &records {
-        let _receipt = journal.append(None, record).expect("keeps");
-    }
-    let mut scanner = Scanner::new(journal.store().bytes(), WorkerId(0), Some(Position::START));
-    let mut leaves = Vec::new();
-    while let Some((frame, _)) = scanner.read().expect("reads") {
-        leaves.push(frame.leaf.to_vec());
-    }
+    let leaves = kept(&records);
     assert_eq!(leaves.len(), records.len());
     leaves
 }
@@ -310,21 +297,7 @@ fn chained() -> Vec<Vec<u8>> {
         record(Kind::Outcome, 7, 2, "tools/call lookup", None),
         record(Kind::Intent, 7, 3, "tools/call other", None),
     ];
-    let mut journal = Journal::new(
-        WorkerId(0),
-        Position::START,
-        CommitmentKey::new(&[1; 32]),
-        Memory::default(),
-    );
-    for record in &records {
-        let _receipt = journal.append(None, record).expect("keeps");
-    }
-    let mut scanner = Scanner::new(journal.store().bytes(), WorkerId(0), Some(Position::START));
-    let mut leaves = Vec::new();
-    while let Some((frame, _)) = scanner.read().expect("reads") {
-        leaves.push(frame.leaf.to_vec());
-    }
-    leaves
+    kept(&records)
 }
 
 #[tokio::test]
@@ -365,4 +338,23 @@ async fn what_a_call_caused_is_told_with_it_and_only_with_it() {
         serde_json::json!({"kind": "ambiguous", "session": "", "operation": 0, "candidates": 2})
     );
     assert_eq!(statements["caused"].as_array().map(Vec::len), Some(0));
+}
+
+/// The leaves of a journal that keeps these records.
+fn kept(records: &[Record<'_>]) -> Vec<Vec<u8>> {
+    let mut journal = Journal::new(
+        WorkerId(0),
+        Position::START,
+        CommitmentKey::new(&[1; 32]),
+        Memory::default(),
+    );
+    for record in records {
+        let _receipt = journal.append(None, record).expect("keeps");
+    }
+    let mut scanner = Scanner::new(journal.store().bytes(), WorkerId(0), Some(Position::START));
+    let mut leaves = Vec::new();
+    while let Some((frame, _)) = scanner.read().expect("reads") {
+        leaves.push(frame.leaf.to_vec());
+    }
+    leaves
 }
