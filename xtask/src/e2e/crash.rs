@@ -1,6 +1,7 @@
 //! Each program is killed in turn while clients work. They may be refused or reset; they may
 //! never reach the server without Weir, and nothing may run that the ledger does not know.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -126,15 +127,16 @@ fn account(stage: &Stage, checks: &mut Checks) -> Result<()> {
             !name.starts_with("weir:") && ![CATALOG, SETUP, DIRECT].contains(&name.as_str())
         })
         .collect();
-    let seen = format!("{} sessions, all of them Weir's", names.len());
+    let seen = format!(
+        "{} sessions, {} of strangers: {:?}",
+        names.len(),
+        strangers.len(),
+        strangers.iter().collect::<BTreeSet<_>>()
+    );
     checks.see(
         "nobody reached the server but Weir",
         strangers.is_empty(),
-        if strangers.is_empty() {
-            &seen
-        } else {
-            "strangers"
-        },
+        &seen,
     );
 
     let ran = guarded_statements(stage)?;

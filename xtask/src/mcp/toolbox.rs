@@ -109,7 +109,10 @@ impl Setup {
                 .env("POSTGRES_DATABASE", "shop")
                 .env("POSTGRES_USER", "app")
                 .env("POSTGRES_PASSWORD", &stage.postgres.password)
-                .env("PGAPPNAME", crate::stage::DIRECT);
+                .env(
+                    "POSTGRES_QUERY_PARAMS",
+                    format!("application_name={}", crate::stage::DIRECT),
+                );
             command
         })
     }
