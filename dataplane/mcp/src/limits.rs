@@ -46,8 +46,8 @@ pub const EVENT_ID_BYTES_MAX: usize = 512;
 /// must leave room for the rest of [`HEAD_BYTES_MAX`].
 pub const SEALED_EVENT_ID_BYTES_MAX: usize = 6 * 1024;
 
-/// Bytes of the id that a client sees for a server's request: the server's in
-/// hexadecimal, a dot, a tag. It must itself pass as an id.
+/// Bytes of the id that a client sees for a server's request: the server's, encrypted. It
+/// must itself pass as an id.
 pub const SEALED_REQUEST_ID_BYTES_MAX: usize = ID_BYTES_MAX - 2;
 
 /// Bytes of the id that a client sees for a server's task: it comes back as `Mcp-Name` and
@@ -66,6 +66,14 @@ pub const REQUEST_STATE_LIFE_S: u64 = 3600;
 /// Milliseconds for which a client may keep a list or a resource, whatever the server
 /// says: policy may change what it shows, and Weir does not announce that.
 pub const CACHE_TTL_MS_MAX: u64 = 60_000;
+
+/// Milliseconds that a server may have a client wait before it comes back to a stream: an
+/// hour. No number that is a value of anybody's is as small.
+pub const RETRY_MS_MAX: u64 = 3_600_000;
+
+/// Digits of the seconds that a server may have a client wait before it asks again: a day
+/// has five.
+pub const RETRY_AFTER_DIGITS_MAX: usize = 5;
 
 /// Resources and tasks that one subscription may name: each is judged.
 pub const SUBSCRIBED_MAX: usize = 256;

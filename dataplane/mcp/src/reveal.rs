@@ -49,9 +49,15 @@ impl<'d> Offer<'d> {
         }
     }
 
+    /// Its position among all values of the document.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.value.index()
+    }
+
     /// Where it stands, as a JSON Pointer (RFC 6901): `/result/content/0/text`. A key's
     /// pointer is its member's with the name replaced by `*`, so that a record of a
-    /// masked key does not repeat it.
+    /// masked key does not repeat it. Finding it takes time in proportion to the document.
     #[must_use]
     pub fn pointer(&self) -> String {
         let mut pointer = String::new();
@@ -88,9 +94,9 @@ fn step_towards(from: Value<'_>, index: usize) -> Option<(String, Value<'_>)> {
 }
 
 /// Offers every text of a message, or of each message of a batch, to `show`, and returns
-/// the replacements. The envelope's `jsonrpc`, `id` and `method`, its own member names
-/// and progress tokens are not offered: they are Weir's or the client's own words, and
-/// have been checked as such.
+/// the replacements. The envelope's `jsonrpc`, `id` and `method` and its own member names
+/// are not offered: they are Weir's or the client's own words, and have been checked as
+/// such.
 pub fn reveal<'d>(document: &'d Document<'d>, show: impl FnMut(&Offer<'d>) -> Shown) -> Edits {
     reveal_except(document, &[], show)
 }
@@ -196,10 +202,8 @@ fn fixed_of(message: &Value<'_>, fixed: &mut Vec<usize>) {
         if ENVELOPE.contains(&&*name) {
             fixed.push(key.index());
         }
-        match &*name {
-            "jsonrpc" | "id" | "method" => fixed.push(value.index()),
-            "params" => fixed.extend(value.get("progressToken").map(|token| token.index())),
-            _ => {}
+        if matches!(&*name, "jsonrpc" | "id" | "method") {
+            fixed.push(value.index());
         }
     }
 }

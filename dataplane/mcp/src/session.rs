@@ -145,6 +145,9 @@ enum Use {
     State,
 }
 
+/// What is sealed stands for nothing else.
+const UNBOUND: &[u8] = &[];
+
 /// Hexadecimal digits of a tag: 128 bits.
 const TAG_DIGITS: usize = 32;
 
@@ -216,7 +219,7 @@ impl Seal {
             Use::Task => b"task",
             Use::State => b"state",
         };
-        let parts = [
+        let parts: [&[u8]; 5] = [
             purpose,
             holder.connection.as_str().as_bytes(),
             holder.caller,
@@ -251,23 +254,50 @@ impl Seal {
         is_plain.then(|| format!("{id}.{}", self.tag(Use::Session, holder, b"")))
     }
 
+    /// The same without showing the server's own name for it, which may be a value that is
+    /// masked everywhere else.
+    #[must_use]
+    pub fn concealed_session(&self, holder: &Holder<'_>) -> Option<String> {
+        let id = holder.session;
+        let is_short = !id.is_empty() && id.len() <= SESSION_ID_BYTES_MAX;
+        let nameless = Holder {
+            session: "",
+            ..*holder
+        };
+        is_short.then(|| {
+            let id = id.as_bytes();
+            self.conceal(Use::Session, &nameless, UNBOUND, Origin::Server, id)
+        })
+    }
+
     /// The server's session of a name that this caller was given; `None` for another's,
     /// which cannot be told from one that never was.
     #[must_use]
-    pub fn open_session<'s>(
+    pub fn open_session(
         &self,
         connection: &ConnectionName,
         caller: &[u8],
-        shown: &'s str,
-    ) -> Option<&'s str> {
-        let (session, tag) = shown.rsplit_once('.')?;
-        let holder = Holder {
+        shown: &str,
+    ) -> Option<String> {
+        let holder = |session| Holder {
             connection,
             caller,
             session,
         };
-        (session.len() <= SESSION_ID_BYTES_MAX && self.check(Use::Session, &holder, b"", tag))
-            .then_some(session)
+        let Some((session, tag)) = shown.rsplit_once('.') else {
+            return self.open_concealed_session(&holder(""), shown);
+        };
+        (session.len() <= SESSION_ID_BYTES_MAX
+            && self.check(Use::Session, &holder(session), b"", tag))
+        .then(|| session.to_owned())
+    }
+
+    fn open_concealed_session(&self, holder: &Holder<'_>, shown: &str) -> Option<String> {
+        if shown.len() > 2 * SESSION_ID_BYTES_MAX {
+            return None;
+        }
+        let (_, session) = self.uncover(Use::Session, holder, UNBOUND, shown)?;
+        String::from_utf8(session).ok()
     }
 
     /// The id that a client gets for the server's event `id`, on a stream that may still
@@ -292,11 +322,7 @@ impl Seal {
             context.push(b']');
         }
         context.push(b']');
-        let shown = format!(
-            "{}.{}",
-            hex(&context),
-            self.tag(Use::Event, holder, &context)
-        );
+        let shown = self.conceal(Use::Event, holder, UNBOUND, Origin::Server, &context);
         (shown.len() <= SEALED_EVENT_ID_BYTES_MAX).then_some(shown)
     }
 
@@ -304,11 +330,10 @@ impl Seal {
     /// caller was given in this session.
     #[must_use]
     pub fn open_event(&self, holder: &Holder<'_>, shown: &str) -> Option<(String, Vec<Resumable>)> {
-        let (context, tag) = shown.rsplit_once('.')?;
-        let context = unhex(context).filter(|_| shown.len() <= SEALED_EVENT_ID_BYTES_MAX)?;
-        if !self.check(Use::Event, holder, &context, tag) {
+        if shown.len() > SEALED_EVENT_ID_BYTES_MAX {
             return None;
         }
+        let (_, context) = self.uncover(Use::Event, holder, UNBOUND, shown)?;
         let document = Document::parse(&context).ok()?;
         let root = document.root();
         let mut elements = root.elements();
@@ -341,7 +366,7 @@ impl Seal {
         content.push(b',');
         quote(tool, &mut content);
         content.push(b']');
-        let shown = self.conceal(Use::Task, holder, &[], origin, &content);
+        let shown = self.conceal(Use::Task, holder, UNBOUND, origin, &content);
         (shown.len() <= SEALED_TASK_ID_BYTES_MAX).then_some(shown)
     }
 
@@ -352,7 +377,7 @@ impl Seal {
         if shown.len() > SEALED_TASK_ID_BYTES_MAX {
             return None;
         }
-        let (origin, content) = self.uncover(Use::Task, holder, &[], shown)?;
+        let (origin, content) = self.uncover(Use::Task, holder, UNBOUND, shown)?;
         let document = Document::parse(&content).ok()?;
         let root = document.root();
         let mut parts = root.elements();
@@ -472,12 +497,8 @@ impl Seal {
     /// gives the same name, so that a later cancellation finds it.
     #[must_use]
     pub fn request(&self, holder: &Holder<'_>, id: &Id) -> Vec<u8> {
-        format!(
-            r#""{}.{}""#,
-            hex(id.raw()),
-            self.tag(Use::Request, holder, id.raw())
-        )
-        .into_bytes()
+        let sealed = self.conceal(Use::Request, holder, UNBOUND, Origin::Server, id.raw());
+        format!("\"{sealed}\"").into_bytes()
     }
 
     /// The server's id, as JSON, that a client's answer names.
@@ -486,36 +507,12 @@ impl Seal {
         let IdKey::String(text) = shown.key() else {
             return None;
         };
-        let (raw, tag) = text.rsplit_once('.')?;
-        let raw = unhex(raw).filter(|raw| raw.len() <= ID_BYTES_MAX)?;
-        (text.len() <= SEALED_REQUEST_ID_BYTES_MAX && self.check(Use::Request, holder, &raw, tag))
-            .then_some(raw)
+        if text.len() > SEALED_REQUEST_ID_BYTES_MAX {
+            return None;
+        }
+        let (_, raw) = self.uncover(Use::Request, holder, UNBOUND, text)?;
+        (raw.len() <= ID_BYTES_MAX).then_some(raw)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let bytes = pairs
-        .iter()
-        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
-        .collect::<Option<_>>()?;
-    rest.is_empty().then_some(bytes)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use memchr::memchr2;
 use thiserror::Error;
 
-use crate::limits::EVENT_ID_BYTES_MAX;
+use crate::limits::{EVENT_ID_BYTES_MAX, RETRY_MS_MAX};
 
 /// Why a stream of events cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -27,7 +27,7 @@ pub struct Event {
     pub event: Option<String>,
     /// `data`, its lines joined by LF. `Some("")` primes a stream with an id.
     pub data: Option<String>,
-    /// `retry`, in milliseconds.
+    /// `retry`, in milliseconds; never more than [`RETRY_MS_MAX`].
     pub retry: Option<u64>,
 }
 
@@ -137,7 +137,8 @@ impl Parser {
             "event" => self.event.event = Some(value.to_owned()),
             "id" if !value.contains('\0') => self.event.id = Some(value.to_owned()),
             "retry" if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
-                self.event.retry = value.parse().ok();
+                let told: Option<u64> = value.parse().ok();
+                self.event.retry = told.map(|told| told.min(RETRY_MS_MAX));
             }
             // "Otherwise, the field is ignored."
             _ => {}

@@ -157,7 +157,7 @@ impl Answering {
     }
 
     /// The head of the answer.
-    pub(crate) fn on_head(&mut self, desk: &Desk, env: &mut Env<'_>, head: ResponseHead) {
+    pub(crate) fn on_head(&mut self, desk: &mut Desk, env: &mut Env<'_>, head: ResponseHead) {
         if head.is_interim() {
             return;
         }
@@ -187,7 +187,7 @@ impl Answering {
         self.from = Some(head);
     }
 
-    fn begin_events(&mut self, desk: &Desk, env: &mut Env<'_>, head: &ResponseHead) -> Phase {
+    fn begin_events(&mut self, desk: &mut Desk, env: &mut Env<'_>, head: &ResponseHead) -> Phase {
         if let Some(framing) = self.exchange.begun {
             return Phase::Events {
                 parser: Box::new(Parser::new(ANSWER_BODY_BYTES_MAX)),
@@ -198,7 +198,7 @@ impl Answering {
             Version::Http11 => AnswerFraming::Chunked,
             Version::Http10 => AnswerFraming::UntilClose,
         };
-        let session = self.session(desk, head);
+        let session = self.session(desk, env, head);
         self.write_head(
             env,
             Some(head),
@@ -213,15 +213,26 @@ impl Answering {
     }
 
     /// The name that the client gets for a session that the server has just opened.
-    fn session(&self, desk: &Desk, head: &ResponseHead) -> Option<String> {
+    fn session(&self, desk: &mut Desk, env: &Env<'_>, head: &ResponseHead) -> Option<String> {
         let opens = self
             .pending
             .iter()
             .any(|(_, running)| running.method == ClientMethod::Initialize);
         let id = head.fields.get("mcp-session-id").filter(|_| opens)?;
-        desk.context
-            .seal
-            .session(&desk.context.holder(&self.exchange.caller, id))
+        let is_plain = self.may_show(desk, env, id);
+        let holder = desk.context.holder(&self.exchange.caller, id);
+        if is_plain {
+            desk.context.seal.session(&holder)
+        } else {
+            desk.context.seal.concealed_session(&holder)
+        }
+    }
+
+    /// Whether a text of the server's that is in no message holds no value that is hidden.
+    fn may_show(&self, desk: &mut Desk, env: &Env<'_>, text: &str) -> bool {
+        let caller = &self.exchange.caller;
+        let masks = desk.verdicts.masks(&desk.context, env, caller, "");
+        masks.find_nothing(text)
     }
 
     fn write_head(
@@ -430,7 +441,7 @@ impl Answering {
         head: Option<&ResponseHead>,
         body: &[u8],
     ) -> Result<(), End> {
-        let session = head.and_then(|head| self.session(desk, head));
+        let session = head.and_then(|head| self.session(desk, env, head));
         let mut stream = Stream {
             exchange: &self.exchange,
             pending: &mut self.pending,
@@ -470,7 +481,7 @@ impl Answering {
 
     fn finish_bare(
         &mut self,
-        desk: &Desk,
+        desk: &mut Desk,
         env: &mut Env<'_>,
         head: Option<&ResponseHead>,
     ) -> Result<(), End> {
@@ -507,11 +518,9 @@ impl Answering {
         head: Option<&ResponseHead>,
         body: &[u8],
     ) -> Result<(), End> {
-        let masks = desk
-            .verdicts
-            .masks(&desk.context, env, &self.exchange.caller, "");
-        let shown = shown_metadata(body).filter(|shown| masks.find_nothing(shown));
-        let Some(shown) = shown else {
+        let text = shown_metadata(body).and_then(|shown| String::from_utf8(shown).ok());
+        let shown = text.filter(|text| self.may_show(desk, env, text));
+        let Some(shown) = shown.map(String::into_bytes) else {
             self.note_dropped(desk, env, "metadata that is none, or holds masked values");
             self.status = 502;
             self.keep_rest(desk, env)?;
@@ -528,7 +537,7 @@ impl Answering {
 
     /// A status with a body of our own: nothing of the server's was read, so nothing of
     /// it is shown.
-    fn write_bare(&self, desk: &Desk, env: &mut Env<'_>, head: Option<&ResponseHead>) {
+    fn write_bare(&self, desk: &mut Desk, env: &mut Env<'_>, head: Option<&ResponseHead>) {
         if self.status < 300 {
             let framing = if self.status == 204 {
                 AnswerFraming::None
@@ -542,7 +551,8 @@ impl Answering {
         let body = refuse::withheld(self.exchange.revision(), None, text);
         let said = head.filter(|_| matches!(self.status, 401 | 403));
         let challenges = said.map(|head| authorization::challenges(&desk.context, head));
-        let challenges = challenges.unwrap_or_default();
+        let mut challenges = challenges.unwrap_or_default();
+        challenges.retain(|challenge| self.may_show(desk, env, challenge));
         let extra: Vec<_> = challenges
             .iter()
             .map(|challenge| ("WWW-Authenticate", challenge.as_str()))

@@ -30,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) tools: Arc<ServerTools>,
     /// Names that this server is known by.
     hosts: Vec<Authority>,
+    /// Whether it has no others: it was registered by name.
+    is_named: bool,
 }
 
 /// What is recorded of one operation, beside who and where.
@@ -78,6 +80,7 @@ impl Context {
             source: arrival.source,
             target: arrival.target,
             hosts: hosts(&connection, arrival.target),
+            is_named: is_named(&connection),
             tools: env.tools.of(&connection.name),
             connection,
             workload: arrival.workload.clone(),
@@ -95,6 +98,7 @@ impl Context {
     pub(crate) fn refresh(&mut self, env: &Env<'_>) {
         if let Some(now) = env.world.connections.named(&self.connection.name) {
             self.hosts = hosts(now, self.target);
+            self.is_named = is_named(now);
             self.connection = Arc::clone(now);
         }
     }
@@ -121,11 +125,13 @@ impl Context {
     }
 
     /// Whether the request is meant for this server. A server on this host is reached by
-    /// names of this host only: any other is a page that was rebound to it. A server
-    /// elsewhere may have names that we do not know, but no page of another site.
+    /// names of this host only: any other is a page that was rebound to it. A server elsewhere
+    /// that was registered by its name is reached by that one only: by another, whatever stands
+    /// behind the same address would get what was judged, and the credential, for this one. One
+    /// without a name may have names that we do not know, but no page of another site.
     pub(crate) fn check_host(&self, head: &RequestHead) -> Result<(), HostError> {
         let is_local = self.target.ip().to_canonical().is_loopback();
-        if !is_local && head.fields.get("origin").is_none() {
+        if !is_local && !self.is_named && head.fields.get("origin").is_none() {
             return Authority::parse(&head.host)
                 .map(drop)
                 .ok_or(HostError::Host);
@@ -254,6 +260,15 @@ fn hosts(connection: &Connection, target: SocketAddr) -> Vec<Authority> {
         .filter_map(Authority::parse)
         .chain(resource)
         .collect()
+}
+
+/// Whether the operator has said what the server is called.
+fn is_named(connection: &Connection) -> bool {
+    let is_resource = match &connection.target {
+        Target::Mcp(target) => target.authorization.resource().is_some(),
+        Target::Postgres(_) => false,
+    };
+    is_resource || connection.tls.server_name.is_some()
 }
 
 /// SHA-256 over parts, each with its length.

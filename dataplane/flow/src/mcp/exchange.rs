@@ -69,6 +69,12 @@ pub(crate) enum What {
     Http,
 }
 
+impl What {
+    fn is_request(&self, named: &Id) -> bool {
+        matches!(self, Self::Request { id, .. } if id == named)
+    }
+}
+
 /// One message, judged.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -87,8 +93,29 @@ pub(crate) struct Plan {
 /// What is kept of a message that waits for people.
 #[derive(Debug)]
 pub(crate) struct Held {
+    /// What people are shown and asked about: all that goes on but `_meta`.
     pub(crate) canonical: Vec<u8>,
+    /// The server's state that it brings back, of which people could read nothing.
+    pub(crate) state: Option<Box<str>>,
     pub(crate) arguments: Option<weir_policy::Value>,
+}
+
+impl Held {
+    fn new(asked: &Asked<'_>, params: Option<Value<'_>>, known: Option<&Stateless>) -> Self {
+        // What Weir itself gave the client to bring back stays here, and with it what answers it.
+        let is_own = known.is_some_and(|known| known.own_state.is_some());
+        let stays: &[&str] = match is_own {
+            true => &["requestState", "inputResponses"],
+            false => &["requestState"],
+        };
+        let state = params.filter(|_| !is_own);
+        let state = state.and_then(|params| params.get("requestState")?.text());
+        Self {
+            canonical: asked.canonical_with(params, stays),
+            state: state.map(Into::into),
+            arguments: asked.arguments.map(|arguments| typed(&arguments)),
+        }
+    }
 }
 
 impl Plan {
@@ -171,6 +198,8 @@ pub(crate) enum Unjudged {
     Answer,
     #[error("initialize in a batch")]
     Batch,
+    #[error("two requests with one id")]
+    Repeated,
     #[error("{}", .0.inside)]
     Refused(Box<Refused>),
 }
@@ -238,6 +267,11 @@ pub(crate) fn judge(
         );
         if initializes && matches!(body, Body::Batch(_)) {
             return Err(Unjudged::Batch);
+        }
+        if let What::Request { id, .. } = &plan.what
+            && plans.iter().any(|other: &Plan| other.what.is_request(id))
+        {
+            return Err(Unjudged::Repeated);
         }
         plans.push(plan);
     }
@@ -342,10 +376,8 @@ fn request(
         &access,
         asked.arguments,
     );
-    let held = matches!(judgement.verdict, Verdict::Hold(_)).then(|| Held {
-        canonical: asked.canonical(),
-        arguments: asked.arguments.map(|arguments| typed(&arguments)),
-    });
+    let held = matches!(judgement.verdict, Verdict::Hold(_))
+        .then(|| Held::new(&asked, params, known.as_deref()));
     let what = match id {
         Some(id) => What::Request {
             id: id.clone(),

@@ -192,7 +192,7 @@ impl McpFlow {
                 Some((denial.outside.clone(), denial.inside.clone(), challenged))
             }
         };
-        let now = (caller.key.clone(), env.world.version);
+        let now = (caller.principal.clone(), env.world.version);
         if self.known.as_ref() != Some(&now) {
             let program = self.desk.context.program.clone();
             let told = Told {
@@ -259,6 +259,23 @@ impl McpFlow {
             Some(_) | None => None,
         };
         Ok((session, resumed))
+    }
+}
+
+/// Names whoever sent a request once more: a token may have ended, or been taken away, and groups
+/// may be others. Whether it is still the same caller.
+pub(super) fn name_again(desk: &mut Desk, env: &Env<'_>, exchange: &mut Exchange) -> bool {
+    let Desk {
+        context,
+        remembered,
+        ..
+    } = desk;
+    match caller::authenticate(context, &exchange.head, remembered, env) {
+        Ok(now) if now.key == exchange.caller.key => {
+            exchange.caller = now;
+            true
+        }
+        Ok(_) | Err(_) => false,
     }
 }
 

@@ -24,7 +24,7 @@ use super::context::{Told, sha256_of};
 use super::exchange::{Exchange, Held, Plan, What};
 use super::limits::{BEAT_NS, HOLD_NS_MAX, REDEEM_NS};
 use super::verdict::judge_approved;
-use super::{Desk, gate, pins, pulse};
+use super::{Desk, authorization, gate, pins, pulse};
 use crate::io::{ApprovalRequest, Decision, Effect, Env};
 use crate::tools::Standing;
 
@@ -115,9 +115,10 @@ pub(crate) fn ask(
     })
 }
 
-/// Binds an approval to who asks, where, the call with its arguments, what the tool was said to be,
-/// and the policy. Not to flow or session: the same call may be asked again on another one. With
-/// it the tool's definition. `None` for a tool that nobody may use by now.
+/// Binds an approval to who asks, where, the call with all that goes on but `_meta`, what the tool
+/// was said to be, and the policy. Where only the server can tell whose the token is, to the token,
+/// too. Not to flow or session: the same call may be asked again on another one. With it the tool's
+/// definition. `None` for a tool that nobody may use by now.
 fn bound(
     desk: &Desk,
     env: &Env<'_>,
@@ -139,8 +140,13 @@ fn bound(
         | Resource::McpResource(_)
         | Resource::DataClass(_) => None,
     };
+    let nameless = exchange.caller.principal.identity.is_none();
+    let token = authorization::onward(&desk.context, &exchange.head).filter(|_| nameless);
     let digest = sha256_of(&[
-        b"weir.mcp.approval.2",
+        b"weir.mcp.approval.3",
+        exchange.head.target.as_bytes(),
+        token.as_ref().map_or(&[], |token| token.as_bytes()),
+        held.state.as_deref().unwrap_or_default().as_bytes(),
         &exchange.caller.key,
         desk.context.connection.name.as_str().as_bytes(),
         &held.canonical,
@@ -225,7 +231,7 @@ fn request_of(
         connection: desk.context.connection.name.clone(),
         principal: exchange.caller.principal.clone(),
         source: desk.context.source,
-        operation: String::from_utf8_lossy(&held.canonical).replacen('\0', " ", 1),
+        operation: String::from_utf8_lossy(&held.canonical).replace('\0', " "),
         accesses: vec![plan.access.clone()],
         terms: terms.clone(),
     }

@@ -67,6 +67,7 @@ impl Masks {
         let mut work = Work {
             masks: self,
             key,
+            structured: structured(document),
             found: Vec::new(),
             places: Vec::new(),
             withheld: None,
@@ -86,9 +87,9 @@ impl Masks {
     }
 
     /// Whether nothing in a text is of a class that is hidden.
-    pub(crate) fn find_nothing(&self, text: &[u8]) -> bool {
+    pub(crate) fn find_nothing(&self, text: &str) -> bool {
         let mut found = Vec::new();
-        detect::scan(text, self.wanted, &mut found);
+        detect::scan_through(text, self.wanted, &mut found);
         found.is_empty()
     }
 
@@ -103,6 +104,9 @@ impl Masks {
 struct Work<'a> {
     masks: &'a Masks,
     key: &'a MaskKey,
+    /// Positions of values where clients hold an answer against the tool's `outputSchema`: types
+    /// stay.
+    structured: Range<usize>,
     found: Vec<(Range<usize>, Class)>,
     places: Vec<(String, String)>,
     withheld: Option<Withheld>,
@@ -114,11 +118,10 @@ impl Work<'_> {
         if !self.look(&text) {
             return Shown::Same;
         }
-        let pointer = offer.pointer();
-        let is_structured = pointer.starts_with(STRUCTURED);
+        let is_structured = self.structured.contains(&offer.index());
         let shown = match offer.kind {
-            Offered::Text => self.through(&pointer, &text),
-            Offered::Key | Offered::Number => self.replaced(&pointer, &text),
+            Offered::Text => self.through(offer, &text),
+            Offered::Key | Offered::Number => self.replaced(&|| offer.pointer(), &text),
         };
         match (shown, offer.kind) {
             (Shown::Text(shown), Offered::Number) if is_structured => number(&shown),
@@ -137,37 +140,44 @@ impl Work<'_> {
 
     /// A text that is JSON stays JSON: its own texts are masked one by one, and what is found in
     /// it after that, between them, as in any text.
-    fn through(&mut self, pointer: &str, text: &str) -> Shown {
+    fn through(&mut self, place: &Offer<'_>, text: &str) -> Shown {
+        let pointer = || place.pointer();
         let is_json = text.trim_start().starts_with(['{', '[']);
         let Some(inner) = is_json
             .then(|| Document::parse(text.as_bytes()).ok())
             .flatten()
         else {
-            return self.replaced(pointer, text);
+            return self.replaced(&pointer, text);
         };
         let edits = reveal_inner(&inner, |offer| {
             let text = offer.text();
             if !self.look(&text) {
                 return Shown::Same;
             }
-            self.replaced(&format!("{pointer}#{}", offer.pointer()), &text)
+            let pointer = || format!("{}#{}", place.pointer(), offer.pointer());
+            self.replaced(&pointer, &text)
         });
         let masked = String::from_utf8(edits.apply(text.as_bytes())).unwrap_or_default();
         if !self.look(&masked) {
             return Shown::Text(masked);
         }
-        self.replaced(pointer, &masked)
+        self.replaced(&pointer, &masked)
     }
 
     /// The text with what was found in it masked.
-    fn replaced(&mut self, pointer: &str, text: &str) -> Shown {
+    fn replaced(&mut self, pointer: Pointer<'_>, text: &str) -> Shown {
         let found = std::mem::take(&mut self.found);
         let shown = self.replace(pointer, text, &found);
         self.found = found;
         shown
     }
 
-    fn replace(&mut self, pointer: &str, text: &str, found: &[(Range<usize>, Class)]) -> Shown {
+    fn replace(
+        &mut self,
+        pointer: Pointer<'_>,
+        text: &str,
+        found: &[(Range<usize>, Class)],
+    ) -> Shown {
         let mut out = String::with_capacity(text.len());
         let mut at = 0;
         for (span, class) in found {
@@ -190,7 +200,7 @@ impl Work<'_> {
             };
             let masked = masked(rule, self.key, value);
             if self.places.len() < MASKED_NAMED_MAX {
-                let place = (pointer.to_owned(), format!("{rule} ({class})"));
+                let place = (pointer(), format!("{rule} ({class})"));
                 self.places.push(place);
             }
             if masked.is_none() && span.len() == text.len() {
@@ -210,8 +220,16 @@ impl Work<'_> {
     }
 }
 
-/// Where clients hold an answer against the tool's `outputSchema`: types stay.
-const STRUCTURED: &str = "/result/structuredContent";
+/// Where a text stands, for the record. It takes a walk over the answer, so that only as many are
+/// asked for as are named.
+type Pointer<'a> = &'a dyn Fn() -> String;
+
+/// Positions of the values in `structuredContent`.
+fn structured(document: &Document<'_>) -> Range<usize> {
+    let result = document.root().get("result");
+    let content = result.and_then(|result| result.get("structuredContent"));
+    content.map_or(0..0, |content| content.index()..content.next_index())
+}
 
 /// What is shown of a value. One with escapes in it stands inside of a JSON string of the text:
 /// the mask is of what they mean, and is written as such a string has it.

@@ -38,6 +38,16 @@ pub(crate) struct Stream<'a> {
     pub(crate) pending: &'a mut Pending<Running>,
 }
 
+/// Which request a notification is about, as its token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// One that this stream answers: the token is the client's own word.
+    This,
+    /// Perhaps one of another stream: the token is the server's word, and masked like all others.
+    Others,
+    Nothing,
+}
+
 /// An answer as it will leave, with what its record says.
 struct Ready {
     bytes: Vec<u8>,
@@ -435,7 +445,12 @@ impl Stream<'_> {
         if method.is_request() || method.passage() != Passage::WithSession {
             return Ok(Passed::Drop("a notification that Weir does not know"));
         }
-        if method == ServerMethod::NotificationsProgress && !self.is_awaited(params) {
+        let progress = if method == ServerMethod::NotificationsProgress {
+            self.progress(params)
+        } else {
+            Progress::Others
+        };
+        if progress == Progress::Nothing {
             return Ok(Passed::Drop("progress of nothing that was asked"));
         }
         let reshaped = if self.exchange.revision().is_stateless() {
@@ -443,7 +458,7 @@ impl Stream<'_> {
         } else {
             self.reshape_of_session(desk, env, method, params)
         };
-        let reshaped = match reshaped {
+        let mut reshaped = match reshaped {
             Ok(reshaped) => reshaped,
             Err(Unfit::Ends(end)) => return Err(end),
             Err(Unfit::Shape(why)) => return Ok(Passed::Drop(why)),
@@ -453,6 +468,9 @@ impl Stream<'_> {
                 ));
             }
         };
+        if progress == Progress::This {
+            reshaped.sealed.push(&["params", "progressToken"]);
+        }
         let bytes = replaced(document, reshaped.edits)?;
         let tool = reshaped.tool.unwrap_or_else(|| self.only_tool());
         let ready = self.mask(desk, env, &bytes, &reshaped.sealed, &tool, None);
@@ -465,16 +483,21 @@ impl Stream<'_> {
 
     /// Progress names a request of this stream. On a stream that answers nothing, it may
     /// name one of another.
-    fn is_awaited(&self, params: Option<Value<'_>>) -> bool {
+    fn progress(&self, params: Option<Value<'_>>) -> Progress {
         let token = params
             .and_then(|params| params.get("progressToken"))
             .and_then(|token| Id::read(&token));
-        let Some(token) = token else { return false };
-        (self.pending.is_empty() && !self.exchange.revision().is_stateless())
-            || self
-                .pending
-                .iter()
-                .any(|(_, running)| running.progress.as_ref() == Some(&token))
+        let Some(token) = token else {
+            return Progress::Nothing;
+        };
+        let is_this = |running: &Running| running.progress.as_ref() == Some(&token);
+        if self.pending.iter().any(|(_, running)| is_this(running)) {
+            Progress::This
+        } else if self.pending.is_empty() && !self.exchange.revision().is_stateless() {
+            Progress::Others
+        } else {
+            Progress::Nothing
+        }
     }
 
     /// The tool whose call this stream answers, if it is one alone.

@@ -37,7 +37,7 @@ mod wait;
 use std::sync::Arc;
 
 use weir_audit::{JournalError, Kind, RecordSeq};
-use weir_facts::{PolicyId, Side, Verdict};
+use weir_facts::{PolicyId, Principal, Side, Verdict};
 use weir_mcp::http::rewrite::{Answer, AnswerFraming, CONTINUE, answer as answer_head};
 use weir_mcp::http::{
     FieldError, Framing, HttpError, Method, Part, Reader, RequestHead, ResponseHead,
@@ -83,7 +83,7 @@ pub(crate) struct McpFlow {
     client: Reader,
     server: Reader,
     /// The caller whose session was last recorded, and in which world.
-    known: Option<(Arc<[u8]>, u64)>,
+    known: Option<(Principal, u64)>,
     /// When the request that is being received must be whole, or the answer to a client
     /// that has left must be over.
     limit_ns: Option<u64>,
@@ -359,7 +359,7 @@ impl McpFlow {
                         "an answer that is too large to be judged".to_owned(),
                     ));
                 }
-                answering.on_head(&self.desk, env, head);
+                answering.on_head(&mut self.desk, env, head);
                 Ok(())
             }
             Some(Part::Content(span)) => {
@@ -495,10 +495,13 @@ impl McpFlow {
                 approval,
                 decision,
             } => {
-                if let Some((exchange, asking)) = self.waiting_for(|waiting| match waiting {
+                if let Some((mut exchange, asking)) = self.waiting_for(|waiting| match waiting {
                     Waiting::Approval(asking) if asking.request == request => Ok(asking),
                     other => Err(Box::new(other)),
                 }) {
+                    if !head::name_again(&mut self.desk, env, &mut exchange) {
+                        return self.unnamed(env, &exchange, &asking.plan);
+                    }
                     let decided =
                         hold::decide(&self.desk, env, &exchange, asking, approval, decision);
                     self.on_decided(env, exchange, decided);
@@ -559,25 +562,36 @@ impl McpFlow {
     fn on_world_changed(&mut self, env: &mut Env<'_>) {
         self.desk.context.refresh(env);
         self.on_fetched(env);
-        let State::Answering(answering) = &mut self.state else {
+        match &mut self.state {
+            State::Receiving(exchange) => {
+                if head::name_again(&mut self.desk, env, exchange) {
+                    return;
+                }
+                let inside = "the token of this request is not accepted any more";
+                let stop = Stop::new(Refusal::Unauthorized, inside);
+                return self.refuse(env, stop, Framing::Chunked);
+            }
+            State::Answering(answering) => {
+                let begun = answering.has_begun();
+                let same = head::name_again(&mut self.desk, env, &mut answering.exchange);
+                if begun && !same {
+                    let why = "the token of this stream is not accepted any more";
+                    return self.end(env, &End::Server(why.to_owned()));
+                }
+            }
+            // What waits is looked at when it has waited.
+            State::Dialing
+            | State::Securing
+            | State::Unsecured
+            | State::Idle
+            | State::Fetching(..)
+            | State::Waiting(..)
+            | State::Over => return,
+        }
+        let State::Answering(answering) = &self.state else {
             return;
         };
         let caller = answering.exchange.caller.clone();
-        if answering.has_begun() {
-            let head = &answering.exchange.head;
-            let Desk {
-                context,
-                remembered,
-                ..
-            } = &mut self.desk;
-            let now = caller::authenticate(context, head, remembered, env);
-            if !now.is_ok_and(|now| now.key == caller.key) {
-                return self.end(
-                    env,
-                    &End::Server("the token of this stream is not accepted any more".to_owned()),
-                );
-            }
-        }
         let judgement =
             self.desk
                 .verdicts

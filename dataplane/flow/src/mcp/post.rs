@@ -76,7 +76,8 @@ impl McpFlow {
                 | MessageError::Batch,
             )
             | Unjudged::Answer
-            | Unjudged::Batch => Refusal::Message,
+            | Unjudged::Batch
+            | Unjudged::Repeated => Refusal::Message,
         };
         let told = Told {
             summary: "POST",

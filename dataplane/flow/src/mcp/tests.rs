@@ -1,6 +1,7 @@
 //! Transcripts: what a client and a server say, and what each of them gets to see.
 
 mod answers;
+mod attacks;
 mod authorization;
 mod bench;
 mod callers;

@@ -21,7 +21,8 @@ use crate::world::source_ip;
 #[derive(Default)]
 pub(crate) struct Verdicts {
     world: u64,
-    caller: Option<Arc<[u8]>>,
+    /// With its groups: the same person's next token may have others.
+    caller: Option<Principal>,
     scopes: Arc<[Arc<str>]>,
     known: Known,
 }
@@ -98,12 +99,12 @@ impl SharedVerdicts {
 impl Verdicts {
     fn enter(&mut self, env: &Env<'_>, caller: &Caller) {
         let same = self.world == env.world.version
-            && self.caller.as_ref() == Some(&caller.key)
+            && self.caller.as_ref() == Some(&caller.principal)
             && self.scopes == caller.scopes;
         if !same || self.known.is_full() {
             *self = Self {
                 world: env.world.version,
-                caller: Some(caller.key.clone()),
+                caller: Some(caller.principal.clone()),
                 scopes: caller.scopes.clone(),
                 known: Known::default(),
             };

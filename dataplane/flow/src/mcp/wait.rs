@@ -47,7 +47,7 @@ impl McpFlow {
         id: weir_facts::ApprovalId,
         granted: bool,
     ) {
-        let Some((exchange, redeeming)) = self.waiting_for(|waiting| match waiting {
+        let Some((mut exchange, redeeming)) = self.waiting_for(|waiting| match waiting {
             Waiting::Redeem(redeeming) if redeeming.grant.approval == id => Ok(redeeming),
             other => Err(Box::new(other)),
         }) else {
@@ -55,6 +55,9 @@ impl McpFlow {
         };
         if !granted {
             return self.unspent(env, &exchange, &redeeming);
+        }
+        if !head::name_again(&mut self.desk, env, &mut exchange) {
+            return self.unnamed(env, &exchange, &redeeming.plan);
         }
         let redeeming = match hold::overtaken(&self.desk, env, &exchange, redeeming) {
             Ok(redeeming) => redeeming,
@@ -64,6 +67,14 @@ impl McpFlow {
             Ok(admitted) => self.go_on(env, exchange, admitted),
             Err(error) => self.unavailable(env, &exchange, &error.to_string()),
         }
+    }
+
+    /// Answers a call whose caller has lost its token while it waited.
+    pub(super) fn unnamed(&mut self, env: &mut Env<'_>, exchange: &Exchange, plan: &Plan) {
+        let text = "The token of this call ended or was taken away while it waited for people. \
+                    Nothing was executed. Call again with another token.";
+        let answers = hold::answer(exchange.revision(), plan, Some(text));
+        self.answer_held(env, exchange, plan, answers, text);
     }
 
     pub(super) fn unspent(

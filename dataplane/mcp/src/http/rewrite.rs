@@ -5,6 +5,7 @@
 //! it, so it stays behind; an operator can name more.
 
 use super::{Method, RequestHead, ResponseHead};
+use crate::limits::RETRY_AFTER_DIGITS_MAX;
 use crate::message::Revision;
 
 /// Fields of a request that go on as they came.
@@ -16,9 +17,8 @@ const REQUEST_FIELDS: &[&str] = &[
     "baggage",
 ];
 
-/// Fields of an answer that go on as they came. `Set-Cookie`, `WWW-Authenticate` and
-/// everything about the connection or a cache belong to the server's leg alone.
-const ANSWER_FIELDS: &[&str] = &["retry-after", "allow"];
+/// Methods that a server may say it has.
+const METHODS: &[&str] = &["GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"];
 
 /// Where documents about a server are (RFC 8615).
 pub const WELL_KNOWN: &str = "/.well-known/";
@@ -155,8 +155,8 @@ pub fn answer(answer: &Answer<'_>, from: Option<&ResponseHead>) -> Vec<u8> {
     }
     field(&mut out, "Cache-Control", "no-store");
     for (name, value) in from.iter().flat_map(|head| head.fields.iter()) {
-        if ANSWER_FIELDS.contains(&name) {
-            field(&mut out, name, value);
+        if let Some(value) = shown_field(name, value) {
+            field(&mut out, name, &value);
         }
     }
     for (name, value) in answer.extra {
@@ -173,6 +173,25 @@ pub fn answer(answer: &Answer<'_>, from: Option<&ResponseHead>) -> Vec<u8> {
     }
     out.extend_from_slice(b"\r\n");
     out
+}
+
+/// What is shown of a field of the server's. `Set-Cookie`, `WWW-Authenticate` and everything
+/// about the connection or a cache belong to the server's leg alone, and no text of its own
+/// leaves unread.
+fn shown_field(name: &str, value: &str) -> Option<String> {
+    match name {
+        "retry-after" => {
+            let is_short = (1..=RETRY_AFTER_DIGITS_MAX).contains(&value.len());
+            let is_pause = is_short && value.bytes().all(|byte| byte.is_ascii_digit());
+            is_pause.then(|| value.to_owned())
+        }
+        "allow" => {
+            let named = value.split(',').map(str::trim);
+            let known: Vec<_> = named.filter(|method| METHODS.contains(method)).collect();
+            Some(known.join(", "))
+        }
+        _ => None,
+    }
 }
 
 /// The interim answer to `Expect: 100-continue` (RFC 9110 §15.2.1).

@@ -655,6 +655,32 @@ fn nothing_of_a_servers_head_goes_on_but_what_is_named() {
     );
 }
 
+#[test]
+fn the_fields_of_a_server_that_are_shown_are_no_place_for_a_text() {
+    let ours = Answer {
+        status: 503,
+        content_type: None,
+        session: None,
+        framing: AnswerFraming::Length(0),
+        closes: false,
+        extra: &[],
+    };
+    for (said, shown) in [
+        ("Retry-After: 86400", "\r\nretry-after: 86400\r\n"),
+        ("Retry-After: 123456789", "no-store\r\nContent-Length"),
+        ("Retry-After: 123-45-6789", "no-store\r\nContent-Length"),
+        ("Retry-After:", "no-store\r\nContent-Length"),
+        ("Allow: POST,GET", "\r\nallow: POST, GET\r\n"),
+        ("Allow: POST, 123-45-6789", "\r\nallow: POST\r\n"),
+    ] {
+        let head = format!("HTTP/1.1 503 {said}\r\n{said}\r\nContent-Length: 0\r\n\r\n");
+        let from = ResponseHead::read(head.as_bytes()).expect("proper");
+        let text = String::from_utf8(answer(&ours, Some(&from))).expect("ASCII");
+        assert!(text.contains(shown), "{said}: {text}");
+        assert!(!text.contains("6789"), "{said}: {text}");
+    }
+}
+
 fn any_stream() -> impl Strategy<Value = Vec<u8>> {
     let message = prop_oneof![
         Just("POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody".to_owned()),

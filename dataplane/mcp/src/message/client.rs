@@ -3,7 +3,7 @@
 use weir_facts::{Access, Action, Resource};
 
 use super::{Id, MessageError, Revision, exact_names};
-use crate::json::{Kind, Value, canonical};
+use crate::json::{Kind, Value, canonical, quote};
 use crate::limits::NAME_BYTES_MAX;
 
 macro_rules! methods {
@@ -240,6 +240,57 @@ impl<'d> Asked<'d> {
         match &self.arguments {
             Some(arguments) => canonical(arguments, &mut out),
             None => out.extend_from_slice(b"{}"),
+        }
+        out
+    }
+}
+
+impl Asked<'_> {
+    /// [`Self::canonical`], and what else of `params` goes on to the server: members beside
+    /// subject and arguments, but for those of `left_out`. `_meta` is not among them: it names
+    /// the attempt, and differs with each.
+    #[must_use]
+    pub fn canonical_with(&self, params: Option<Value<'_>>, left_out: &[&str]) -> Vec<u8> {
+        use ClientMethod as M;
+        let subject = match self.method {
+            M::ToolsCall | M::PromptsGet => "name",
+            M::ResourcesRead | M::ResourcesSubscribe | M::ResourcesUnsubscribe => "uri",
+            M::Initialize
+            | M::Ping
+            | M::ToolsList
+            | M::ResourcesList
+            | M::ResourcesTemplatesList
+            | M::PromptsList
+            | M::CompletionComplete
+            | M::LoggingSetLevel
+            | M::ServerDiscover
+            | M::SubscriptionsListen
+            | M::TasksGet
+            | M::TasksUpdate
+            | M::TasksCancel
+            | M::NotificationsInitialized
+            | M::NotificationsCancelled
+            | M::NotificationsProgress
+            | M::NotificationsRootsListChanged
+            | M::Unknown => "arguments",
+        };
+        let read = ["_meta", "arguments", subject];
+        let mut members: Vec<_> = params
+            .iter()
+            .flat_map(Value::members)
+            .filter_map(|(key, value)| Some((key.text()?, value)))
+            .filter(|(key, _)| !read.contains(&&**key) && !left_out.contains(&&**key))
+            .collect();
+        members.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut out = self.canonical();
+        for (index, (key, value)) in members.iter().enumerate() {
+            out.extend_from_slice(if index == 0 { b"\0{" } else { b"," });
+            quote(key, &mut out);
+            out.push(b':');
+            canonical(value, &mut out);
+        }
+        if !members.is_empty() {
+            out.push(b'}');
         }
         out
     }

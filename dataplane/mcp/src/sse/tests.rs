@@ -64,6 +64,13 @@ fn events_are_read_as_the_standard_says() {
         ),
         ("id: a\0b\ndata: x\n\n", vec![data("x")]),
         ("retry: 5s\ndata: x\n\n", vec![data("x")]),
+        (
+            "retry: 4111111111111111\n\n",
+            vec![Item::Event(Event {
+                retry: Some(RETRY_MS_MAX),
+                ..Event::default()
+            })],
+        ),
     ];
     for (stream, items) in cases {
         assert_eq!(whole(stream.as_bytes()).as_ref(), Ok(items), "{stream:?}");

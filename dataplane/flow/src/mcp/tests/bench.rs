@@ -32,6 +32,8 @@ use crate::world::{
 pub(super) const ADA: &str = "token-of-ada";
 /// Another engineer's.
 pub(super) const CAL: &str = "token-of-cal";
+/// Ada's, from before she was given a group.
+pub(super) const ADA_ALONE: &str = "token-of-ada-alone";
 /// Of somebody whom no policy knows.
 pub(super) const EVE: &str = "token-of-eve";
 /// An engineer's that has expired.
@@ -211,6 +213,33 @@ impl Bench {
         bench
     }
 
+    /// To a server on another host that was registered by this name.
+    pub(super) fn elsewhere(name: &str) -> Self {
+        let world = Arc::new(world(1, shipped(), Durability::Kept, ToolPins::none()));
+        let weir = McpAuthorization::Weir { resource: None };
+        let mut connection = connection(Carrier::Address, weir, ToolPins::none());
+        connection.tls.server_name = Some(name.into());
+        let target = "192.0.2.7:3901".parse().expect("an address");
+        let mut bench = Self::dial_to(target, world, Arc::new(connection), None, None);
+        bench.event(Event::Dialed);
+        bench
+    }
+
+    /// Puts Ada into this group beside the engineers.
+    pub(super) fn give_ada(&mut self, group: &str) -> Reply {
+        let version = self.world.version + 1;
+        let mut world = world(version, shipped(), Durability::Kept, ToolPins::none());
+        let digest = Digest(Sha256::digest(ADA.as_bytes()).into());
+        let token = world.tokens.get_mut(&digest).expect("Ada's");
+        let identity = Identity {
+            groups: vec![Group("engineering".into()), Group(group.into())],
+            ..(*token.identity).clone()
+        };
+        token.identity = Arc::new(identity);
+        self.world = Arc::new(world);
+        self.event(Event::WorldChanged)
+    }
+
     /// A flow to a server that must be verified, whose handshake has begun.
     pub(super) fn securing() -> Self {
         let files = shipped();
@@ -230,11 +259,21 @@ impl Bench {
         workload: Option<Arc<Workload>>,
         program: Option<Arc<Program>>,
     ) -> Self {
+        let target = "127.0.0.1:3901".parse().expect("an address");
+        Self::dial_to(target, world, connection, workload, program)
+    }
+
+    fn dial_to(
+        target: std::net::SocketAddr,
+        world: Arc<World>,
+        connection: Arc<Connection>,
+        workload: Option<Arc<Workload>>,
+        program: Option<Arc<Program>>,
+    ) -> Self {
         let now = Now {
             mono_ns: 1,
             unix_us: 1_700_000_000_000_000,
         };
-        let target = "127.0.0.1:3901".parse().expect("an address");
         let arrival = Arrival {
             source: "127.0.0.1:50000".parse().expect("an address"),
             target,
@@ -559,6 +598,7 @@ fn world(
         accounts: HashMap::new(),
         tokens: HashMap::from([
             (digest(ADA), token("ada", "engineering", u64::MAX)),
+            (digest(ADA_ALONE), token("ada", "nobody", u64::MAX)),
             (digest(CAL), token("cal", "engineering", u64::MAX)),
             (digest(EVE), token("eve", "nobody", u64::MAX)),
             (digest(EXPIRED), token("ada", "engineering", 1)),
