@@ -86,6 +86,19 @@ pub(crate) fn node(sources: &Path, kept: &Path, what: &str) -> Result<()> {
     beside(sources, kept)
 }
 
+/// Builds the program of a project that is no member of the workspace, at the versions that its
+/// own `Cargo.lock` names. Returns where it lies.
+pub(crate) fn cargo(sources: &Path, kept: &Path, program: &str) -> Result<PathBuf> {
+    let mut cargo = step::cargo();
+    cargo
+        .args(["build", "--quiet", "--locked", "--manifest-path"])
+        .arg(sources.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(kept);
+    step::run(&format!("cargo build: {program}"), &mut cargo)?;
+    Ok(kept.join("debug").join(program))
+}
+
 fn beside(sources: &Path, kept: &Path) -> Result<()> {
     step::output("cp", Command::new("cp").arg("-rT").arg(sources).arg(kept)).map(|_| ())
 }

@@ -3,56 +3,88 @@
 
 use anyhow::{Result, bail, ensure};
 
+use super::abilities::{Ability, Lack, Row};
 use super::kit::Kit;
 use super::servers::Server;
 use super::setup::Setup;
 use super::told::compare;
 use crate::checks::Checks;
-use crate::stage::{Caller, Said, Stage};
+use crate::stage::{Caller, Person, Said, Stage};
 
 /// One client.
 struct Client {
     name: &'static str,
+    /// What it cannot do.
+    lacks: &'static [Lack],
     /// Its words, made from the kit's folder and the server's address.
     words: fn(&Kit, &str) -> Vec<String>,
 }
 
+/// 2026-07-28 has neither sessions nor events to resume after.
+const STATELESS: &[Lack] = &[(Ability::Resume, "not in this revision")];
+
+/// Its command line is one process for each thing that is asked, and prints results only: there
+/// is nobody to give a call up, and nobody to answer.
+const ONE_SHOT: &[Lack] = &[
+    (Ability::Stream, PRINTS_RESULTS),
+    (Ability::Cancel, "nobody is there to"),
+    (Ability::Progress, PRINTS_RESULTS),
+    (Ability::Elicit, "nobody is there to"),
+];
+
+const PRINTS_RESULTS: &str = "prints results only";
+
 const CLIENTS: &[Client] = &[
     Client {
         name: "TypeScript SDK 1",
+        lacks: &[],
         words: |kit, url| node(kit, &["v1.mjs"], &[url]),
     },
     Client {
         name: "TypeScript SDK 2",
+        lacks: &[],
         words: |kit, url| node(kit, &["v2.mjs"], &[url]),
     },
     Client {
         name: "Python SDK",
+        lacks: &[],
         words: |kit, url| python(kit, "mcp_.py", &[url, "legacy"]),
     },
     Client {
         name: "fastmcp",
+        lacks: &[],
         words: |kit, url| python(kit, "fastmcp_.py", &[url, "legacy"]),
     },
     Client {
+        name: "rmcp",
+        lacks: &[],
+        words: |kit, url| words(&[kit.rmcp()], &["story", url, "initialize"]),
+    },
+    Client {
         name: "TypeScript SDK 2, 2026-07-28",
+        lacks: STATELESS,
         words: |kit, url| node(kit, &["v2.mjs"], &[url, "2026-07-28"]),
     },
     Client {
         name: "Python SDK, 2026-07-28",
+        lacks: STATELESS,
         words: |kit, url| python(kit, "mcp_.py", &[url, "auto"]),
     },
     Client {
         name: "fastmcp, 2026-07-28",
+        lacks: STATELESS,
         words: |kit, url| python(kit, "fastmcp_.py", &[url, "auto"]),
     },
     Client {
+        name: "rmcp, 2026-07-28",
+        lacks: STATELESS,
+        words: |kit, url| words(&[kit.rmcp()], &["story", url, "discover"]),
+    },
+    Client {
         name: "mcp-remote",
+        lacks: &[],
         words: |kit, url| {
-            let (own, remote) = (
-                kit.node(),
-                kit.at("node/node_modules/mcp-remote/dist/proxy.js"),
-            );
+            let (own, remote) = (kit.node(), kit.remote());
             let more = [url, "--allow-http", "--transport", "http-only"];
             let command = [&["-", &own, &remote], more.as_slice()].concat();
             node(kit, &["v1.mjs"], &command)
@@ -60,20 +92,17 @@ const CLIENTS: &[Client] = &[
     },
     Client {
         name: "Inspector",
-        words: |kit, url| {
-            let launcher = "node_modules/@modelcontextprotocol/inspector/clients/launcher";
-            let launcher = kit.at(&format!("node/{launcher}/build/index.js"));
-            node(kit, &["inspector.mjs"], &[&launcher, url])
-        },
+        lacks: ONE_SHOT,
+        words: |kit, url| node(kit, &["inspector.mjs"], &[&kit.inspector(), url]),
     },
 ];
 
-fn node(kit: &Kit, entry: &[&str; 1], arguments: &[&str]) -> Vec<String> {
+pub(super) fn node(kit: &Kit, entry: &[&str; 1], arguments: &[&str]) -> Vec<String> {
     let [entry] = entry;
     words(&[kit.node(), kit.at(&format!("node/{entry}"))], arguments)
 }
 
-fn python(kit: &Kit, entry: &str, arguments: &[&str]) -> Vec<String> {
+pub(super) fn python(kit: &Kit, entry: &str, arguments: &[&str]) -> Vec<String> {
     let entry = kit.at(&format!("python/{entry}"));
     words(&["/usr/bin/python3".to_owned(), entry], arguments)
 }
@@ -88,36 +117,54 @@ pub(super) fn play(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks)
     let alice = &stage.people.alice;
     for client in CLIENTS {
         let server = &setup.shop;
-        let direct = tell(kit, client, server, &alice.unguarded)?;
-        if !direct.ok {
-            bail!(
-                "direct, without Weir, {} failed:\n{}",
-                client.name,
-                direct.all()
-            );
-        }
-        let before = purged(server)?;
-        let through = tell(kit, client, server, &alice.guarded)?;
-        let mut seen = compare(&direct.out, &through.out);
-        if purged(server)? != before {
-            seen.wrong
-                .push("a denied or hidden tool was called".to_owned());
-        }
-        let holds = seen.wrong.is_empty();
-        let text = if holds {
-            format!(
-                "{} lines as direct, {} masked, {} refused",
-                seen.equal, seen.masked, seen.refused
-            )
-        } else {
-            format!("{}\n{}", seen.wrong.join("\n"), end_of(&through.err))
-        };
-        checks.see(client.name, holds, &text);
+        let words = (client.words)(kit, &server.url("/mcp"));
+        let about = (client.name, client.lacks);
+        story(alice, kit, server, about, &words, checks)?;
     }
     claude(stage, kit, setup, checks)
 }
 
-/// Claude Code tells whether it could connect, and needs nobody's account for it.
+/// Has a client tell its story direct and through Weir, and compares.
+pub(super) fn story(
+    person: &Person,
+    kit: &Kit,
+    server: &Server,
+    (name, lacks): (&str, &[Lack]),
+    words: &[String],
+    checks: &mut Checks,
+) -> Result<()> {
+    let direct = tell(kit, words, &person.unguarded)?;
+    if !direct.ok {
+        bail!("direct, without Weir, {name} failed:\n{}", direct.all());
+    }
+    let before = server.asked()?.len();
+    let through = tell(kit, words, &person.guarded)?;
+    let mut row = Row::of(&direct.out, lacks);
+    row.await_notes(server, before)?;
+    let mut seen = compare(&direct.out, &through.out);
+    seen.wrong.append(&mut row.wrong);
+    if is_purged(server, before)? {
+        seen.wrong
+            .push("a denied or hidden tool was called".to_owned());
+    }
+    let holds = seen.wrong.is_empty();
+    let text = if holds {
+        format!(
+            "{} lines as direct, {} masked, {} refused",
+            seen.equal, seen.masked, seen.refused
+        )
+    } else {
+        format!("{}\n{}", seen.wrong.join("\n"), end_of(&through.err))
+    };
+    checks.see(name, holds, &text);
+    if holds {
+        checks.see("  direct and through Weir", true, &row.told(lacks));
+    }
+    Ok(())
+}
+
+/// Claude Code tells whether it could connect, and needs nobody's account for it. Everything else
+/// it does for its model, which wants an account.
 fn claude(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks) -> Result<()> {
     let program = kit.native("@anthropic-ai/claude-code", "claude");
     let url = setup.shop.url("/mcp");
@@ -143,18 +190,18 @@ fn claude(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks) -> Resul
     Ok(())
 }
 
-/// How often the server was asked what nobody may ask through Weir.
-fn purged(server: &Server) -> Result<usize> {
+/// Whether the server was asked since then what nobody may ask through Weir.
+fn is_purged(server: &Server, before: usize) -> Result<bool> {
     let asked = server.asked()?;
+    let later = asked.get(before..).unwrap_or_default();
     let is_forbidden = |tool: &str| ["hidden_report", "denied_purge"].contains(&tool);
-    let tools = asked.iter().filter_map(|call| call["tool"].as_str());
-    Ok(tools.filter(|tool| is_forbidden(tool)).count())
+    let mut tools = later.iter().filter_map(|call| call["tool"].as_str());
+    Ok(tools.any(is_forbidden))
 }
 
-fn tell(kit: &Kit, client: &Client, server: &Server, caller: &Caller) -> Result<Said> {
+fn tell(kit: &Kit, words: &[String], caller: &Caller) -> Result<Said> {
     let home = kit.scratch("home")?.display().to_string();
     let caller = kit.python(caller).with("HOME", &home);
-    let words = (client.words)(kit, &server.url("/mcp"));
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     kit.run(&caller, &words)
 }

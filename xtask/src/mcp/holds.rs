@@ -23,13 +23,66 @@ const NO: &str = "not this one";
 /// Orders of one client: each has ten numbers.
 const STRIDE: u64 = 10;
 
-/// The clients, in the order of their numbers.
-const CLIENTS: [&str; 5] = [
-    "TypeScript SDK 1",
-    "TypeScript SDK 2",
-    "mcp-remote",
-    "Python SDK",
-    "fastmcp",
+/// What a client is told about its story: where it is, whose orders it has, and how the others'
+/// programs are found.
+struct About<'a> {
+    kit: &'a Kit,
+    url: &'a str,
+    folder: &'a str,
+    /// The number before its first order.
+    first: String,
+}
+
+impl About<'_> {
+    fn node(&self, which: &str, rest: &[&str]) -> Vec<String> {
+        let program = [&self.kit.node(), &self.kit.at("node/hold.mjs")];
+        self.words(
+            &program,
+            &[&[which, self.folder, &self.first], rest].concat(),
+        )
+    }
+
+    fn python(&self, which: &str) -> Vec<String> {
+        let program = [
+            &"/usr/bin/python3".to_owned(),
+            &self.kit.at("python/hold.py"),
+        ];
+        self.words(&program, &[which, self.folder, &self.first, self.url])
+    }
+
+    fn words(&self, program: &[&String], arguments: &[&str]) -> Vec<String> {
+        let program = program.iter().map(|word| (*word).clone());
+        let arguments = arguments.iter().map(|word| (*word).to_owned());
+        program.chain(arguments).collect()
+    }
+}
+
+/// A client, and the words that start its story.
+type Client = (&'static str, fn(&About<'_>) -> Vec<String>);
+
+/// The clients, in the order of their numbers. Claude Code is not among them: it calls tools for
+/// its model only, which wants an account.
+const CLIENTS: &[Client] = &[
+    ("TypeScript SDK 1", |about| about.node("v1", &[about.url])),
+    ("TypeScript SDK 2", |about| about.node("v2", &[about.url])),
+    ("mcp-remote", |about| {
+        let (own, remote) = (about.kit.node(), about.kit.remote());
+        let server = ["-", &own, &remote, about.url];
+        let more = ["--allow-http", "--transport", "http-only"];
+        about.node("v1", &[server.as_slice(), &more].concat())
+    }),
+    ("Python SDK", |about| about.python("mcp")),
+    ("fastmcp", |about| about.python("fastmcp")),
+    ("rmcp", |about| {
+        let arguments = ["hold", about.folder, &about.first, about.url];
+        about.words(&[&about.kit.rmcp()], &arguments)
+    }),
+    ("TypeScript SDK 2, 2026-07-28", |about| {
+        about.node("v2", &[about.url, "2026-07-28"])
+    }),
+    ("Inspector", |about| {
+        about.node("inspector", &[about.url, &about.kit.inspector()])
+    }),
 ];
 
 /// Plays all clients at once: most of the time is waiting.
@@ -37,8 +90,15 @@ pub(super) fn play(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks)
     let folder = kit.scratch("holds")?;
     let home = kit.scratch("home")?.display().to_string();
     let caller = kit.python(&stage.people.alice.guarded).with("HOME", &home);
+    let (url, told) = (setup.shop.url("/mcp"), folder.display().to_string());
     let mut running = Vec::new();
-    for (number, words) in words(kit, setup, &folder).into_iter().enumerate() {
+    for (number, (_, words)) in CLIENTS.iter().enumerate() {
+        let words = words(&About {
+            kit,
+            url: &url,
+            folder: &told,
+            first: first(number).to_string(),
+        });
         let (program, arguments) = words.split_first().context("a program")?;
         let mut command = caller.command(program);
         running.push((number, Running::start(command.args(arguments), "")?));
@@ -66,34 +126,9 @@ pub(super) fn play(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks)
     Ok(())
 }
 
-fn words(kit: &Kit, setup: &Setup, folder: &Path) -> [Vec<String>; 5] {
-    let (url, folder) = (setup.shop.url("/mcp"), folder.display().to_string());
-    let node = kit.node();
-    let (typescript, python) = (kit.at("node/hold.mjs"), kit.at("python/hold.py"));
-    let remote = kit.at("node/node_modules/mcp-remote/dist/proxy.js");
-    let first = |number: u64| ((number + 1) * STRIDE).to_string();
-    let all = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let interpreter = "/usr/bin/python3";
-    [
-        all(&[&node, &typescript, "v1", &folder, &first(0), &url]),
-        all(&[&node, &typescript, "v2", &folder, &first(1), &url]),
-        all(&[
-            &node,
-            &typescript,
-            "v1",
-            &folder,
-            &first(2),
-            "-",
-            &node,
-            &remote,
-            &url,
-            "--allow-http",
-            "--transport",
-            "http-only",
-        ]),
-        all(&[interpreter, &python, "mcp", &folder, &first(3), &url]),
-        all(&[interpreter, &python, "fastmcp", &folder, &first(4), &url]),
-    ]
+/// The number before the first order of a client.
+fn first(number: usize) -> u64 {
+    (number as u64 + 1) * STRIDE
 }
 
 /// Who decides.
@@ -168,8 +203,8 @@ fn refunds(setup: &Setup) -> Result<BTreeMap<(u64, u64), usize>> {
 }
 
 fn judge(checks: &mut Checks, number: usize, said: &Said, ran: &BTreeMap<(u64, u64), usize>) {
-    let client = CLIENTS.get(number).copied().unwrap_or_default();
-    let first = (number as u64 + 1) * STRIDE;
+    let client = CLIENTS.get(number).map_or("nobody", |(name, _)| *name);
+    let first = first(number);
     let lines: BTreeMap<_, _> = said
         .out
         .lines()

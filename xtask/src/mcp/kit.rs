@@ -37,11 +37,13 @@ pub(super) fn prepare(site: Site) -> Result<Kit> {
         &kept.join("node"),
         "conformance, SDKs, Inspector, mcp-remote, Claude Code, Toolbox",
     )?;
+    let rmcp = packages::cargo(&sources.join("rust"), &kept.join("rust"), "weir-rmcp")?;
     let folder = site.folder().join("mcp-suite");
     make(&folder)?;
     for part in ["python", "node"] {
         copy(&kept.join(part), &folder)?;
     }
+    copy(&rmcp, &folder)?;
     readable(&folder)?;
     println!("  installed in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(Kit { folder })
@@ -56,6 +58,22 @@ impl Kit {
     /// Node itself: some clients want a newer one than Debian has.
     pub(super) fn node(&self) -> String {
         self.native("node", "bin/node")
+    }
+
+    /// The official Rust SDK's client.
+    pub(super) fn rmcp(&self) -> String {
+        self.at("weir-rmcp")
+    }
+
+    /// The entry of mcp-remote, for Node.
+    pub(super) fn remote(&self) -> String {
+        self.at("node/node_modules/mcp-remote/dist/proxy.js")
+    }
+
+    /// The entry of the Inspector, for Node.
+    pub(super) fn inspector(&self) -> String {
+        let launcher = "@modelcontextprotocol/inspector/clients/launcher/build/index.js";
+        self.at(&format!("node/node_modules/{launcher}"))
     }
 
     /// A program of a package that is there once for each architecture.

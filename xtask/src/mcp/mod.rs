@@ -4,6 +4,7 @@
 //! Servers and clients are below `xtask/mcp/suite`, one folder per language. What a server was
 //! really asked, it writes down itself: that is the witness of what Weir let through.
 
+mod abilities;
 mod attacks;
 mod clients;
 mod conformance;

@@ -1,23 +1,10 @@
-// The Inspector's command line: one process for each thing that it is asked.
+// What the Inspector's command line can be asked.
 // usage: inspector.mjs LAUNCHER URL
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
+import { inspector } from "./inspect.mjs";
 import { tell } from "./story.mjs";
 
 const [launcher, url] = process.argv.slice(2);
-const run = promisify(execFile);
-
-/** What it printed, as one line. A tool's error ends it too, after the result. */
-async function ask(...words) {
-  try {
-    const { stdout } = await run(process.execPath, [launcher, "--cli", url, "--transport", "http", ...words]);
-    return JSON.parse(stdout);
-  } catch ({ code, stdout, stderr, message }) {
-    const said = stdout?.trim() ? stdout : stderr ?? message;
-    return `FAILED ${code} ${said.replace(/\s+/g, " ")}`;
-  }
-}
-
+const ask = inspector(launcher, url);
 const call = (name, ...args) => ask("--method", "tools/call", "--tool-name", name, ...args);
 const asked = [
   ["names", async () => (await ask("--method", "tools/list")).tools.map(({ name }) => name).filter((name) => !name.startsWith("test_"))],
@@ -38,4 +25,6 @@ while (asked.length > 0) {
   const told = await Promise.all(now.map(([, run]) => run()));
   now.forEach(([name], at) => tell(name, told[at]));
 }
+// By itself: the server's SDK tells streams apart by their request's id, which every process has.
+tell("resumed", await call("test_reconnection"));
 tell("done", "");

@@ -22,10 +22,10 @@ export async function step(name, run) {
 
 /**
  * Tells the whole story. `client` is connected; `heard` collects its log messages; `asked` what it
- * was asked; `timeout` is given to every call.
+ * was asked; `_meta` goes with every call.
  */
-export async function story(client, { heard, asked }) {
-  const call = (name, inputs, options) => client.callTool({ name, arguments: inputs }, ...options);
+export async function story(client, { heard, asked, _meta }) {
+  const call = (name, inputs, options) => client.callTool({ name, arguments: inputs, _meta }, ...options);
   // The first SDK takes a schema before the options.
   const plain = client.legacyArguments ? [undefined] : [];
   const ask = async (name, inputs = {}, options = {}) => seen(await call(name, inputs, [...plain, options]));

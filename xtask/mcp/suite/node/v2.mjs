@@ -17,8 +17,10 @@ client.setRequestHandler("elicitation/create", ({ params }) => {
 });
 await client.connect(transport);
 tell("server", { of: client.getServerVersion().name, revision: client.getNegotiatedProtocolVersion() });
-await story(client, { heard, asked });
-await step("resumed", async () => (await client.callTool({ name: "test_reconnection" })).content);
+// The newer revision asks for log messages with each call.
+const _meta = pin && { "io.modelcontextprotocol/logLevel": "info" };
+await story(client, { heard, asked, _meta });
+if (!pin) await step("resumed", async () => (await client.callTool({ name: "test_reconnection" })).content);
 if (!pin) await step("end of session", async () => String(await transport.terminateSession()));
 await client.close();
 tell("done", "");

@@ -10,56 +10,26 @@ from mcp.client.client import Client
 from mcp.client.sse import sse_client
 from mcp.types import ElicitResult
 
-from story import Story, step, tell
+from story import Story
 
 
 class Official(Story):
-    async def call(self, name, arguments=None, on_progress=None):
-        result = await self.client.call_tool(name, arguments, progress_callback=on_progress)
-        seen = {"content": result.content, "isError": bool(result.is_error)}
-        return {**seen, "structuredContent": result.structured_content}
-
-    async def lists(self):
-        client = self.client
-        return (
-            (await client.list_tools()).tools,
-            (await client.list_resources()).resources,
-            (await client.list_prompts()).prompts,
+    def opened(self, url, mode):
+        server = sse_client(url) if mode == "sse" else url
+        return Client(
+            server,
+            mode="legacy" if mode == "sse" else mode,
+            logging_callback=self.hear,
+            elicitation_callback=self.ask,
+            log_level="info",
         )
 
-    async def read(self, uri):
-        return (await self.client.read_resource(uri)).contents
+    def options(self, on_progress):
+        return {"progress_callback": on_progress}
 
-    async def prompt(self, name, arguments=None):
-        return (await self.client.get_prompt(name, arguments)).messages
-
-
-async def main(url, mode):
-    story = Official(None)
-
-    async def hear(params):
-        story.heard.append(params.data)
-
-    async def ask(context, params):
-        story.asked.append(params.message)
+    async def ask(self, context, params):
+        self.asked.append(params.message)
         return ElicitResult(action="accept", content={"colour": "blue"})
 
-    server = sse_client(url) if mode == "sse" else url
-    client = Client(
-        server,
-        mode="legacy" if mode == "sse" else mode,
-        logging_callback=hear,
-        elicitation_callback=ask,
-        log_level="info",
-    )
-    async with client:
-        story.client = client
-        tell("server", {"of": client.server_info.name, "revision": client.protocol_version})
-        await story.tell()
-        if mode == "legacy":
-            # Only Streamable HTTP with sessions can be resumed.
-            await step("resumed", story.call("test_reconnection"))
-    tell("done", "")
 
-
-asyncio.run(main(*sys.argv[1:]))
+asyncio.run(Official().play(*sys.argv[1:]))

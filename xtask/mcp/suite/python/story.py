@@ -22,35 +22,62 @@ async def step(name, run):
         tell(name, f"RAISED {type(error).__name__} {error}")
 
 
-class Story:
-    """Told by a client's own adapter: see mcp_.py and fastmcp_.py."""
+def inside(result, member):
+    """What a result is about: fastmcp has taken it out already."""
+    return getattr(result, member, result)
 
-    def __init__(self, client):
-        self.client = client
+
+class Story:
+    """Told by a client's own adapter, which knows its names: see mcp_.py and fastmcp_.py."""
+
+    def __init__(self):
+        self.client = None
         self.heard, self.asked, self.progress = [], [], []
 
-    async def call(self, name, arguments=None, on_progress=None):
+    def opened(self, url, mode):
+        """The client, yet to be connected."""
         raise NotImplementedError
 
-    async def lists(self):
+    def options(self, on_progress):
+        """What a call of a tool takes beside name and arguments."""
         raise NotImplementedError
+
+    async def play(self, url, mode):
+        async with self.opened(url, mode) as client:
+            self.client = client
+            tell("server", {"of": client.server_info.name, "revision": client.protocol_version})
+            await self.tell()
+            if mode == "legacy":
+                # Only Streamable HTTP with sessions can be resumed.
+                await step("resumed", self.call("test_reconnection"))
+        tell("done", "")
+
+    async def hear(self, message):
+        self.heard.append(message.data)
+
+    async def call(self, name, arguments=None, on_progress=None):
+        result = await self.client.call_tool(name, arguments, **self.options(on_progress))
+        seen = {"content": result.content, "isError": bool(result.is_error)}
+        return {**seen, "structuredContent": result.structured_content}
 
     async def read(self, uri):
-        raise NotImplementedError
+        return inside(await self.client.read_resource(uri), "contents")
 
     async def prompt(self, name, arguments=None):
-        raise NotImplementedError
+        return (await self.client.get_prompt(name, arguments)).messages
 
     async def note(self, progress, total, message):
         self.progress.append([progress, total, message])
 
     async def tell(self):
-        tools, resources, prompts = await self.lists()
-        for tool in tools:
+        client = self.client
+        for tool in inside(await client.list_tools(), "tools"):
             if not tool.name.startswith("test_"):
                 about = {"in": tool.input_schema, "out": tool.output_schema}
                 tell(f"tool {tool.name}", {"description": tool.description, **about})
+        resources = inside(await client.list_resources(), "resources")
         tell("resources", sorted(str(resource.uri) for resource in resources))
+        prompts = inside(await client.list_prompts(), "prompts")
         tell("prompts", sorted(prompt.name for prompt in prompts))
         await self.calls()
         await self.talks()
