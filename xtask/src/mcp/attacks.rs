@@ -12,11 +12,15 @@ use super::setup::Setup;
 use crate::checks::Checks;
 use crate::stage::{Caller, Stage};
 
-/// The one call among the attacks that may go on.
+/// How the cases begin that are calls which may go on: what is refused beside them is refused for
+/// what it is.
 const GOOD: &str = "a good call";
 
+/// What a good call must not bring along: it would rather speak another protocol.
+const UPGRADE: &str = "h2c";
+
 /// Fewer cases than this were not all.
-const CASES_MIN: usize = 37;
+const CASES_MIN: usize = 81;
 
 /// An answer of the naive server: its tool, what its direct answer holds, what must not come
 /// through, and what comes instead. An empty last one: the answer is refused as a whole.
@@ -35,6 +39,24 @@ const ANSWERS: &[Answer] = &[
     answer("cut", "5-6789", "-6789", MASKED),
     answer("twice", SSN, SSN, ""),
     answer("both", "two framings", "two framings", ""),
+    answer("redirect", SSN, SSN, ""),
+    answer("fields", SSN, SSN, "linked"),
+    answer("early", SSN, SSN, "after the hints"),
+    answer("around", SSN, SSN, "in order"),
+    answer("named", "of another type", "of another type", "asked"),
+    answer("trailers", SSN, SSN, ""),
+    answer("extensions", SSN, SSN, ""),
+    answer("zipped", "gzip", "gzip", ""),
+    answer("switched", SSN, SSN, ""),
+    answer("collides", "of another id", "of another id", "asked"),
+    answer("pretends", "pretended", "pretended", "asked"),
+    answer(
+        "astray",
+        "progress of another",
+        "progress of another",
+        "asked",
+    ),
+    answer("logs", SSN, SSN, MASKED),
 ];
 
 const SSN: &str = "123-45-6789";
@@ -63,7 +85,9 @@ pub(super) fn play(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks)
     };
     requests(stage, &thrower, checks)?;
     answers(stage, &thrower, checks)?;
-    sessions(stage, &thrower, checks)
+    sessions(stage, &thrower, checks)?;
+    in_session(stage, &thrower, checks)?;
+    later(stage, &thrower, checks)
 }
 
 /// Who throws, and at whom.
@@ -104,6 +128,15 @@ impl Seen {
             .any(|note| note["ran"].is_string() && note["case"] == case)
     }
 
+    /// Whether these words are among the bytes that reached it.
+    fn holds(&self, words: &str) -> bool {
+        let bytes = |note: &Value| note["bytes"].as_str().map(str::to_lowercase);
+        self.0
+            .iter()
+            .filter_map(bytes)
+            .any(|bytes| bytes.contains(words))
+    }
+
     /// All bytes that reached it, but for those of the good call.
     fn stray(&self) -> Vec<&str> {
         self.0
@@ -133,11 +166,15 @@ fn requests(stage: &Stage, thrower: &Thrower<'_>, checks: &mut Checks) -> Result
     for case in direct.keys() {
         let told = through.get(case).unwrap_or(&"nothing");
         let succeeds = ran.ran(case);
-        let is_refused = !reached.ran(case) && !told.contains("and ran");
+        let is_right = if case.starts_with(GOOD) {
+            reached.ran(case) && told.contains("and ran")
+        } else {
+            !reached.ran(case) && !told.contains("and ran")
+        };
         // The first response to two requests is that to the good one.
         checks.see(
             case,
-            succeeds && is_refused,
+            succeeds && is_right,
             &format!("direct it runs: {succeeds}; through Weir: {told}"),
         );
     }
@@ -146,6 +183,11 @@ fn requests(stage: &Stage, thrower: &Thrower<'_>, checks: &mut Checks) -> Result
         "by the server's account, no byte of them was sent on",
         stray.is_empty() && reached.ran(GOOD),
         &format!("{} others\n{}", stray.len(), stray.join("\n")),
+    );
+    checks.see(
+        "a good call goes on without what it would rather be",
+        ran.holds(UPGRADE) && !reached.holds(UPGRADE),
+        UPGRADE,
     );
     Ok(())
 }
@@ -222,5 +264,86 @@ fn sessions(stage: &Stage, thrower: &Thrower<'_>, checks: &mut Checks) -> Result
             replayed.lines().next().unwrap_or_default()
         ),
     );
+    Ok(())
+}
+
+/// What is said in another's session: of its calls, and of its end.
+fn in_session(stage: &Stage, thrower: &Thrower<'_>, checks: &mut Checks) -> Result<()> {
+    let (alice, bo) = (&stage.people.alice.guarded, &stage.people.bo.guarded);
+    let direct = &stage.people.bo.unguarded;
+    let session = thrower.throw(alice, &["session"])?;
+    let session = session.trim();
+    for (case, words) in [
+        (
+            "another's call is cancelled",
+            ["notify", "notifications/cancelled"],
+        ),
+        (
+            "progress of another's",
+            ["notify", "notifications/progress"],
+        ),
+        ("the end of another's session", ["end", ""]),
+    ] {
+        let step = |session| -> Vec<&str> {
+            let words = [words[0], session, words[1], case];
+            words.into_iter().filter(|word| !word.is_empty()).collect()
+        };
+        let (_, ran) = thrower.watch(direct, &step("everybody"))?;
+        let (other, reached) = thrower.watch(bo, &step(session))?;
+        let (own, passed) = thrower.watch(alice, &step(session))?;
+        checks.see(
+            case,
+            ran.ran(case)
+                && other.contains(" 404 ")
+                && reached.0.is_empty()
+                && !passed.0.is_empty(),
+            &format!("its holder: {}, another: {}", own.trim(), other.trim()),
+        );
+    }
+    Ok(())
+}
+
+/// What a caller may come back with later is nobody else's: a task, and the state of a round.
+fn later(stage: &Stage, thrower: &Thrower<'_>, checks: &mut Checks) -> Result<()> {
+    let (alice, bo) = (&stage.people.alice.guarded, &stage.people.bo.guarded);
+    let direct = &stage.people.bo.unguarded;
+    let given = |caller, tool| -> Result<String> {
+        Ok(thrower.throw(caller, &["later", tool])?.trim().to_owned())
+    };
+    let (task, state) = (given(alice, "tasked")?, given(alice, "rounds")?);
+    let (plain_task, plain_state) = (given(direct, "tasked")?, given(direct, "rounds")?);
+    let get = ["task", &task, "tasks/get", "another's task"];
+    let cancel = ["task", &task, "tasks/cancel", "another's task given up"];
+    let again = ["again", &state, "another's round"];
+    for (words, plain) in [
+        (get.as_slice(), &plain_task),
+        (cancel.as_slice(), &plain_task),
+        (again.as_slice(), &plain_state),
+    ] {
+        let case = words.last().copied().unwrap_or_default();
+        let with = |name| {
+            let mut words = words.to_vec();
+            words[1] = name;
+            words
+        };
+        let (_, ran) = thrower.watch(direct, &with(plain))?;
+        let (other, reached) = thrower.watch(bo, words)?;
+        // The server's own name for it is no way around.
+        let (plainly, reached_plainly) = thrower.watch(bo, &with(plain))?;
+        let (own, passed) = thrower.watch(alice, words)?;
+        checks.see(
+            case,
+            ran.ran(case)
+                && passed.ran(case)
+                && reached.0.is_empty()
+                && reached_plainly.0.is_empty(),
+            &format!(
+                "its holder: {}, another: {}, by the server's name: {}",
+                own.trim(),
+                other.trim(),
+                plainly.trim()
+            ),
+        );
+    }
     Ok(())
 }
