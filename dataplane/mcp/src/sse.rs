@@ -97,6 +97,12 @@ impl Parser {
         Ok((at, None))
     }
 
+    /// Bytes that are held of an event that is not whole.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.bytes
+    }
+
     fn collect(&mut self, bytes: &[u8]) -> Result<(), SseError> {
         self.bytes += bytes.len();
         if self.bytes > self.bytes_max {

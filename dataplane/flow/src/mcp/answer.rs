@@ -18,6 +18,7 @@ use weir_mcp::session::{Pending, Resumable};
 use weir_mcp::sse::{self, Event, Item, Parser};
 
 use super::authorization;
+use super::bodies::Room;
 use super::context::Told;
 use super::exchange::{Exchange, Running, What};
 use super::limits::AFTER_TOKEN_NS;
@@ -37,6 +38,8 @@ pub(crate) struct Answering {
     from: Option<ResponseHead>,
     status: u16,
     shown_bytes: u64,
+    /// What of it is held takes this of what a worker holds.
+    room: Room,
     /// The server closes after this answer.
     server_closes: bool,
     /// The client has left: nothing is written to it.
@@ -68,7 +71,11 @@ pub(crate) enum After {
 
 impl Answering {
     /// What `running` asked is on its way to the server.
-    pub(crate) fn new(exchange: Exchange, running: Vec<(What, Running)>) -> Result<Self, End> {
+    pub(crate) fn new(
+        exchange: Exchange,
+        room: Room,
+        running: Vec<(What, Running)>,
+    ) -> Result<Self, End> {
         let mut pending = Pending::default();
         let mut others = Vec::new();
         for (what, operation) in running {
@@ -99,6 +106,7 @@ impl Answering {
             from: None,
             status: 0,
             shown_bytes: 0,
+            room,
             server_closes: false,
             client_gone: false,
         })
@@ -273,6 +281,7 @@ impl Answering {
             Phase::Json { body } if body.len() + content.len() > ANSWER_BODY_BYTES_MAX => Err(
                 End::Server("an answer that is too large to be judged".to_owned()),
             ),
+            Phase::Json { body } if !self.room.resize(body.len() + content.len()) => Err(no_room()),
             Phase::Json { body } => {
                 body.extend_from_slice(content);
                 Ok(())
@@ -313,7 +322,14 @@ impl Answering {
             }
         }
         self.write_events(env, &out);
-        Ok(())
+        match &self.phase {
+            Phase::Events { parser, .. } if !self.room.resize(parser.held()) => Err(no_room()),
+            Phase::Events { .. }
+            | Phase::Head
+            | Phase::Json { .. }
+            | Phase::Document { .. }
+            | Phase::Bare => Ok(()),
+        }
     }
 
     fn write_events(&mut self, env: &mut Env<'_>, events: &[u8]) {
@@ -642,6 +658,10 @@ fn resumed(revision: Revision, under: &Running, asked: &Resumable) -> Running {
         stateless: None,
         call: None,
     }
+}
+
+fn no_room() -> End {
+    End::Server("no room for one more answer".to_owned())
 }
 
 const fn bare_text(status: u16, session: &str) -> &'static str {

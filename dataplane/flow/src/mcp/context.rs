@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) source: SocketAddr,
     pub(crate) target: SocketAddr,
     pub(crate) connection: Arc<Connection>,
+    /// The world that this is of.
+    world: u64,
     pub(crate) workload: Option<Arc<Workload>>,
     /// What was started, as sessions tell it; empty for a server with an address.
     pub(crate) program: String,
@@ -83,6 +85,7 @@ impl Context {
             is_named: is_named(&connection),
             tools: env.tools.of(&connection.name),
             connection,
+            world: env.world.version,
             workload: arrival.workload.clone(),
             program: arrival
                 .program
@@ -96,6 +99,9 @@ impl Context {
     /// The server as it is registered now: a credential may have been replaced, and whose the
     /// tokens are may have been decided anew.
     pub(crate) fn refresh(&mut self, env: &Env<'_>) {
+        if std::mem::replace(&mut self.world, env.world.version) == env.world.version {
+            return;
+        }
         if let Some(now) = env.world.connections.named(&self.connection.name) {
             self.hosts = hosts(now, self.target);
             self.is_named = is_named(now);

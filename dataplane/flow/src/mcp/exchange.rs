@@ -12,6 +12,7 @@ use weir_mcp::session::Resumable;
 use weir_policy::Judgement;
 
 use super::Desk;
+use super::bodies::Room;
 use super::caller::Caller;
 use super::hold::cancel_key;
 use super::stateless::{self, Reading, Refused, Replacements, Stateless};
@@ -37,11 +38,22 @@ pub(crate) struct Exchange {
     /// When the caller's token ends.
     pub(crate) ends_ns: Option<u64>,
     pub(crate) body: Vec<u8>,
+    /// What the body takes of what a worker holds.
+    pub(crate) room: Room,
     /// How the answer is framed that has begun, as events, before the server's did.
     pub(crate) begun: Option<AnswerFraming>,
 }
 
 impl Exchange {
+    /// Takes a piece of the body. Whether there was room for it.
+    pub(crate) fn receive(&mut self, piece: &[u8]) -> bool {
+        let fits = self.room.resize(self.body.len() + piece.len());
+        if fits {
+            self.body.extend_from_slice(piece);
+        }
+        fits
+    }
+
     /// The revision whose rules hold. A request of one that is not served is read like
     /// the newest, to be told so.
     pub(crate) fn revision(&self) -> Revision {

@@ -23,6 +23,8 @@ pub(super) enum Received {
 impl McpFlow {
     /// A head is whole, or the keys that it waited for were fetched, or were not.
     pub(super) fn receive(&mut self, env: &mut Env<'_>, head: RequestHead, patience: Patience) {
+        // The flow may not have been told of a new world yet.
+        self.desk.context.refresh(env);
         if self.tell(env, &head) {
             return;
         }
@@ -113,6 +115,7 @@ impl McpFlow {
             resumed,
             begun_ns: env.now.mono_ns,
             body: Vec::new(),
+            room: env.plans.bodies.room(),
             begun: None,
         }))
     }

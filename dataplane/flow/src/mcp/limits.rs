@@ -18,6 +18,10 @@ pub(super) const ASKERS_MAX: usize = 1024;
 /// Places of masked values that one record names; all are masked.
 pub(super) const MASKED_NAMED_MAX: usize = 32;
 
+/// Bytes of requests and answers that the flows of one worker hold whole at one time: sixteen of
+/// the largest answers, or some ten thousand ordinary ones.
+pub(super) const BODIES_BYTES_MAX: usize = 256 << 20;
+
 /// Texts of a tool's error that can be the server's way to say that it has no such tool.
 pub(super) const ABSENT_TEXT_BYTES_MAX: usize = 4096;
 

@@ -16,6 +16,7 @@
 
 mod answer;
 mod authorization;
+mod bodies;
 mod caller;
 mod context;
 mod end;
@@ -47,6 +48,7 @@ use weir_mcp::message::{MessageError, Revision};
 use weir_mcp::refuse::{self, Close, Refusal};
 
 use self::answer::{After, Answering};
+pub(crate) use self::bodies::Bodies;
 use self::caller::{Caller, Remembered};
 use self::context::{Context, Told};
 use self::exchange::{Exchange, Judged, Plan, Unjudged, What};
@@ -274,9 +276,10 @@ impl McpFlow {
         match (part, &mut self.state) {
             (Some(Part::Head(head)), State::Idle) => self.receive(env, head, Patience::Some),
             (Some(Part::Content(span)), State::Receiving(exchange)) => {
-                exchange
-                    .body
-                    .extend_from_slice(taken.get(span).unwrap_or_default());
+                if !exchange.receive(taken.get(span).unwrap_or_default()) {
+                    let stop = Stop::new(Refusal::Unavailable, "no room for one more body");
+                    self.refuse(env, stop, Framing::Chunked);
+                }
             }
             (Some(Part::End), State::Receiving(_)) => {
                 if let State::Receiving(exchange) = std::mem::replace(&mut self.state, State::Idle)

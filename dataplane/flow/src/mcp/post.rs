@@ -9,6 +9,7 @@ use super::*;
 impl McpFlow {
     /// A request is whole.
     pub(super) fn on_request(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>) {
+        self.desk.context.refresh(env);
         let summary = match exchange.head.method {
             Method::Post => return self.on_post(env, exchange),
             Method::Get if self.desk.context.is_server_document(&exchange.head) => "GET metadata",
@@ -251,7 +252,8 @@ impl McpFlow {
             return self.dial_again(env, exchange, admitted);
         }
         let running = gate::release(&self.desk, env, &exchange, admitted);
-        match running.and_then(|running| Answering::new(*exchange, running)) {
+        let room = env.plans.bodies.room();
+        match running.and_then(|running| Answering::new(*exchange, room, running)) {
             Ok(answering) => self.state = State::Answering(Box::new(answering)),
             Err(end) => self.end(env, &end),
         }

@@ -14,7 +14,7 @@ use weir_sql::{Epoch, Sensitive};
 
 use super::guards::Guards;
 use super::plan::{Plan, is_cacheable};
-use crate::mcp::SharedVerdicts;
+use crate::mcp::{Bodies, SharedVerdicts};
 
 /// Bytes of text that one worker keeps plans for: some ten thousand statements of an ORM.
 const TEXT_BYTES_MAX: usize = 8 << 20;
@@ -77,6 +77,8 @@ pub struct PlanCache {
     pub(crate) verdicts: Verdicts,
     /// Those of MCP's calls.
     pub(crate) calls: SharedVerdicts,
+    /// What MCP's flows hold of requests and answers.
+    pub(crate) bodies: Bodies,
 }
 
 /// Verdicts by what is asked: texts that differ in their constants ask the same.

@@ -318,3 +318,36 @@ fn approved(id: weir_facts::ApprovalId) -> Event {
         decision,
     }
 }
+
+#[test]
+fn bodies_of_all_flows_together_are_bounded() {
+    let mut bench = Bench::new();
+    let full = bench.fill_bodies();
+    let reply = bench.client(&post(ADA, "", CALL));
+    assert!(
+        reply.client.starts_with("HTTP/1.1 503") && reply.server.is_empty(),
+        "{}",
+        reply.client
+    );
+    drop(full);
+    for answer in [
+        json(&text_result("fine")),
+        format!(
+            "{}{}",
+            sse(),
+            chunk(&format!("data: {}\n", text_result("fine")))
+        ),
+    ] {
+        let mut bench = Bench::new();
+        assert!(bench.client(&post(ADA, "", CALL)).server.ends_with(CALL));
+        let _full = bench.fill_rest();
+        let reply = bench.server(&answer);
+        assert!(!reply.client.contains("fine"), "{}", reply.client);
+        assert!(
+            bench
+                .outcomes()
+                .iter()
+                .any(|outcome| outcome.contains("no room"))
+        );
+    }
+}

@@ -403,3 +403,55 @@ fn a_servers_own_metadata_is_shown_as_far_as_clients_use_it() {
     );
     assert!(shown.client.starts_with("HTTP/1.1 502") && challenge(&shown).is_empty());
 }
+
+#[test]
+fn a_token_is_for_the_resource_of_the_world_in_force_before_the_flow_is_told_of_it() {
+    let (mut bench, signer) = guarded();
+    let here = token(&signer, ISSUER, RESOURCE, "refunds:write");
+    assert!(
+        bench
+            .client(&post(&here, "", CALL))
+            .server
+            .contains("tools/call")
+    );
+    bench.server(&json(&text_result("fine")));
+    let moved = McpAuthorization::Weir {
+        resource: ResourceUri::parse("http://localhost:3901/elsewhere"),
+    };
+    bench.authorize_quietly(moved, issuer(&[signer.jwk("k1")]));
+    let reply = bench.client(&post(&here, "", CALL));
+    assert!(
+        reply.client.starts_with("HTTP/1.1 401") && reply.server.is_empty(),
+        "{} {}",
+        reply.client,
+        reply.server
+    );
+}
+
+#[test]
+fn a_servers_challenge_and_metadata_that_hold_a_value_are_not_shown() {
+    let signer = Signer::new();
+    let served = || {
+        let mut bench = Bench::of_workload("reporter");
+        bench.authorize(
+            server(OpaqueTokens::Refuse),
+            issuer(&[signer.jwk("k1")]),
+            "",
+        );
+        bench
+    };
+    let mut bench = served();
+    bench.client(&post("", "", CALL));
+    let answer = "HTTP/1.1 401 x\r\nWWW-Authenticate: Bearer scope=\"of 123-45-6789\"\r\nContent-Length: 0\r\n\r\n";
+    let reply = bench.server(answer);
+    assert!(reply.client.starts_with("HTTP/1.1 401"), "{}", reply.client);
+    assert_eq!(challenge(&reply), "");
+    for value in ["123-45-6789", r"123\u002d45-6789"] {
+        let mut bench = served();
+        bench.client(&get("/.well-known/oauth-protected-resource", ""));
+        let document = format!(r#"{{"resource":"{RESOURCE}","scopes_supported":["{value}"]}}"#);
+        let reply = bench.server(&json(&document));
+        assert!(reply.client.starts_with("HTTP/1.1 502"), "{}", reply.client);
+        assert!(!reply.client.contains("6789"), "{}", reply.client);
+    }
+}

@@ -16,6 +16,8 @@ use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
 
 use super::super::McpFlow;
+use super::super::bodies::Room;
+use super::super::limits::BODIES_BYTES_MAX;
 use crate::calls::Calls;
 use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Program, Start};
 use crate::meter::Meters;
@@ -449,6 +451,40 @@ impl Bench {
             ..other
         });
         self.event(Event::WorldChanged);
+    }
+
+    /// Puts another authorization in force, of which the flow is told later.
+    pub(super) fn authorize_quietly(
+        &mut self,
+        authorization: McpAuthorization,
+        providers: Vec<IdentityProvider>,
+    ) {
+        let version = self.world.version + 1;
+        let mut world = world(version, shipped(), Durability::Kept, ToolPins::none());
+        world.connections = Connections::new([connection(
+            Carrier::Address,
+            authorization,
+            ToolPins::none(),
+        )]);
+        world.authentication.providers = providers;
+        self.world = Arc::new(world);
+    }
+
+    /// Other flows of the worker hold all that may be held.
+    pub(super) fn fill_bodies(&mut self) -> Room {
+        let mut room = self.plans.bodies.room();
+        assert!(room.resize(BODIES_BYTES_MAX));
+        room
+    }
+
+    /// Other flows of the worker hold all that this one does not.
+    pub(super) fn fill_rest(&mut self) -> Room {
+        let mut room = self.plans.bodies.room();
+        let rest = (0..=BODIES_BYTES_MAX)
+            .rev()
+            .find(|bytes| room.resize(*bytes));
+        assert!(rest.is_some());
+        room
     }
 
     /// Lets time pass until something is due, and tells the flow; until the reply is as wanted.
