@@ -30,7 +30,8 @@ pub struct Statement {
     pub normalised: String,
     /// What is changed is chosen: UPDATE and DELETE have a WHERE clause, those in WITH too;
     /// INSERT with ON CONFLICT and MERGE change rows that they name. A SELECT that changes
-    /// nothing: it has a WHERE clause at the top.
+    /// nothing: it has a WHERE clause at the top, or reaches nothing but sequences, whose one
+    /// row their names choose.
     pub has_where: bool,
     /// It touches a relation that has sensitive columns, or one whose constraints or
     /// triggers reach such a relation: error and notice texts must be replaced.

@@ -765,6 +765,18 @@ fn whether_what_changes_is_chosen_is_told_of_every_part() {
             true,
         ),
         ("WITH d AS (SELECT 1) SELECT * FROM d", false),
+        ("SELECT nextval('orders_id_seq')", true),
+        ("SELECT setval('orders_id_seq', 7)", true),
+        ("SELECT nextval('orders_id_seq') FROM orders", false),
+        (
+            "SELECT nextval('orders_id_seq'), (SELECT count(*) FROM orders)",
+            false,
+        ),
+        ("SELECT nextval('orders_id_seq'), f1(1)", false),
+        (
+            "WITH d AS (DELETE FROM orders) SELECT nextval('orders_id_seq')",
+            false,
+        ),
     ] {
         assert_eq!(world.one(text).has_where, chosen, "{text}");
     }

@@ -3,7 +3,7 @@
 use pg_raw_parse::nodes::{FuncCall, SelectStmt, TypeCast};
 use pg_raw_parse::raw::A_Expr_Kind;
 use pg_raw_parse::{ConstValue, Node};
-use weir_facts::{Action, RelationName, Resource};
+use weir_facts::{Access, Action, RelationName, Resource};
 
 use super::scope::Scope;
 use super::{Walk, Walked, qualified, strings};
@@ -123,8 +123,15 @@ impl Walk<'_> {
         for sequence in candidates {
             self.writes |= action != Action::PgSelect;
             self.ask(action, Resource::Table(sequence.name.clone()));
+            self.sequences.insert(sequence.name.clone());
         }
         true
+    }
+
+    /// Whether sequences are all that the statement reaches: there are no rows to choose from.
+    pub(super) fn only_moves_sequences(&self) -> bool {
+        let is_chosen = |access: &Access| matches!(&access.resource, Resource::Table(name) if self.sequences.contains(name));
+        !self.accesses.is_empty() && self.accesses.iter().all(is_chosen)
     }
 
     /// `set_config('name', value, …)`: as SET, but a value that is computed can carry anything

@@ -62,6 +62,8 @@ pub(crate) struct Walk<'a> {
     setting: Option<String>,
     /// Parameters that name settings.
     settings: BTreeSet<u16>,
+    /// Sequences that a function reads or moves. Each has one row, which its name chooses.
+    sequences: BTreeSet<RelationName>,
     /// Inside PREPARE, whose parameters get their values from expressions.
     is_prepared: bool,
 }
@@ -122,6 +124,7 @@ impl<'a> Walk<'a> {
             ctes: Vec::new(),
             setting: None,
             settings: BTreeSet::new(),
+            sequences: BTreeSet::new(),
             is_prepared: false,
         }
     }

@@ -106,7 +106,11 @@ impl<'a> Walk<'a> {
                 is_some(select.where_clause()),
                 false,
             ),
-            Node::SelectStmt(select) => (StatementKind::Select, has_where(select), true),
+            Node::SelectStmt(select) => (
+                StatementKind::Select,
+                has_where(select) || self.only_moves_sequences(),
+                true,
+            ),
             _ => (StatementKind::Unknown("query"), false, true),
         };
         let has_where = match node {
