@@ -405,6 +405,9 @@ impl McpFlow {
     fn on_client_eof(&mut self, env: &mut Env<'_>) {
         match &mut self.state {
             State::Over => {}
+            State::Waiting(exchange, _) if exchange.revision().is_stateless() => {
+                self.on_closed(env);
+            }
             State::Dialing
             | State::Securing
             | State::Unsecured
@@ -498,16 +501,11 @@ impl McpFlow {
                 approval,
                 decision,
             } => {
-                if let Some((mut exchange, asking)) = self.waiting_for(|waiting| match waiting {
+                if let Some((exchange, asking)) = self.waiting_for(|waiting| match waiting {
                     Waiting::Approval(asking) if asking.request == request => Ok(asking),
                     other => Err(Box::new(other)),
                 }) {
-                    if !head::name_again(&mut self.desk, env, &mut exchange) {
-                        return self.unnamed(env, &exchange, &asking.plan);
-                    }
-                    let decided =
-                        hold::decide(&self.desk, env, &exchange, asking, approval, decision);
-                    self.on_decided(env, exchange, decided);
+                    self.on_approval(env, exchange, asking, approval, decision);
                 }
             }
             Event::Redeemed { id, granted } => self.on_redeemed(env, id, granted),

@@ -1,6 +1,7 @@
 //! What a request waits for, and what follows.
 
 use super::*;
+use crate::io::Decision;
 
 impl McpFlow {
     /// Takes what the request waits for, if it is what `pick` is looking for.
@@ -21,6 +22,22 @@ impl McpFlow {
                 None
             }
         }
+    }
+
+    /// People decided, or nobody can be asked.
+    pub(super) fn on_approval(
+        &mut self,
+        env: &mut Env<'_>,
+        mut exchange: Box<Exchange>,
+        asking: Asking,
+        approval: weir_facts::ApprovalId,
+        decision: Decision,
+    ) {
+        if !head::name_again(&mut self.desk, env, &mut exchange) {
+            return self.unnamed(env, &exchange, &asking.plan);
+        }
+        let decided = hold::decide(&self.desk, env, &exchange, asking, approval, decision);
+        self.on_decided(env, exchange, decided);
     }
 
     pub(super) fn on_decided(
@@ -105,6 +122,12 @@ impl McpFlow {
         answers: Option<Vec<u8>>,
         inside: &str,
     ) {
+        self.keep_held(env, exchange, plan, inside);
+        self.reply_messages(env, exchange, 1, answers.into_iter().collect());
+    }
+
+    /// Records that a call which waited for people was not executed.
+    fn keep_held(&self, env: &mut Env<'_>, exchange: &Exchange, plan: &Plan, inside: &str) {
         let told = Told {
             summary: &plan.summary,
             accesses: std::slice::from_ref(&plan.access),
@@ -116,7 +139,18 @@ impl McpFlow {
         self.desk
             .context
             .keep_refusal(env, Some(&exchange.caller), told);
-        self.reply_messages(env, exchange, 1, answers.into_iter().collect());
+    }
+
+    /// The client has closed the stream of a call that waits, which since 2026-07-28 cancels it
+    /// (patterns, "Cancellation").
+    pub(super) fn on_closed(&mut self, env: &mut Env<'_>) {
+        if let Some((exchange, asking)) = self.waiting_for(|waiting| match waiting {
+            Waiting::Approval(asking) => Ok(asking),
+            other => Err(Box::new(other)),
+        }) {
+            hold::leave(&self.desk, env, &exchange, &asking, Leaving::Withdrawn);
+        }
+        self.leave(env);
     }
 
     /// The caller wants the call no more that it waits for.

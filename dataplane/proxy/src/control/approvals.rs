@@ -53,9 +53,16 @@ impl Approvals {
             .collect()
     }
 
-    /// The flow no longer wants it. `id` is the flow's own.
+    /// The flow no longer wants it. `id` is the flow's own. Where another one waits for the same,
+    /// it stays open.
     pub(crate) fn withdraw(&mut self, id: ApprovalId) -> Option<v1::FromDataPlane> {
-        let approval = self.waiting.remove(&id)?.approval.unwrap_or(id);
+        let gone = self.waiting.remove(&id)?;
+        let approval = gone.approval.unwrap_or(id);
+        if self.waiting.values().any(|other| {
+            other.request.digest == gone.request.digest && other.approval == gone.approval
+        }) {
+            return None;
+        }
         let message = v1::ApprovalWithdraw {
             id: approval.to_string(),
         };
@@ -365,6 +372,23 @@ mod tests {
         assert!(approvals.forget(place(1)).is_empty());
         assert_eq!(approvals.again().len(), 1);
         assert_eq!(approvals.forget(place(2)).len(), 1);
+    }
+
+    #[test]
+    fn one_of_two_who_ask_the_same_does_not_withdraw_it_from_the_other() {
+        let mut approvals = Approvals::default();
+        for (flow, id) in [(1, 1), (2, 2)] {
+            approvals.request(place(flow), request(id, 1));
+            let opened = v1::ApprovalOpened {
+                requested: ApprovalId(id).to_string(),
+                id: ApprovalId(1).to_string(),
+                state: v1::ApprovalState::Pending.into(),
+                error: String::new(),
+            };
+            approvals.opened(&opened);
+        }
+        assert!(approvals.withdraw(ApprovalId(1)).is_none());
+        assert!(approvals.withdraw(ApprovalId(2)).is_some());
     }
 
     #[test]

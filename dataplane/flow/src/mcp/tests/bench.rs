@@ -38,6 +38,8 @@ pub(super) const CAL: &str = "token-of-cal";
 pub(super) const ADA_ALONE: &str = "token-of-ada-alone";
 /// Of somebody whom no policy knows.
 pub(super) const EVE: &str = "token-of-eve";
+/// An engineer's that ends 20 s after the bench's clock begins.
+pub(super) const BRIEF: &str = "token-of-today";
 /// An engineer's that has expired.
 pub(super) const EXPIRED: &str = "token-of-last-year";
 
@@ -637,6 +639,10 @@ fn world(
             (digest(ADA_ALONE), token("ada", "nobody", u64::MAX)),
             (digest(CAL), token("cal", "engineering", u64::MAX)),
             (digest(EVE), token("eve", "nobody", u64::MAX)),
+            (
+                digest(BRIEF),
+                token("ada", "engineering", 1_700_000_020_000_000),
+            ),
             (digest(EXPIRED), token("ada", "engineering", 1)),
         ]),
         authentication: Authentication::local(),

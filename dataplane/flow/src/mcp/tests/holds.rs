@@ -199,6 +199,39 @@ fn a_cancelled_call_is_withdrawn_and_answered() {
 }
 
 #[test]
+fn a_token_that_ends_while_its_call_waits_releases_nothing() {
+    type Meanwhile = fn(&mut Bench);
+    let ends: [Meanwhile; 2] = [
+        |bench| bench.now.unix_us += 20_000_000,
+        |bench| drop(bench.revoke_tokens()),
+    ];
+    for meanwhile in ends {
+        for (has_begun, is_late) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut bench = Bench::new();
+            let asked = bench.client(&post(super::bench::BRIEF, "", REFUND)).asked();
+            let id = asked.expect("people are asked").id;
+            if has_begun {
+                bench.wait(|reply| reply.client.contains("text/event-stream"));
+            }
+            if is_late {
+                bench.event(approved(id));
+            }
+            meanwhile(&mut bench);
+            let reply = if is_late {
+                bench.event(Event::Redeemed { id, granted: true })
+            } else {
+                bench.event(approved(id))
+            };
+            assert_eq!(reply.server, "");
+            assert!(reply.effects.is_empty(), "it is not spent: {reply:?}");
+            let said = "Call again with another token";
+            assert!(reply.client.contains(said), "{said}: {}", reply.client);
+            assert!(bench.last().reason.contains("The token of this call"));
+        }
+    }
+}
+
+#[test]
 fn a_call_that_waits_is_told_so_and_its_answer_comes_as_events() {
     let with_token = REFUND.replace(
         r#""params":{"#,

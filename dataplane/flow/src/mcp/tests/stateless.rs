@@ -512,3 +512,31 @@ fn the_experiment_of_tasks_is_told_to_neither_side_and_no_call_is_one() {
         reply.client
     );
 }
+
+#[test]
+fn a_client_that_closes_the_stream_of_a_held_call_withdraws_it() {
+    let mut bench = Bench::new();
+    let params = r#""name":"refund_order","arguments":{"order":7,"cents":100}"#;
+    let head = fields("tools/call", "refund_order");
+    let asked = bench
+        .client(&post(ADA, &head, &body("tools/call", params)))
+        .asked()
+        .expect("people are asked");
+    let reply = bench.eof(Side::Client);
+    assert!(
+        matches!(reply.effects.as_slice(), [Effect::WithdrawApproval(id), Effect::Finished] if *id == asked.id),
+        "{:?}",
+        reply.effects
+    );
+    assert_eq!(bench.last().outcome, "withdrawn");
+    let decision = crate::io::Decision::Approved {
+        approvers: vec!["weir|bob".into()],
+        groups: vec![weir_facts::Group("support-leads".into())],
+    };
+    let reply = bench.event(crate::io::Event::Approval {
+        request: asked.id,
+        approval: asked.id,
+        decision,
+    });
+    assert!(reply.server.is_empty() && reply.effects.is_empty());
+}
