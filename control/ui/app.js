@@ -142,6 +142,14 @@ async function approvals() {
     ...(decided.length ? [el("details", {}, el("summary", {}, "Decided lately"), el("br"), ...decided.map(approvalCard))] : []));
 }
 
+// Where links in answers to agents lead.
+async function approval(id) {
+  const item = await ask(`/approvals/${encodeURIComponent(id)}`);
+  if (main.dataset.page === `approval ${id}` && [...main.querySelectorAll("input")].some((input) => input.value || input === document.activeElement)) return;
+  main.dataset.page = `approval ${id}`;
+  show(el("p", {}, el("a", { href: "#/approvals" }, "← Approvals")), el("h2", {}, "Approval"), approvalCard(item));
+}
+
 function badge(count) {
   const node = document.getElementById("badge");
   node.textContent = count;
@@ -285,6 +293,7 @@ async function route() {
     else if (page === "sessions") await sessions();
     else if (page === "tools") await tools();
     else if (page === "nodes") await nodes();
+    else if (page === "approvals" && id) await approval(decodeURIComponent(id));
     else await approvals();
   } catch (error) {
     if (error.status === 401) { sessionStorage.removeItem(KEY); tell("Your token has ended; sign in again.", true); signIn(); return; }

@@ -27,6 +27,8 @@ pub(crate) struct App {
     pub(crate) checks: Checks,
     /// Where data planes reach us, for join strings.
     pub(crate) grpc_url: String,
+    /// Where people reach the web pages, as links say it.
+    pub(crate) inbox: String,
 }
 
 impl App {

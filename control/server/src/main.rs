@@ -15,6 +15,7 @@ mod error;
 mod http;
 mod hub;
 mod idp;
+mod inbox;
 mod init;
 mod keys;
 mod limits;
@@ -44,7 +45,9 @@ use clap::{Parser, Subcommand};
         weir-control init --state /var/lib/weir-control\n      \
         Makes the store, the keys and the first admin, and prints its token once.\n  \
         weir-control serve --state /var/lib/weir-control\n      \
-        Serves people on 127.0.0.1:7400 and data planes on 127.0.0.1:7401.\n\n\
+        Serves people on 127.0.0.1:7400 and data planes on 127.0.0.1:7401.\n  \
+        weir-control serve --state /var/lib/weir-control --inbox https://weir.corp.example\n      \
+        The same, behind a TLS proxy: agents whose call is held are given links to there.\n\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage."
 )]
 struct Arguments {
@@ -71,6 +74,10 @@ enum Command {
         /// Where people are served (HTTP). Loopback only: put a TLS proxy in front for others
         #[arg(long, env = "WEIR_CONTROL_HTTP", default_value = "127.0.0.1:7400")]
         http: SocketAddr,
+        /// Where people reach the web pages, as links in answers to agents say it: the address of
+        /// the TLS proxy in front. [default: the address of --http]
+        #[arg(long, env = "WEIR_CONTROL_INBOX", value_name = "URL", value_parser = inbox::parse)]
+        inbox: Option<String>,
         /// Where data planes are served (gRPC). Loopback only
         #[arg(long, env = "WEIR_CONTROL_GRPC", default_value = "127.0.0.1:7401")]
         grpc: SocketAddr,
@@ -110,7 +117,12 @@ fn run(command: Command) -> anyhow::Result<()> {
     runtime.block_on(async {
         match command {
             Command::Init { state, admin } => init::init(&state, &admin).await,
-            Command::Serve { state, http, grpc } => serve::serve(&state, http, grpc).await,
+            Command::Serve {
+                state,
+                http,
+                inbox,
+                grpc,
+            } => serve::serve(&state, http, grpc, inbox).await,
             Command::CheckLog { state } => init::check_log(&state).await,
         }
     })

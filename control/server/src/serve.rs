@@ -28,7 +28,12 @@ const SWEEP: Duration = Duration::from_secs(1);
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// Serves until SIGTERM or SIGINT.
-pub(crate) async fn serve(state: &Path, http: SocketAddr, grpc: SocketAddr) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    state: &Path,
+    http: SocketAddr,
+    grpc: SocketAddr,
+    inbox: Option<String>,
+) -> anyhow::Result<()> {
     for address in [http, grpc] {
         ensure!(
             address.ip().is_loopback(),
@@ -56,6 +61,7 @@ pub(crate) async fn serve(state: &Path, http: SocketAddr, grpc: SocketAddr) -> a
         fetches: Fetches::default(),
         checks: http::Checks::default(),
         grpc_url: grpc_url.clone(),
+        inbox: inbox.unwrap_or_else(|| http_url.clone()),
     });
 
     let people = tokio::spawn(serve_people(Arc::clone(&app), http));

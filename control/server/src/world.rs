@@ -26,6 +26,7 @@ pub(crate) async fn build(
     db: &mut SqliteConnection,
     sealer: &Sealer,
     node: &str,
+    inbox: &str,
 ) -> Result<v1::World> {
     let serves = fleet::serves(&mut *db, node).await?;
     let is_served = |name: &str| {
@@ -83,7 +84,7 @@ pub(crate) async fn build(
             .map(guard)
             .collect(),
         locks: locks(db).await?,
-        settings: Some(settings(clock)),
+        settings: Some(settings(clock, inbox)),
         identity_providers: idp::list(&mut *db)
             .await?
             .into_iter()
@@ -92,7 +93,7 @@ pub(crate) async fn build(
     })
 }
 
-fn settings(clock: v1::ClockTrust) -> v1::Settings {
+fn settings(clock: v1::ClockTrust, inbox: &str) -> v1::Settings {
     v1::Settings {
         stale: v1::Stale::Continue.into(),
         mcp_hold_s: MCP_HOLD_S,
@@ -100,6 +101,7 @@ fn settings(clock: v1::ClockTrust) -> v1::Settings {
         durability: v1::Durability::SyncedExceptPlainReads.into(),
         application_name: true,
         clock: clock.into(),
+        inbox: inbox.to_owned(),
     }
 }
 

@@ -305,6 +305,13 @@ pub enum Event {
     },
     /// The catalogue of the database that was asked for.
     Catalog(Result<Arc<CatalogCell>, String>),
+    /// A request for approval waits for people; told where it was not decided before.
+    ApprovalOpened {
+        /// The request, as this flow named it.
+        request: ApprovalId,
+        /// The approval's own name: another than `request` where the same operation was asked before.
+        approval: ApprovalId,
+    },
     /// A request for approval was decided.
     Approval {
         /// The request, as this flow named it.

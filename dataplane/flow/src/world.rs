@@ -49,7 +49,7 @@ pub struct World {
 }
 
 /// What is the same for every connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// How durable a record must be before its operation is released.
     pub durability: Durability,
@@ -59,6 +59,9 @@ pub struct Settings {
     pub postgres_hold_ns: u64,
     /// How long an MCP call waits for people before the client is told to come back.
     pub mcp_hold_ns: u64,
+    /// Where people reach the web pages, without a slash at the end; `None` if nobody can be sent
+    /// there.
+    pub inbox: Option<Arc<str>>,
     /// When this world is stale, in microseconds since the Unix epoch.
     pub not_after_us: u64,
     /// What happens then.

@@ -104,6 +104,7 @@ fn world(cluster: &Cluster, version: u64, policies: &str, masks: &str) -> World 
             attribution: Attribution::Off,
             postgres_hold_ns: 5_000_000_000,
             mcp_hold_ns: 5_000_000_000,
+            inbox: None,
             not_after_us: u64::MAX,
             stale: Stale::Continue,
         },

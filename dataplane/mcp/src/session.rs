@@ -135,6 +135,26 @@ pub struct Holder<'a> {
     pub session: &'a str,
 }
 
+/// What a client has declared of itself when it opened its session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// It can have its person open a URL (2025-11-25, `elicitation.url`).
+    pub opens_urls: bool,
+}
+
+impl Client {
+    /// As names carry it. No letter of it is a digit of a tag.
+    const fn declared(self) -> &'static str {
+        if self.opens_urls { "u" } else { "" }
+    }
+
+    fn split(tag: &str) -> (Self, &str) {
+        let rest = tag.strip_prefix('u');
+        let opens_urls = rest.is_some();
+        (Self { opens_urls }, rest.unwrap_or(tag))
+    }
+}
+
 /// What a name is used for, so that none can stand in for another.
 #[derive(Clone, Copy)]
 enum Use {
@@ -243,21 +263,26 @@ impl Seal {
         expected.len() == tag.len() && differences == 0
     }
 
-    /// The name that a client gets for the server's session `holder.session`. `None` for
-    /// one that is not visible ASCII or too long (MCP transports, "Session Management").
+    /// The name that a client gets for the server's session `holder.session`, with what the
+    /// client has declared of itself. `None` for one that is not visible ASCII or too long
+    /// (MCP transports, "Session Management").
     #[must_use]
-    pub fn session(&self, holder: &Holder<'_>) -> Option<String> {
+    pub fn session(&self, holder: &Holder<'_>, client: Client) -> Option<String> {
         let id = holder.session;
         let is_plain = !id.is_empty()
             && id.len() <= SESSION_ID_BYTES_MAX
             && id.bytes().all(|byte| byte.is_ascii_graphic());
-        is_plain.then(|| format!("{id}.{}", self.tag(Use::Session, holder, b"")))
+        let declared = client.declared();
+        is_plain.then(|| {
+            let tag = self.tag(Use::Session, holder, declared.as_bytes());
+            format!("{id}.{declared}{tag}")
+        })
     }
 
     /// The same without showing the server's own name for it, which may be a value that is
     /// masked everywhere else.
     #[must_use]
-    pub fn concealed_session(&self, holder: &Holder<'_>) -> Option<String> {
+    pub fn concealed_session(&self, holder: &Holder<'_>, client: Client) -> Option<String> {
         let id = holder.session;
         let is_short = !id.is_empty() && id.len() <= SESSION_ID_BYTES_MAX;
         let nameless = Holder {
@@ -265,20 +290,21 @@ impl Seal {
             ..*holder
         };
         is_short.then(|| {
-            let id = id.as_bytes();
-            self.conceal(Use::Session, &nameless, UNBOUND, Origin::Server, id)
+            let content = format!("{}.{id}", client.declared());
+            let content = content.as_bytes();
+            self.conceal(Use::Session, &nameless, UNBOUND, Origin::Server, content)
         })
     }
 
-    /// The server's session of a name that this caller was given; `None` for another's,
-    /// which cannot be told from one that never was.
+    /// The server's session of a name that this caller was given, and what the client had
+    /// declared; `None` for another's, which cannot be told from one that never was.
     #[must_use]
     pub fn open_session(
         &self,
         connection: &ConnectionName,
         caller: &[u8],
         shown: &str,
-    ) -> Option<String> {
+    ) -> Option<(String, Client)> {
         let holder = |session| Holder {
             connection,
             caller,
@@ -287,17 +313,22 @@ impl Seal {
         let Some((session, tag)) = shown.rsplit_once('.') else {
             return self.open_concealed_session(&holder(""), shown);
         };
+        let (client, tag) = Client::split(tag);
+        let declared = client.declared().as_bytes();
         (session.len() <= SESSION_ID_BYTES_MAX
-            && self.check(Use::Session, &holder(session), b"", tag))
-        .then(|| session.to_owned())
+            && self.check(Use::Session, &holder(session), declared, tag))
+        .then(|| (session.to_owned(), client))
     }
 
-    fn open_concealed_session(&self, holder: &Holder<'_>, shown: &str) -> Option<String> {
+    fn open_concealed_session(&self, holder: &Holder<'_>, shown: &str) -> Option<(String, Client)> {
         if shown.len() > 2 * SESSION_ID_BYTES_MAX {
             return None;
         }
-        let (_, session) = self.uncover(Use::Session, holder, UNBOUND, shown)?;
-        String::from_utf8(session).ok()
+        let (_, content) = self.uncover(Use::Session, holder, UNBOUND, shown)?;
+        let content = String::from_utf8(content).ok()?;
+        let (declared, session) = content.split_once('.')?;
+        let (client, _) = Client::split(declared);
+        Some((session.to_owned(), client))
     }
 
     /// The id that a client gets for the server's event `id`, on a stream that may still

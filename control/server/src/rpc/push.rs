@@ -72,7 +72,8 @@ impl Session {
     async fn payload(&self) -> Result<Vec<u8>> {
         // One snapshot of the store: a world is never half old and half new.
         let mut tx = self.app.store.begin_read().await?;
-        let world = world::build(&mut tx, &self.app.keys.sealer, &self.node).await?;
+        let world =
+            world::build(&mut tx, &self.app.keys.sealer, &self.node, &self.app.inbox).await?;
         Ok(world.encode_to_vec())
     }
 

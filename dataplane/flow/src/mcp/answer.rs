@@ -14,7 +14,7 @@ use weir_mcp::limits::ANSWER_BODY_BYTES_MAX;
 use weir_mcp::message::Revision;
 use weir_mcp::message::client::ClientMethod;
 use weir_mcp::refuse;
-use weir_mcp::session::{Pending, Resumable};
+use weir_mcp::session::{Client, Pending, Resumable};
 use weir_mcp::sse::{self, Event, Item, Parser};
 
 use super::authorization;
@@ -222,17 +222,17 @@ impl Answering {
 
     /// The name that the client gets for a session that the server has just opened.
     fn session(&self, desk: &mut Desk, env: &Env<'_>, head: &ResponseHead) -> Option<String> {
-        let opens = self
+        let (_, opening) = self
             .pending
             .iter()
-            .any(|(_, running)| running.method == ClientMethod::Initialize);
-        let id = head.fields.get("mcp-session-id").filter(|_| opens)?;
+            .find(|(_, running)| running.method == ClientMethod::Initialize)?;
+        let id = head.fields.get("mcp-session-id")?;
         let is_plain = self.may_show(desk, env, id);
         let holder = desk.context.holder(&self.exchange.caller, id);
         if is_plain {
-            desk.context.seal.session(&holder)
+            desk.context.seal.session(&holder, opening.client)
         } else {
-            desk.context.seal.concealed_session(&holder)
+            desk.context.seal.concealed_session(&holder, opening.client)
         }
     }
 
@@ -656,6 +656,7 @@ fn resumed(revision: Revision, under: &Running, asked: &Resumable) -> Running {
         subject: asked.subject.clone(),
         progress: None,
         stateless: None,
+        client: Client::default(),
         call: None,
     }
 }

@@ -6,9 +6,10 @@ use weir_mcp::http::rewrite::AnswerFraming;
 use weir_mcp::json::{Document, Edits, Value, removed_members};
 use weir_mcp::message::client::{Asked, ClientMethod};
 use weir_mcp::message::server::answers;
+use weir_mcp::message::stateless::elicitation;
 use weir_mcp::message::{Body, Id, MessageError, Revision, Shape};
 use weir_mcp::refuse;
-use weir_mcp::session::Resumable;
+use weir_mcp::session::{Client, Resumable};
 use weir_policy::Judgement;
 
 use super::Desk;
@@ -32,6 +33,8 @@ pub(crate) struct Exchange {
     pub(crate) unserved: Option<String>,
     /// The session at the server; empty where there is none.
     pub(crate) session: String,
+    /// What the client declared when it opened the session.
+    pub(crate) client: Client,
     /// The server's event id to resume after, and what that stream may still answer.
     pub(crate) resumed: Option<(String, Vec<Resumable>)>,
     pub(crate) begun_ns: u64,
@@ -100,6 +103,8 @@ pub(crate) struct Plan {
     pub(crate) held: Option<Held>,
     /// What 2026-07-28 adds to it.
     pub(crate) stateless: Option<Box<Stateless>>,
+    /// What the client declares of itself in it, or has when it opened the session.
+    pub(crate) client: Client,
 }
 
 /// What is kept of a message that waits for people.
@@ -107,6 +112,8 @@ pub(crate) struct Plan {
 pub(crate) struct Held {
     /// What people are shown and asked about: all that goes on but `_meta`.
     pub(crate) canonical: Vec<u8>,
+    /// What tells it apart from all others for a state of Weir's own.
+    pub(crate) bound: Vec<u8>,
     /// The server's state that it brings back, of which people could read nothing.
     pub(crate) state: Option<Box<str>>,
     pub(crate) arguments: Option<weir_policy::Value>,
@@ -124,6 +131,7 @@ impl Held {
         let state = state.and_then(|params| params.get("requestState")?.text());
         Self {
             canonical: asked.canonical_with(params, stays),
+            bound: stateless::bound_to(asked),
             state: state.map(Into::into),
             arguments: asked.arguments.map(|arguments| typed(&arguments)),
         }
@@ -189,6 +197,7 @@ impl Plan {
             trace: None,
             held: None,
             stateless: None,
+            client: Client::default(),
         }
     }
 }
@@ -359,7 +368,9 @@ fn request(
             "a call that asks to be a task",
         ));
     }
+    let mut client = exchange.client;
     if let Some(capabilities) = stateless::declared(asked.method, params, admission.as_ref()) {
+        client.opens_urls = elicitation(&capabilities).url;
         withhold_capabilities(desk, env, exchange, capabilities, edits);
     }
     let known = match (id, admission) {
@@ -407,6 +418,7 @@ fn request(
         trace: id.and_then(|_| traceparent(params)),
         held,
         stateless: known,
+        client,
     })
 }
 
@@ -461,6 +473,7 @@ pub(crate) struct Running {
     pub(crate) subject: String,
     pub(crate) progress: Option<Id>,
     pub(crate) stateless: Option<Box<Stateless>>,
+    pub(crate) client: Client,
     /// What others may be caused by, until its answer was seen.
     pub(crate) call: Option<OpenCall>,
 }

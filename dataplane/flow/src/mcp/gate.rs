@@ -262,6 +262,7 @@ fn begun(plan: Plan, operation: OperationRef, call: Option<OpenCall>) -> (What, 
             subject,
             progress,
             stateless: plan.stateless,
+            client: plan.client,
             call,
         },
     )

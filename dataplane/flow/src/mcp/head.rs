@@ -1,5 +1,7 @@
 //! Whether a request may be received: who sends it, for whom, in which session.
 
+use weir_mcp::session::Client;
+
 use super::authorization::{Challenged, Document};
 use super::*;
 
@@ -96,9 +98,9 @@ impl McpFlow {
         let named = if has_sessions {
             self.name_session(&caller, &head)
         } else {
-            Ok((String::new(), None))
+            Ok((String::new(), Client::default(), None))
         };
-        let (session, resumed) = match named {
+        let (session, client, resumed) = match named {
             Ok(named) => named,
             Err(stop) => {
                 let caller = Some(Box::new(caller));
@@ -112,6 +114,7 @@ impl McpFlow {
             revision,
             unserved,
             session,
+            client,
             resumed,
             begun_ns: env.now.mono_ns,
             body: Vec::new(),
@@ -235,21 +238,29 @@ impl McpFlow {
     /// The server's session and event id behind the names that the client was given.
     #[expect(
         clippy::type_complexity,
-        reason = "two halves of one look-up, taken apart at once"
+        reason = "the parts of one look-up, taken apart at once"
     )]
     pub(super) fn name_session(
         &self,
         caller: &Caller,
         head: &RequestHead,
-    ) -> Result<(String, Option<(String, Vec<weir_mcp::session::Resumable>)>), Stop> {
+    ) -> Result<
+        (
+            String,
+            Client,
+            Option<(String, Vec<weir_mcp::session::Resumable>)>,
+        ),
+        Stop,
+    > {
         let context = &self.desk.context;
-        let session = match head.fields.get("mcp-session-id") {
-            None => String::new(),
+        let (session, client) = match head.fields.get("mcp-session-id") {
+            None => (String::new(), Client::default()),
             Some(shown) => context
                 .seal
                 .open_session(&context.connection.name, &caller.key, shown)
-                .ok_or_else(|| Stop::new(Refusal::Session, "a session that is not this caller's"))?
-                .to_owned(),
+                .ok_or_else(|| {
+                    Stop::new(Refusal::Session, "a session that is not this caller's")
+                })?,
         };
         let resumed = match head.fields.get("last-event-id") {
             Some(shown) if head.method == Method::Get => {
@@ -261,7 +272,7 @@ impl McpFlow {
             }
             Some(_) | None => None,
         };
-        Ok((session, resumed))
+        Ok((session, client, resumed))
     }
 }
 

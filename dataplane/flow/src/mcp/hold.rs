@@ -3,13 +3,14 @@
 //! ```text
 //!   ask ─▶ Approval ─ approved ─▶ Redeem ─ granted ─▶ recorded and released
 //!             │ denied, expired, unavailable      │ not granted
-//!             │ deadline: "pending, retry"        │
+//!             │ deadline: the client's rung       │
 //!             ▼                                   ▼
 //!          answered as the tool's own error ──────┘
 //! ```
 //!
 //! A client that leaves has not cancelled (2025-11-25, transports): its request stays open, and
 //! the same call, sent again, meets what was decided. Only `notifications/cancelled` withdraws it.
+//! Since 2026-07-28 a client that closes the stream has cancelled.
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use weir_policy::Judgement;
 use super::context::{Told, sha256_of};
 use super::exchange::{Exchange, Held, Plan, What};
 use super::limits::{BEAT_NS, HOLD_NS_MAX, REDEEM_NS};
+use super::rung::Rung;
 use super::verdict::judge_approved;
 use super::{Desk, authorization, gate, pins, pulse};
 use crate::io::{ApprovalRequest, Decision, Effect, Env};
@@ -40,6 +42,10 @@ pub(crate) struct Grant {
 #[derive(Debug)]
 pub(crate) struct Asking {
     pub(crate) request: ApprovalId,
+    /// By which name people see it, once that is known.
+    pub(crate) approval: Option<ApprovalId>,
+    /// How the client is answered if nobody decides in time.
+    pub(crate) rung: Rung,
     pub(crate) digest: Digest,
     pub(crate) deadline_ns: u64,
     /// When the client is told next that its call still waits.
@@ -49,6 +55,31 @@ pub(crate) struct Asking {
     pub(crate) plan: Plan,
     /// The body that would go on.
     pub(crate) body: Vec<u8>,
+}
+
+impl Asking {
+    /// By which name people see it, as far as that is known.
+    pub(crate) fn name(&self) -> ApprovalId {
+        self.approval.unwrap_or(self.request)
+    }
+
+    /// Which approval the client was told to come back for, if it brings that back.
+    pub(crate) fn brought(&self) -> Option<ApprovalId> {
+        let state = self.plan.stateless.as_ref()?.own_state.as_ref()?;
+        ApprovalId::parse(state)
+    }
+
+    /// Whether the client comes back for another approval than this: that one was used, or is
+    /// over.
+    pub(crate) fn is_another(&self, approval: ApprovalId) -> bool {
+        self.brought().is_some_and(|brought| brought != approval)
+    }
+
+    /// Whether the person at the client will not have it.
+    pub(crate) fn is_declined(&self) -> bool {
+        let known = self.plan.stateless.as_ref();
+        known.is_some_and(|known| known.is_declined)
+    }
 }
 
 /// A call whose approval is being spent.
@@ -106,6 +137,8 @@ pub(crate) fn ask(
     let hold_ns = env.world.settings.mcp_hold_ns.min(HOLD_NS_MAX);
     Some(Asking {
         request,
+        approval: None,
+        rung: Rung::of(env, exchange, &plan),
         digest,
         deadline_ns: env.now.mono_ns.saturating_add(hold_ns),
         beat_ns: env.now.mono_ns.saturating_add(BEAT_NS),
@@ -350,7 +383,7 @@ pub(crate) fn answer(revision: Revision, plan: &Plan, text: Option<&str>) -> Opt
     })
 }
 
-fn refused(revision: Revision, id: &Id, method: ClientMethod, text: &str) -> Vec<u8> {
+pub(crate) fn refused(revision: Revision, id: &Id, method: ClientMethod, text: &str) -> Vec<u8> {
     if method == ClientMethod::ToolsCall {
         refuse::tool_error(revision, id, text)
     } else {
@@ -374,40 +407,15 @@ pub(crate) fn beat(env: &mut Env<'_>, exchange: &mut Exchange, asking: &mut Aski
     pulse::beat(env, exchange, closes, progress);
 }
 
-/// How a call is answered that still waits when its client no longer can.
-pub(crate) fn pending(revision: Revision, asking: &Asking) -> Option<Vec<u8>> {
-    let What::Request { id, method, .. } = &asking.plan.what else {
-        return None;
-    };
-    let reason = match &asking.plan.judgement.verdict {
-        Verdict::Hold(terms) => {
-            let asked: Vec<_> = terms.approvers.iter().map(ToString::to_string).collect();
-            let asked = format!("asked: {}", asked.join(", "));
-            if terms.reason.is_empty() {
-                asked
-            } else {
-                format!("{}; {asked}", terms.reason)
-            }
-        }
-        Verdict::Allow | Verdict::Deny(_) => String::new(),
-    };
-    if *method == ClientMethod::ToolsCall {
-        return Some(refuse::pending(revision, id, asking.request, &reason));
-    }
-    let text = format!(
-        "Approval pending, id {} ({reason}). Retry the same request once it is approved.",
-        asking.request
-    );
-    Some(refused(revision, id, *method, &text))
-}
-
 /// Why nobody waits for an approval any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaving {
     /// The caller does not want the call any more.
     Withdrawn,
-    /// The caller was told to come back, or has left and may come back.
+    /// The caller has left, and may come back.
     ForNow,
+    /// The caller was told to come back, in this form.
+    Told(Rung),
 }
 
 /// Records that nobody waits for an approval any more, and tells the control plane if that ends it.
@@ -418,15 +426,20 @@ pub(crate) fn leave(
     asking: &Asking,
     leaving: Leaving,
 ) {
-    let (effect, outcome) = match leaving {
-        Leaving::Withdrawn => (Effect::WithdrawApproval(asking.request), "withdrawn"),
-        Leaving::ForNow => (Effect::LeaveApproval(asking.request), "left open"),
+    let (outcome, reason) = match leaving {
+        Leaving::Withdrawn => ("withdrawn", ""),
+        Leaving::ForNow => ("left open", ""),
+        Leaving::Told(rung) => ("left open", rung.told()),
     };
-    env.out.effects.push(effect);
+    env.out.effects.push(match leaving {
+        Leaving::Withdrawn => Effect::WithdrawApproval(asking.request),
+        Leaving::ForNow | Leaving::Told(_) => Effect::LeaveApproval(asking.request),
+    });
     let told = Told {
         summary: &asking.plan.summary,
         session: &exchange.session,
-        approval: Some(asking.request),
+        approval: Some(asking.name()),
+        reason,
         outcome,
         ..Told::NOTHING
     };

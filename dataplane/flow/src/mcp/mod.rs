@@ -31,6 +31,7 @@ mod pins;
 mod post;
 mod pulse;
 mod reshape;
+mod rung;
 mod stateless;
 mod verdict;
 mod wait;
@@ -496,6 +497,7 @@ impl McpFlow {
                 reason,
             } if matches!(self.state, State::Securing) => self.on_unsecured(env, &reason),
             Event::TlsFailed { reason, .. } => self.reset(env, &reason),
+            Event::ApprovalOpened { request, approval } => self.on_opened(env, request, approval),
             Event::Approval {
                 request,
                 approval,

@@ -16,6 +16,7 @@ use weir_mcp::session::Origin;
 use super::Desk;
 use super::context::{Told, sha256_of};
 use super::exchange::{Exchange, Unjudged};
+use super::rung::APPROVAL_INPUT;
 use crate::io::Env;
 
 /// What is known of a request of 2026-07-28 beyond its message.
@@ -27,6 +28,8 @@ pub(crate) struct Stateless {
     pub(crate) has_tasks: bool,
     /// What Weir itself gave the client to bring back with this request, if it did.
     pub(crate) own_state: Option<String>,
+    /// Whether the person at the client refused what Weir asked with it.
+    pub(crate) is_declined: bool,
     /// The task that it asks about.
     pub(crate) task: Option<NamedTask>,
     /// What it subscribes to.
@@ -152,6 +155,7 @@ impl<'d> Reading<'_, 'd> {
             known.subscription = Some(self.subscription(desk, env, known.has_tasks, edits)?);
         } else {
             known.own_state = self.state(desk, env, edits)?;
+            known.is_declined = known.own_state.is_some() && self.is_declined();
         }
         known.fields = self.fields(params, known.task.as_ref());
         Ok(known)
@@ -246,6 +250,16 @@ impl<'d> Reading<'_, 'd> {
                 Ok(Some(content))
             }
         }
+    }
+
+    /// Whether the client answers that its person will not have it. That one will is no
+    /// decision: it is made in the inbox.
+    fn is_declined(&self) -> bool {
+        let answer = self
+            .params
+            .and_then(|params| params.get("inputResponses")?.get(APPROVAL_INPUT))
+            .and_then(|answer| answer.get("action"));
+        answer.is_some_and(|action| action.is_text("decline"))
     }
 
     /// What of a subscription this caller may be told. The rest is left out, as a server

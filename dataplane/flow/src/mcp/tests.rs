@@ -11,6 +11,7 @@ mod holds;
 mod links;
 mod pins;
 mod records;
+mod rungs;
 mod sessions;
 mod stateless;
 

@@ -1,5 +1,7 @@
 //! What a request waits for, and what follows.
 
+use weir_facts::ApprovalId;
+
 use super::*;
 use crate::io::Decision;
 
@@ -30,14 +32,77 @@ impl McpFlow {
         env: &mut Env<'_>,
         mut exchange: Box<Exchange>,
         asking: Asking,
-        approval: weir_facts::ApprovalId,
+        approval: ApprovalId,
         decision: Decision,
     ) {
+        let names_it = !matches!(decision, Decision::Unavailable);
+        if names_it && asking.is_another(approval) {
+            return self.unknown_state(env, &exchange, &asking);
+        }
+        if asking.is_declined() {
+            return self.declined(env, &exchange, &asking);
+        }
         if !head::name_again(&mut self.desk, env, &mut exchange) {
             return self.unnamed(env, &exchange, &asking.plan);
         }
         let decided = hold::decide(&self.desk, env, &exchange, asking, approval, decision);
         self.on_decided(env, exchange, decided);
+    }
+
+    /// People are asked, and have not decided.
+    pub(super) fn on_opened(
+        &mut self,
+        env: &mut Env<'_>,
+        request: ApprovalId,
+        approval: ApprovalId,
+    ) {
+        let Some((exchange, mut asking)) = self.waiting_for(|waiting| match waiting {
+            Waiting::Approval(asking) if asking.request == request => Ok(asking),
+            other => Err(Box::new(other)),
+        }) else {
+            return;
+        };
+        asking.approval = Some(approval);
+        if asking.is_another(approval) {
+            // Nobody is to decide on what was asked for only now, and by mistake.
+            let leaving = match approval == request {
+                true => Leaving::Withdrawn,
+                false => Leaving::ForNow,
+            };
+            hold::leave(&self.desk, env, &exchange, &asking, leaving);
+            return self.unknown_state(env, &exchange, &asking);
+        }
+        if asking.is_declined() {
+            hold::leave(&self.desk, env, &exchange, &asking, Leaving::Withdrawn);
+            return self.declined(env, &exchange, &asking);
+        }
+        if asking.rung.is_answered_at_once(&asking, approval) {
+            return self.tell_pending(env, &exchange, &asking);
+        }
+        self.state = State::Waiting(exchange, Box::new(Waiting::Approval(asking)));
+    }
+
+    /// The client brings back the name of an approval that was used, or is over.
+    fn unknown_state(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: &Asking) {
+        let answers = match &asking.plan.what {
+            What::Request { id, .. } => Some(refuse::unknown_state(id)),
+            What::Notification | What::Answer | What::Http => None,
+        };
+        let inside = "a requestState of an approval that was used, or is over";
+        self.answer_held(env, exchange, &asking.plan, answers, inside);
+    }
+
+    /// The person at the client will not have the call.
+    fn declined(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: &Asking) {
+        let text = "Declined at the client. Nothing was executed.";
+        let answers = hold::answer(exchange.revision(), &asking.plan, Some(text));
+        self.answer_held(
+            env,
+            exchange,
+            &asking.plan,
+            answers,
+            "declined at the client",
+        );
     }
 
     pub(super) fn on_decided(
@@ -58,12 +123,7 @@ impl McpFlow {
         }
     }
 
-    pub(super) fn on_redeemed(
-        &mut self,
-        env: &mut Env<'_>,
-        id: weir_facts::ApprovalId,
-        granted: bool,
-    ) {
+    pub(super) fn on_redeemed(&mut self, env: &mut Env<'_>, id: ApprovalId, granted: bool) {
         let Some((mut exchange, redeeming)) = self.waiting_for(|waiting| match waiting {
             Waiting::Redeem(redeeming) if redeeming.grant.approval == id => Ok(redeeming),
             other => Err(Box::new(other)),
@@ -170,8 +230,9 @@ impl McpFlow {
     /// Tells the client to come back. The request stays open: the same call, sent again, meets its
     /// decision.
     pub(super) fn tell_pending(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: &Asking) {
-        hold::leave(&self.desk, env, exchange, asking, Leaving::ForNow);
-        let answers = hold::pending(exchange.revision(), asking);
+        let told = Leaving::Told(asking.rung);
+        hold::leave(&self.desk, env, exchange, asking, told);
+        let answers = rung::pending(&self.desk, env, exchange, asking);
         self.reply_messages(env, exchange, 1, answers.into_iter().collect());
     }
 

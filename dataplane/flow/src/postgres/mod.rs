@@ -409,9 +409,13 @@ impl PostgresFlow {
                 let proven = proof.on_world(env, &self.connection)?;
                 self.proven(env, proven)
             }
-            (_, Event::WorldChanged | Event::CancelRequested { .. } | Event::HungUp { .. }) => {
-                Ok(())
-            }
+            (
+                _,
+                Event::WorldChanged
+                | Event::CancelRequested { .. }
+                | Event::HungUp { .. }
+                | Event::ApprovalOpened { .. },
+            ) => Ok(()),
             _ => Err(End::Broken("an event out of its time")),
         }
     }

@@ -237,6 +237,8 @@ impl Ready {
                 approval,
                 decision,
             } => self.desk.on_decision(env, request, approval, decision),
+            // Its client is told when nobody has decided in time.
+            Event::ApprovalOpened { .. } => Ok(()),
             Event::Redeemed { id, granted } => self.desk.on_redeemed(env, id, granted),
             Event::HungUp { side: Side::Client } => self.desk.on_client_left(env),
             // The beginning of a header may be left, which nothing will complete.

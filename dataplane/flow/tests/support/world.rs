@@ -88,6 +88,7 @@ pub(crate) fn world(cluster: &Cluster) -> World {
             attribution: Attribution::ApplicationName,
             postgres_hold_ns: 5_000_000_000,
             mcp_hold_ns: 5_000_000_000,
+            inbox: None,
             not_after_us: u64::MAX,
             stale: Stale::Continue,
         },

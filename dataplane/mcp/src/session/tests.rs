@@ -28,6 +28,27 @@ fn unanswered_requests_are_bounded() {
     assert_eq!(pending.ask(id(r#""more""#), ()), Err(PendingError::Full));
 }
 
+const PLAIN: Client = Client { opens_urls: false };
+
+#[test]
+fn a_session_carries_what_its_client_declared() {
+    let seal = Seal::new(&[7; 32]);
+    let connection = ConnectionName::new("tickets");
+    let holder = Holder {
+        connection: &connection,
+        caller: b"ann",
+        session: "abc",
+    };
+    let opens = Client { opens_urls: true };
+    let shown = seal.session(&holder, opens).expect("plain");
+    let open = |shown: &str| seal.open_session(&connection, b"ann", shown);
+    assert_eq!(open(&shown), Some(("abc".to_owned(), opens)));
+    // Neither taken away nor put in by whoever carries it.
+    assert_eq!(open(&shown.replace(".u", ".")), None);
+    let plain = seal.session(&holder, PLAIN).expect("plain");
+    assert_eq!(open(&plain.replace("abc.", "abc.u")), None);
+}
+
 #[test]
 fn a_session_is_its_callers_alone() {
     let seal = Seal::new(&[7; 32]);
@@ -37,9 +58,9 @@ fn a_session_is_its_callers_alone() {
         caller: b"ann",
         session: "abc.def",
     };
-    let shown = seal.session(&holder).expect("plain");
+    let shown = seal.session(&holder, PLAIN).expect("plain");
     let opened = seal.open_session(&tickets, b"ann", &shown);
-    assert_eq!(opened.as_deref(), Some("abc.def"));
+    assert_eq!(opened, Some(("abc.def".to_owned(), PLAIN)));
     assert_eq!(seal.open_session(&tickets, b"bob", &shown), None);
     assert_eq!(seal.open_session(&wiki, b"ann", &shown), None);
     assert_eq!(seal.open_session(&tickets, b"ann", "abc.def"), None);
@@ -71,10 +92,13 @@ fn a_concealed_session_shows_nothing_and_is_its_callers_alone() {
             caller: b"ann",
             session,
         };
-        let shown = seal.concealed_session(&holder).expect("short");
+        for client in [PLAIN, Client { opens_urls: true }] {
+            let shown = seal.concealed_session(&holder, client).expect("short");
+            let opened = seal.open_session(&tickets, b"ann", &shown);
+            assert_eq!(opened, Some((session.to_owned(), client)));
+        }
+        let shown = seal.concealed_session(&holder, PLAIN).expect("short");
         assert!(!shown.contains('.') && !shown.contains("ann"), "{shown}");
-        let opened = seal.open_session(&tickets, b"ann", &shown);
-        assert_eq!(opened.as_deref(), Some(session));
         assert_eq!(seal.open_session(&tickets, b"bob", &shown), None);
         assert_eq!(seal.open_session(&wiki, b"ann", &shown), None);
         let event = seal.event(&holder, session, []).expect("short");
@@ -85,7 +109,7 @@ fn a_concealed_session_shows_nothing_and_is_its_callers_alone() {
         caller: b"ann",
         session: "",
     };
-    assert_eq!(seal.concealed_session(&nothing), None);
+    assert_eq!(seal.concealed_session(&nothing, PLAIN), None);
 }
 
 #[test]
@@ -100,11 +124,14 @@ fn a_session_id_that_a_header_cannot_carry_is_not_passed_on() {
         &"x".repeat(SESSION_ID_BYTES_MAX + 1),
     ] {
         assert_eq!(
-            seal.session(&Holder {
-                connection: &connection,
-                caller: b"",
-                session
-            }),
+            seal.session(
+                &Holder {
+                    connection: &connection,
+                    caller: b"",
+                    session
+                },
+                PLAIN
+            ),
             None,
             "{session:?}"
         );

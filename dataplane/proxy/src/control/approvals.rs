@@ -107,8 +107,17 @@ impl Approvals {
                 },
             ));
         }
-        self.waiting.get_mut(&requested)?.approval = ApprovalId::parse(&opened.id);
-        None
+        let approval = ApprovalId::parse(&opened.id)?;
+        let waiting = self.waiting.get_mut(&requested)?;
+        waiting.approval = Some(approval);
+        let place = waiting.place;
+        (opened.state() == v1::ApprovalState::Pending).then_some((
+            place,
+            Event::ApprovalOpened {
+                request: requested,
+                approval,
+            },
+        ))
     }
 
     /// People decided, or time did. One decision may answer several flows that ask the same.

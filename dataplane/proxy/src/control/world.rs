@@ -63,7 +63,11 @@ pub fn compile(envelope: Envelope, mock_key: [u8; 32], world: v1::World) -> Resu
         .collect::<Result<Vec<_>>>()?;
     let (accounts, tokens, certificates) = accounts(world.accounts)?;
     let providers = login::providers(world.identity_providers)?;
-    let clock = match world.settings.unwrap_or_default().clock() {
+    let clock = match world
+        .settings
+        .as_ref()
+        .map_or(v1::ClockTrust::Unspecified, v1::Settings::clock)
+    {
         v1::ClockTrust::Trusted => ClockTrust::Trusted,
         v1::ClockTrust::Unspecified | v1::ClockTrust::Skewed => ClockTrust::Skewed,
     };
@@ -109,6 +113,7 @@ fn settings(envelope: Envelope, settings: Option<v1::Settings>) -> Result<Settin
         },
         postgres_hold_ns: or(settings.postgres_hold_s, POSTGRES_HOLD_S),
         mcp_hold_ns: or(settings.mcp_hold_s, MCP_HOLD_S),
+        inbox: (!settings.inbox.is_empty()).then(|| settings.inbox.as_str().into()),
         not_after_us: envelope.not_after.saturating_mul(1_000_000),
         stale: match settings.stale() {
             v1::Stale::Unspecified | v1::Stale::DenyNew => Stale::DenyNew,

@@ -173,6 +173,7 @@ fn world(setting: Setting) -> World {
             attribution: Attribution::ApplicationName,
             postgres_hold_ns: 1_000_000_000,
             mcp_hold_ns: 1_000_000_000,
+            inbox: None,
             not_after_us: u64::MAX,
             stale: Stale::Continue,
         },

@@ -10,7 +10,7 @@ use weir_audit::{
     StoreFull, WorkerId,
 };
 use weir_facts::{
-    ConnectionName, Digest, FlowId, Group, Identity, Now, OperationRef, Side, Workload,
+    ApprovalId, ConnectionName, Digest, FlowId, Group, Identity, Now, OperationRef, Side, Workload,
 };
 use weir_mask::MaskKey;
 use weir_policy::{Bundle, ClockTrust, ConnectionFacts, ConnectionKind, Directory, Snapshot};
@@ -19,7 +19,9 @@ use super::super::McpFlow;
 use super::super::bodies::Room;
 use super::super::limits::BODIES_BYTES_MAX;
 use crate::calls::Calls;
-use crate::io::{ApprovalRequest, Arrival, Effect, Env, Event, Outbox, Piece, Program, Start};
+use crate::io::{
+    ApprovalRequest, Arrival, Decision, Effect, Env, Event, Outbox, Piece, Program, Start,
+};
 use crate::meter::Meters;
 use crate::postgres::PlanCache;
 use crate::token::IdentityProvider;
@@ -104,6 +106,18 @@ impl Reply {
             Effect::RequestApproval(request) => Some((**request).clone()),
             _ => None,
         })
+    }
+}
+
+/// What `dana` of the support's leads says.
+pub(super) fn approved(request: ApprovalId, approval: ApprovalId) -> Event {
+    Event::Approval {
+        request,
+        approval,
+        decision: Decision::Approved {
+            approvers: vec!["weir|dana".into()],
+            groups: vec![Group("support-leads".into())],
+        },
     }
 }
 
@@ -656,6 +670,7 @@ fn world(
             attribution: Attribution::Off,
             postgres_hold_ns: 1,
             mcp_hold_ns: 50_000_000_000,
+            inbox: Some("https://weir.example".into()),
             not_after_us: u64::MAX,
             stale: Stale::Continue,
         },

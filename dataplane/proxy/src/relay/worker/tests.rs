@@ -126,6 +126,7 @@ fn world_of(policy: &str, connections: Vec<Connection>) -> World {
             attribution: Attribution::Off,
             postgres_hold_ns: 1_000_000_000,
             mcp_hold_ns: 1_000_000_000,
+            inbox: None,
             not_after_us: u64::MAX,
             stale: Stale::Continue,
         },
