@@ -5,6 +5,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::checks::Checks;
+use crate::stage::mcp::PLAIN;
 use crate::stage::{Caller, Idp, Stage, policies, put_in_force};
 
 /// Who runs a process is not enough here, and one tool asks for a scope.
@@ -34,33 +35,16 @@ pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
     policies::push(stage.site, &admin, "tokens", &[edit])?;
     let resource = format!("http://127.0.0.1:{}/mcp", stage.mcp.port);
     put_in_force(stage.site, &admin, || {
-        register(stage, &["--resource", &resource])
+        let ours = [PLAIN.as_slice(), &["--resource", &resource]].concat();
+        stage.mcp.register(&admin, &ours)
     })?;
     told(stage, &resource, checks)?;
     called(stage, &idp, checks)?;
     for_another(stage, &idp, checks)?;
-    put_in_force(stage.site, &admin, || register(stage, &[]))?;
+    put_in_force(stage.site, &admin, || stage.mcp.register(&admin, &PLAIN))?;
     policies::roll_back(stage.site, &admin, before)?;
     admin.run(&["idp", "remove", &idp.issuer()])?;
     Ok(())
-}
-
-/// The stage's server again, with this beside.
-fn register(stage: &Stage, more: &[&str]) -> Result<String> {
-    let address = format!("127.0.0.1:{}", stage.mcp.port);
-    let server = [
-        "connection",
-        "add",
-        "demo-mcp",
-        "--kind",
-        "mcp",
-        "--env",
-        "demo",
-        "--address",
-        &address,
-    ];
-    let words: Vec<_> = server.iter().chain(more).copied().collect();
-    stage.control.admin().run(&words)
 }
 
 /// What a client without a token is told.

@@ -2,9 +2,7 @@
 //! that it sends for them, linked in the audit log. Never wrongly.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,7 +13,7 @@ use crate::demo::{stored_checkpoints, verification};
 use crate::stage::policies::{self, Edit};
 use crate::stage::process::{Daemon, Stop};
 use crate::stage::{Caller, Running, Stage, free_port, leaves, listens, put_in_force, until};
-use crate::step;
+use crate::{packages, step};
 
 /// The scene's title.
 pub(super) const TITLE: &str =
@@ -299,7 +297,8 @@ impl Server {
     }
 }
 
-fn with_packages(caller: &Caller, packages: &Path) -> Caller {
+/// A caller whose Python finds these packages.
+pub(super) fn with_packages(caller: &Caller, packages: &Path) -> Caller {
     let folder = packages.join("packages").display().to_string();
     caller
         .clone()
@@ -307,52 +306,17 @@ fn with_packages(caller: &Caller, packages: &Path) -> Caller {
         .with("PYTHONDONTWRITEBYTECODE", "1")
 }
 
-/// Installs the packages, once per checkout, and copies them to where all may read.
-fn install(stage: &Stage) -> Result<PathBuf> {
+/// Installs the official Python SDK and psycopg, once per checkout, and copies them with the
+/// chain's programs to where all may read.
+pub(super) fn install(stage: &Stage) -> Result<PathBuf> {
     let (sources, kept) = (
         step::root().join("xtask/chain"),
         step::root().join("target/chain"),
     );
-    let folder = stage.site.folder().join("chain");
-    fs::create_dir_all(&kept).with_context(|| format!("mkdir {}", kept.display()))?;
-    let locked = sources.join("requirements.txt");
-    let wanted = fs::read(&locked).with_context(|| locked.display().to_string())?;
-    let stamp = kept.join("installed");
-    if fs::read(&stamp).ok().as_deref() != Some(&wanted) {
-        pip(&kept, &locked)?;
-        fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))?;
-    }
-    for name in ["server.py", "load.py"] {
-        fs::copy(sources.join(name), kept.join(name)).with_context(|| format!("copy {name}"))?;
-    }
-    step::output("cp", Command::new("cp").arg("-rT").arg(&kept).arg(&folder))?;
-    step::output(
-        "chmod",
-        Command::new("chmod").args(["-R", "a+rX"]).arg(&folder),
-    )?;
+    packages::python(&sources, &kept, "mcp, psycopg")?;
+    let folder = stage.site.folder();
+    packages::copy(&kept, &folder)?;
+    let folder = folder.join("chain");
+    packages::readable(&folder)?;
     Ok(folder)
-}
-
-fn pip(kept: &Path, locked: &Path) -> Result<()> {
-    let (venv, packages) = (kept.join("venv"), kept.join("packages"));
-    if packages.exists() {
-        fs::remove_dir_all(&packages).context("remove the earlier packages")?;
-    }
-    let mut make = Command::new("/usr/bin/python3");
-    step::output("python3 -m venv", make.args(["-m", "venv"]).arg(&venv))?;
-    let mut pip = Command::new(venv.join("bin/pip"));
-    pip.args([
-        "install",
-        "--quiet",
-        "--require-hashes",
-        "--only-binary=:all:",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "-r",
-    ])
-    .arg(locked)
-    .arg("--target")
-    .arg(&packages);
-    step::run("pip install: mcp, psycopg", &mut pip)?;
-    fs::remove_dir_all(&venv).context("remove the installer's environment")
 }

@@ -3,67 +3,44 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
+use super::chain;
 use crate::checks::Checks;
-use crate::stage::{Caller, Certificate, Mcp, Stage, put_in_force};
+use crate::stage::mcp::{PLAIN, answer};
+use crate::stage::{Caller, Certificate, Mcp, Said, Stage, put_in_force};
 
 pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
     let folder = stage.site.folder().join("tls");
     let certificate = Certificate::make(&folder.join("corp"))?;
     let mcp = Mcp::start_https(&stage.record, stage.site, &certificate)?;
-    let admin = stage.control.admin();
     let authority = certificate.authority.display().to_string();
     register(stage, &mcp, &authority)?;
-    put_in_force(stage.site, &admin, || {
-        admin.run_with(&["connection", "credential", "demo-mcp"], &mcp.token)
-    })?;
+    let admin = stage.control.admin();
+    put_in_force(stage.site, &admin, || mcp.entrust(&admin))?;
     let shown = stage.site.plane_state().join("proxy/ca.crt");
     let ours = folder.join("weir.crt");
     fs::copy(&shown, &ours).with_context(|| shown.display().to_string())?;
     let ours = ours.display().to_string();
     by_node(stage, &mcp, &authority, &ours, checks)?;
     by_curl(stage, &mcp, &ours, checks)?;
-    checked(stage, &mcp, &ours, checks)?;
+    let bundle = exported(stage, &ours, checks)?;
+    checked(stage, &mcp, (&ours, &bundle), checks)?;
+    by_python(stage, &mcp, &authority, &bundle, checks)?;
     // Somebody else answers in the server's place.
     let stranger = Certificate::make(&folder.join("stranger"))?;
     register(stage, &mcp, &stranger.authority.display().to_string())?;
     unverified(stage, &mcp, &ours, checks)?;
-    let address = format!("127.0.0.1:{}", stage.mcp.port);
-    let plain = ["--address", &address];
-    put_in_force(stage.site, &admin, || admin.run(&words(&plain)))?;
-    put_in_force(stage.site, &admin, || {
-        admin.run_with(&["connection", "credential", "demo-mcp"], &stage.mcp.token)
-    })?;
-    Ok(())
-}
-
-fn words<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    let server = [
-        "connection",
-        "add",
-        "demo-mcp",
-        "--kind",
-        "mcp",
-        "--env",
-        "demo",
-    ];
-    server.iter().chain(more).copied().collect()
+    put_in_force(stage.site, &admin, || stage.mcp.register(&admin, &PLAIN))?;
+    put_in_force(stage.site, &admin, || stage.mcp.entrust(&admin))
 }
 
 /// The demo's connection, but to the server that speaks HTTPS, and whom Weir trusts there.
 fn register(stage: &Stage, mcp: &Mcp, authority: &str) -> Result<()> {
     let admin = stage.control.admin();
-    let address = format!("127.0.0.1:{}", mcp.port);
-    let tls = [
-        "--tls",
-        "verify-full",
-        "--server-name",
-        "localhost",
-        "--ca",
-        authority,
-    ];
-    let more: Vec<_> = ["--address", &address].into_iter().chain(tls).collect();
-    put_in_force(stage.site, &admin, || admin.run(&words(&more))).map(drop)
+    let name = ["--tls", "verify-full", "--server-name", "localhost"];
+    let tls = [&name, ["--ca", authority].as_slice()].concat();
+    put_in_force(stage.site, &admin, || mcp.register(&admin, &tls))
 }
 
 fn by_node(stage: &Stage, mcp: &Mcp, theirs: &str, ours: &str, checks: &mut Checks) -> Result<()> {
@@ -133,10 +110,49 @@ fn by_curl(stage: &Stage, mcp: &Mcp, ours: &str, checks: &mut Checks) -> Result<
     Ok(())
 }
 
-/// `weir ca`, as root here; each runtime as alice's processes would ask.
-fn checked(stage: &Stage, mcp: &Mcp, ours: &str, checks: &mut Checks) -> Result<()> {
-    let alice = &stage.people.alice.guarded;
-    let weir = stage.site.programs().join("weir").display().to_string();
+/// The official Python SDK, over httpx; the bundle is all that it trusts.
+fn by_python(
+    stage: &Stage,
+    mcp: &Mcp,
+    theirs: &str,
+    bundle: &str,
+    checks: &mut Checks,
+) -> Result<()> {
+    let packages = chain::install(stage)?;
+    let client = packages.join("client.py").display().to_string();
+    let (alice, url) = (&stage.people.alice, mcp.url());
+    let ask = |caller: &Caller, trusted: Option<&str>| -> Result<(Value, Said)> {
+        let mut caller = chain::with_packages(caller, &packages);
+        if let Some(trusted) = trusted {
+            caller = caller.with("SSL_CERT_FILE", trusted);
+        }
+        let words = [&client, &url, "lookup_customer", r#"{"id":1}"#];
+        answer(caller.run("/usr/bin/python3", &words, "")?)
+    };
+    let (told, said) = ask(&mcp.direct(&alice.unguarded), Some(theirs))?;
+    checks.see(
+        "control: Python, direct: the value in the clear",
+        told["structuredContent"]["ssn"] == "123-45-6789",
+        &said.all(),
+    );
+    let (told, said) = ask(&alice.guarded, Some(bundle))?;
+    checks.see(
+        "Python, with SSL_CERT_FILE from weir ca: masked",
+        told["structuredContent"]["ssn"] == "*******6789",
+        &said.all(),
+    );
+    let (told, said) = ask(&alice.guarded, None)?;
+    let refuses = told["failed"].as_str();
+    checks.see(
+        "without it, it refuses us",
+        refuses.is_some_and(|why| why.contains("CERTIFICATE_VERIFY_FAILED")),
+        &said.all(),
+    );
+    Ok(())
+}
+
+/// `weir ca export`: where the bundle is.
+fn exported(stage: &Stage, ours: &str, checks: &mut Checks) -> Result<String> {
     let bundle = format!("{ours}.bundle");
     let exported = stage.people.alice.hand.try_run(
         &["ca", "export", "--certificate", ours, "--out", &bundle],
@@ -147,6 +163,19 @@ fn checked(stage: &Stage, mcp: &Mcp, ours: &str, checks: &mut Checks) -> Result<
         exported.ok,
         &exported.all(),
     );
+    Ok(bundle)
+}
+
+/// `weir ca check`: each runtime as alice's processes would ask, with the certificate and the
+/// bundle.
+fn checked(
+    stage: &Stage,
+    mcp: &Mcp,
+    (ours, bundle): (&str, &str),
+    checks: &mut Checks,
+) -> Result<()> {
+    let alice = &stage.people.alice.guarded;
+    let weir = stage.site.programs().join("weir").display().to_string();
     let url = mcp.url();
     let ask =
         |caller: &Caller| caller.run(&weir, &["ca", "check", "--certificate", ours, &url], "");
@@ -161,9 +190,9 @@ fn checked(stage: &Stage, mcp: &Mcp, ours: &str, checks: &mut Checks) -> Result<
     let cured = alice
         .clone()
         .with("NODE_EXTRA_CA_CERTS", ours)
-        .with("SSL_CERT_FILE", &bundle)
-        .with("REQUESTS_CA_BUNDLE", &bundle)
-        .with("CURL_CA_BUNDLE", &bundle);
+        .with("SSL_CERT_FILE", bundle)
+        .with("REQUESTS_CA_BUNDLE", bundle)
+        .with("CURL_CA_BUNDLE", bundle);
     let said = ask(&cured)?;
     let accepts = |name: &str| {
         let line = said.out.lines().find(|line| line.starts_with(name));

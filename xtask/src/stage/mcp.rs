@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::caller::{Caller, Running, Said};
+use super::control::Hand;
 use super::postgres::secret;
 use super::process::{Daemon, Stop};
 use super::record::Record;
@@ -24,6 +25,9 @@ const SOURCES: [&str; 4] = [
     "server.mjs",
     "client.mjs",
 ];
+
+/// Weir and the server speak plain HTTP.
+pub(crate) const PLAIN: [&str; 2] = ["--tls", "disable"];
 
 /// A running server.
 pub(crate) struct Mcp {
@@ -100,6 +104,22 @@ impl Mcp {
         };
         self.daemon = serve(record, site, &offer)?;
         Ok(())
+    }
+
+    /// Makes it the demo's connection, with this beside its address.
+    pub(crate) fn register(&self, admin: &Hand, more: &[&str]) -> Result<()> {
+        let address = format!("127.0.0.1:{}", self.port);
+        let words = ["connection", "add", "demo-mcp", "--kind", "mcp"];
+        let place = ["--env", "demo", "--address", &address];
+        admin
+            .run(&[&words, place.as_slice(), more].concat())
+            .map(drop)
+    }
+
+    /// Gives Weir its token, for the demo's connection.
+    pub(crate) fn entrust(&self, admin: &Hand) -> Result<()> {
+        let words = ["connection", "credential", "demo-mcp"];
+        admin.run_with(&words, &self.token).map(drop)
     }
 
     fn arguments(&self, ask: &[&str]) -> Vec<String> {

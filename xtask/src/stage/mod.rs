@@ -216,8 +216,7 @@ impl Stage {
 
 /// Tells the control plane of both servers, their credentials, the guard and the policies.
 fn register(admin: &Hand, site: Site, postgres: &Postgres, mcp: &Mcp) -> Result<()> {
-    let address = |port: u16| format!("127.0.0.1:{port}");
-    let (pg, shop) = (address(postgres.port), address(mcp.port));
+    let pg = format!("127.0.0.1:{}", postgres.port);
     let options = [
         "--env",
         "demo",
@@ -241,19 +240,7 @@ fn register(admin: &Hand, site: Site, postgres: &Postgres, mcp: &Mcp) -> Result<
         ]
         .concat(),
     )?;
-    admin.run(&[
-        "connection",
-        "add",
-        "demo-mcp",
-        "--kind",
-        "mcp",
-        "--address",
-        &shop,
-        "--env",
-        "demo",
-        "--tls",
-        "disable",
-    ])?;
+    mcp.register(admin, &mcp::PLAIN)?;
     admin.run_with(
         &["connection", "credential", "demo-pg", "--role", "app"],
         &postgres.password,
@@ -267,7 +254,7 @@ fn register(admin: &Hand, site: Site, postgres: &Postgres, mcp: &Mcp) -> Result<
         "--catalogue",
     ];
     admin.run_with(&catalog, &postgres.catalog_password)?;
-    admin.run_with(&["connection", "credential", "demo-mcp"], &mcp.token)?;
+    mcp.entrust(admin)?;
     admin.run(&["guard", "add", &site.guarded()])?;
     let policies = step::root().join("policies/demo");
     admin
