@@ -87,6 +87,7 @@ pub(super) fn play(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks)
     answers(stage, &thrower, checks)?;
     sessions(stage, &thrower, checks)?;
     in_session(stage, &thrower, checks)?;
+    sessionless(stage, &thrower, checks)?;
     later(stage, &thrower, checks)
 }
 
@@ -298,6 +299,25 @@ fn in_session(stage: &Stage, thrower: &Thrower<'_>, checks: &mut Checks) -> Resu
                 && reached.0.is_empty()
                 && !passed.0.is_empty(),
             &format!("its holder: {}, another: {}", own.trim(), other.trim()),
+        );
+    }
+    Ok(())
+}
+
+/// Where there are no sessions, a server takes ids for whoever's they may be.
+fn sessionless(stage: &Stage, thrower: &Thrower<'_>, checks: &mut Checks) -> Result<()> {
+    let (direct, bo) = (&stage.people.bo.unguarded, &stage.people.bo.guarded);
+    for (case, method) in [
+        ("anybody's call is cancelled", "notifications/cancelled"),
+        ("progress of anybody's", "notifications/progress"),
+    ] {
+        let words = ["notify", "", method, case];
+        let (_, ran) = thrower.watch(direct, &words)?;
+        let (told, reached) = thrower.watch(bo, &words)?;
+        checks.see(
+            case,
+            ran.ran(case) && told.contains(" 202 ") && reached.0.is_empty(),
+            &format!("through Weir: {}", told.trim()),
         );
     }
     Ok(())

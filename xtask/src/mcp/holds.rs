@@ -14,8 +14,9 @@ use super::setup::Setup;
 use crate::checks::Checks;
 use crate::stage::{Running, Said, Stage};
 
-/// A call is held for fifty seconds, and each client has one that is held for so long.
-const ALL_MAX: Duration = Duration::from_secs(180);
+/// A call is held for fifty seconds, and each client has one that is held for so long. One of them
+/// is a process for each call.
+const ALL_MAX: Duration = Duration::from_secs(300);
 
 /// What dana tells whom she denies something.
 const NO: &str = "not this one";

@@ -219,6 +219,8 @@ pub(crate) enum Unjudged {
     Answer,
     #[error("initialize in a batch")]
     Batch,
+    #[error("a notification about a request, outside of a session")]
+    Stray,
     #[error("two requests with one id")]
     Repeated,
     #[error("{}", .0.inside)]
@@ -231,6 +233,8 @@ pub(crate) struct Judged {
     pub(crate) body: Vec<u8>,
     /// Requests of the caller's that it no longer wants.
     pub(crate) cancels: Vec<Digest>,
+    /// How many of the messages name a request, where no session tells whose it is.
+    pub(crate) strays: usize,
 }
 
 /// Judges a body message by message.
@@ -244,12 +248,14 @@ pub(crate) fn judge(
     let mut edits = Replacements::new();
     let mut plans = Vec::with_capacity(body.messages().len());
     let mut cancels = Vec::new();
+    let mut strays = 0;
     for message in body.messages() {
         let plan = match &message.shape {
             Shape::Request { id, method, params } => {
                 request(desk, env, exchange, Some(id), method, *params, &mut edits)?
             }
             Shape::Notification { method, params } => {
+                strays += usize::from(is_stray(exchange, method));
                 cancels.extend(cancelled(desk, exchange, method, *params));
                 request(desk, env, exchange, None, method, *params, &mut edits)?
             }
@@ -302,7 +308,19 @@ pub(crate) fn judge(
         plans,
         body: edits.apply(&exchange.body),
         cancels,
+        strays,
     })
+}
+
+/// Whether a notification names a request or its progress outside of any session: ids are each
+/// client's own, and a server would take it for whoever has a request of that id.
+fn is_stray(exchange: &Exchange, method: &str) -> bool {
+    let method = ClientMethod::read(exchange.revision(), method);
+    exchange.session.is_empty()
+        && matches!(
+            method,
+            ClientMethod::NotificationsCancelled | ClientMethod::NotificationsProgress
+        )
 }
 
 /// The request that a notification says is not wanted any more.

@@ -34,6 +34,7 @@ impl McpFlow {
             plans,
             body,
             cancels,
+            strays,
         } = match exchange::judge(&mut self.desk, env, &exchange) {
             Ok(judged) => judged,
             Err(unjudged) => return self.refuse_unjudged(env, &exchange, &unjudged),
@@ -46,6 +47,9 @@ impl McpFlow {
         }
         let cancels = cancels.into_iter().map(Effect::CancelApproval);
         env.out.effects.extend(cancels);
+        if strays > 0 {
+            return self.keep_strays(env, &exchange, strays == plans.len());
+        }
         if !plans
             .iter()
             .any(|plan| matches!(plan.judgement.verdict, Verdict::Hold(_)))
@@ -57,6 +61,25 @@ impl McpFlow {
             // Which of them was approved could not be told from the answer to all.
             Err(plans) => self.deny(env, &exchange, &plans, &body),
         }
+    }
+
+    /// A call of this caller's that waits for people was withdrawn; the server hears nothing of
+    /// what it might take for another's. Clients do not wait for an answer.
+    fn keep_strays(&mut self, env: &mut Env<'_>, exchange: &Exchange, is_all: bool) {
+        if !is_all {
+            return self.refuse_unjudged(env, exchange, &Unjudged::Stray);
+        }
+        let told = Told {
+            summary: "POST",
+            reason: &Unjudged::Stray.to_string(),
+            session: &exchange.session,
+            bytes: &exchange.body,
+            ..Told::NOTHING
+        };
+        self.desk
+            .context
+            .keep_refusal(env, Some(&exchange.caller), told);
+        self.reply_body(env, exchange, 202, b"");
     }
 
     pub(super) fn refuse_unjudged(
@@ -78,6 +101,7 @@ impl McpFlow {
             )
             | Unjudged::Answer
             | Unjudged::Batch
+            | Unjudged::Stray
             | Unjudged::Repeated => Refusal::Message,
         };
         let told = Told {

@@ -6,8 +6,9 @@ const run = promisify(execFile);
 
 /** Asks the server at `url`; what was printed, as one line. A tool's error ends it too, after the result. */
 export const inspector = (launcher, url) => async (...words) => {
+  const server = ["--cli", url, "--transport", "http", "--connect-timeout", "120000"];
   try {
-    const { stdout } = await run(process.execPath, [launcher, "--cli", url, "--transport", "http", ...words]);
+    const { stdout } = await run(process.execPath, [launcher, ...server, ...words]);
     return JSON.parse(stdout);
   } catch ({ code, stdout, stderr, message }) {
     const said = stdout?.trim() ? stdout : stderr ?? message;

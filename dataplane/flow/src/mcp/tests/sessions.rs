@@ -238,3 +238,36 @@ fn servers_that_know_2024_11_05_only_are_served_over_streamable_http() {
         reply.client
     );
 }
+
+#[test]
+fn what_names_a_request_outside_of_a_session_is_told_to_no_server() {
+    let mut bench = Bench::new();
+    let (_, reply) = initialize(&mut bench, ADA);
+    let named = format!(
+        "Mcp-Session-Id: {}\r\nMCP-Protocol-Version: 2025-11-25\r\n",
+        session_of(&reply)
+    );
+    for params in [
+        r#""method":"notifications/cancelled","params":{"requestId":1}"#,
+        r#""method":"notifications/progress","params":{"progressToken":1,"progress":1}"#,
+    ] {
+        let message = format!(r#"{{"jsonrpc":"2.0",{params}}}"#);
+        let mut alone = Bench::new();
+        let reply = alone.client(&post(ADA, "", &message));
+        assert!(
+            reply.client.starts_with("HTTP/1.1 202") && reply.server.is_empty(),
+            "{}",
+            reply.client
+        );
+        assert_eq!(alone.last().kind, Kind::Refusal);
+        let batch = format!(r#"[{message},{{"jsonrpc":"2.0","id":7,"method":"ping"}}]"#);
+        let reply = Bench::new().client(&post(ADA, "", &batch));
+        assert!(
+            reply.client.starts_with("HTTP/1.1 400") && reply.server.is_empty(),
+            "{}",
+            reply.client
+        );
+        let sent = Bench::new().client(&post(ADA, &named, &message)).server;
+        assert!(sent.contains(params), "{sent}");
+    }
+}

@@ -81,10 +81,11 @@ def resume(port, session, event=None):
 
 
 def notify(port, session, method, case):
-    """Tells the server something in a session: about a request that was made there."""
+    """Tells the server something about a request: in a session, or in none, whose name is empty."""
     about = {"requestId": 1, "progressToken": 1, "progress": 1, "case": case}
     body = json.dumps({"jsonrpc": "2.0", "method": method, "params": about})
-    print(told(throw(port, post(port, body, f"Mcp-Session-Id: {session}"))))
+    fields = [f"Mcp-Session-Id: {session}"] if session else []
+    print(told(throw(port, post(port, body, *fields))))
 
 
 def end(port, session, case):

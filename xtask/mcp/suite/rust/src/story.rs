@@ -129,7 +129,12 @@ async fn talks(client: &Client, lifecycle: &str) -> Result<(), Failure> {
     );
     let has_begun = has_begun.await;
     waiting.cancel(Some("no longer wanted".to_owned())).await?;
-    tell("cancelled", &json!(format!("gave up: {has_begun}")));
+    let seen = if has_begun {
+        "gave up"
+    } else {
+        "heard of no progress"
+    };
+    tell("cancelled", &json!(seen));
     let add = call("add", json!({ "a": 1, "b": 1 }));
     step("after the cancelled one", client.call_tool(add)).await;
     Ok(())
