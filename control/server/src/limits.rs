@@ -59,3 +59,7 @@ pub(crate) const DRAIN_S_MAX: u64 = 5;
 /// Iterations of SCRAM's PBKDF2: PostgreSQL's default. The secrets are ours, with 160 bits
 /// of randomness, so stretching adds nothing that a guess could notice.
 pub(crate) const SCRAM_ITERATIONS: u32 = 4096;
+
+/// Bytes of tools' definitions in one world, over all connections: a quarter of the largest message,
+/// which hundreds of servers with dozens of tools do not fill.
+pub(crate) const DEFINITIONS_BYTES_MAX: usize = 4 << 20;

@@ -9,7 +9,7 @@ use weir_api::v1;
 use crate::approval::LOCAL_ISSUER;
 use crate::clock::signed;
 use crate::error::{Error, Result};
-use crate::limits::CLOCK_SKEW_S_MAX;
+use crate::limits::{CLOCK_SKEW_S_MAX, DEFINITIONS_BYTES_MAX};
 use crate::seal::Sealer;
 use crate::store::{account, fleet, idp, policy, server, tool};
 
@@ -39,10 +39,11 @@ pub(crate) async fn build(
         None => (String::new(), Vec::new()),
     };
     let mut connections = Vec::new();
+    let mut room = DEFINITIONS_BYTES_MAX;
     for (spec, sealed) in server::connections(&mut *db).await? {
         if is_served(&spec.name) {
             let key = sealer.open(&server::mask_key_place(&spec.name), &sealed)?;
-            let tools = tool::pins(&mut *db, &spec.name).await?;
+            let tools = tool::pins(&mut *db, &spec.name, &mut room).await?;
             connections.push(connection(spec, &key, tools));
         }
     }

@@ -39,8 +39,8 @@ pub use token::{
     TokenError, Unverified,
 };
 pub use tools::{
-    Doubt, FirstSight, OTHERS_MAX, SeenTool, SeenTools, ServerTools, Standing, TOOLS_MAX, ToolPin,
-    ToolPins,
+    Doubt, FirstSight, KnownDefinition, OTHERS_MAX, SeenTool, SeenTools, ServerTools, Standing,
+    TOOLS_MAX, ToolPin, ToolPins,
 };
 pub use world::{
     Account, Attribution, Authentication, Carrier, Certificate, ClientLogin, ClientTls, Connection,

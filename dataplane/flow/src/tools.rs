@@ -15,11 +15,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use sha2::{Digest as _, Sha256};
 use weir_facts::{ConnectionName, Digest, is_plain_name, name_skeleton};
 use weir_mcp::definition::Definition;
+use weir_mcp::schema::ToolSchemas;
 
 /// Tools of one connection that are remembered. Servers have dozens; what is beyond is not
 /// trusted.
@@ -28,6 +29,10 @@ pub const TOOLS_MAX: usize = 4096;
 /// Definitions of one tool that are told of between two decisions: a server that writes a new one
 /// for every list stays quarantined, and must not fill the log with it.
 pub const OTHERS_MAX: usize = 8;
+
+/// Bytes of definitions of one connection that are remembered for their schemas: a hundred tools
+/// need about 200 KiB. What is beyond is read again from the control plane's pins.
+const DEFINITIONS_BYTES_MAX: usize = 8 << 20;
 
 /// Connections that are remembered.
 const CONNECTIONS_MAX: usize = 4096;
@@ -58,6 +63,7 @@ pub struct ToolPins {
     first_sight: FirstSight,
     pins: HashMap<Arc<str>, ToolPin>,
     skeletons: HashSet<String>,
+    definitions: HashMap<Digest, Arc<KnownDefinition>>,
 }
 
 impl ToolPins {
@@ -72,13 +78,50 @@ impl ToolPins {
             first_sight,
             skeletons: pins.keys().map(|name| name_skeleton(name)).collect(),
             pins,
+            definitions: HashMap::new(),
         }
+    }
+
+    /// With the texts of definitions, of which some are pinned.
+    #[must_use]
+    pub fn with_definitions<'a>(mut self, texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let known = texts.into_iter().map(KnownDefinition::new);
+        self.definitions = known
+            .map(|known| (known.digest(), Arc::new(known)))
+            .collect();
+        self
     }
 
     /// Nothing was seen yet, and what is seen first is trusted.
     #[must_use]
     pub fn none() -> Self {
         Self::new(FirstSight::Trusted, [])
+    }
+}
+
+/// A definition whose text is here. Its schemas are read when they are first asked for.
+pub struct KnownDefinition {
+    text: Box<str>,
+    schemas: OnceLock<ToolSchemas>,
+}
+
+impl KnownDefinition {
+    fn new(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            schemas: OnceLock::new(),
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        Digest(Sha256::digest(self.text.as_bytes()).into())
+    }
+
+    /// What it says of arguments and results.
+    #[must_use]
+    pub fn schemas(&self) -> &ToolSchemas {
+        self.schemas
+            .get_or_init(|| ToolSchemas::read(self.text.as_bytes()))
     }
 }
 
@@ -196,6 +239,9 @@ struct Known {
     seen: HashMap<Box<str>, Seen>,
     /// Of every name in `seen`.
     skeletons: HashSet<String>,
+    /// Definitions that were trusted when a list showed them.
+    definitions: HashMap<Digest, Arc<KnownDefinition>>,
+    definitions_bytes: usize,
 }
 
 impl fmt::Debug for ServerTools {
@@ -210,6 +256,40 @@ impl ServerTools {
     pub fn standing(&self, pins: &ToolPins, name: &str) -> Standing {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         standing(pins, known.seen.get(name), name)
+    }
+
+    /// The definition of a tool that may be used, if its text is here.
+    #[must_use]
+    pub fn definition(&self, pins: &ToolPins, name: &str) -> Option<Arc<KnownDefinition>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Standing::Trusted(Some(digest)) = standing(pins, known.seen.get(name), name) else {
+            return None;
+        };
+        let pinned = pins.definitions.get(&digest);
+        pinned.or_else(|| known.definitions.get(&digest)).cloned()
+    }
+
+    /// Keeps the text of a definition that may be used.
+    pub(crate) fn learn(&self, pins: &ToolPins, tool: &SeenTool) {
+        let is_known = |known: &Known| {
+            tool.definition.is_empty()
+                || pins.definitions.contains_key(&tool.digest)
+                || known.definitions.contains_key(&tool.digest)
+                || known
+                    .definitions_bytes
+                    .saturating_add(tool.definition.len())
+                    > DEFINITIONS_BYTES_MAX
+        };
+        if is_known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+            return;
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if is_known(&known) {
+            return;
+        }
+        known.definitions_bytes += tool.definition.len();
+        let definition = Arc::new(KnownDefinition::new(&tool.definition));
+        known.definitions.insert(tool.digest, definition);
     }
 
     /// A list showed a tool.
@@ -265,7 +345,7 @@ impl ServerTools {
         } else {
             flaw(&definition)
         };
-        self.look(
+        let looked = self.look(
             pins,
             &Sight {
                 name: &tool.name,
@@ -273,6 +353,9 @@ impl ServerTools {
                 flaw,
             },
         );
+        if looked.standing == Standing::Trusted(Some(tool.digest)) {
+            self.learn(pins, tool);
+        }
     }
 }
 

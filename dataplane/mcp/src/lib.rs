@@ -3,7 +3,7 @@
 //! [`http`] frames requests and answers strictly, [`sse`] frames events, [`json`] reads a
 //! body in one pass, [`message`] says what a JSON-RPC message asks as
 //! [`weir_facts::Access`] pairs, [`list`] and [`reveal`] rewrite answers, [`definition`]
-//! says what a tool is, [`session`] matches answers to requests, [`authorization`] has
+//! says what a tool is, [`schema`] what its arguments and results may be, [`session`] matches answers to requests, [`authorization`] has
 //! challenges and metadata, [`refuse`] says no in the protocol's own words, and
 //! [`carrier`] says "not yet".
 //!
@@ -23,5 +23,6 @@ pub mod list;
 pub mod message;
 pub mod refuse;
 pub mod reveal;
+pub mod schema;
 pub mod session;
 pub mod sse;

@@ -90,3 +90,17 @@ pub const CHUNK_SIZE_DIGITS_MAX: usize = 8;
 /// Bytes of a tool's definition: what a person can be asked to read, and what a report to the
 /// control plane carries. The largest seen in public servers is about 20 KiB.
 pub const DEFINITION_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of a compiled `pattern` of a schema: what people write stays below 10 KiB, and a counted
+/// repetition must not become a mountain.
+pub const PATTERN_BYTES_MAX: usize = 256 * 1024;
+
+/// Parts of a schema that are looked at to decide about one value. Schemas of real tools need
+/// fewer than a hundred; one that refers to itself in many ways could need any number.
+pub const SCHEMA_STEPS_MAX: u32 = 4096;
+
+/// Parts of a schema within parts, followed for one value: what refers to itself ends here.
+pub const SCHEMA_DEPTH_MAX: u32 = 64;
+
+/// Values of a schema's own that are tried in place of one: of a longer `enum`, the first.
+pub const PROPOSALS_MAX: usize = 64;

@@ -2,7 +2,8 @@
 //!
 //! A value can be anywhere: in content, structured content, resources, prompts, errors,
 //! progress, log lines, elicitation, even in keys and numbers. So the walk knows no
-//! method: it offers all of them but the parts of the envelope that carry no value.
+//! method: it offers all of them but the parts of the envelope that carry no value, and truth
+//! values beside them.
 
 use std::borrow::Cow;
 
@@ -17,6 +18,8 @@ pub enum Offered {
     Key,
     /// A number, as written.
     Number,
+    /// `true` or `false`.
+    Truth,
 }
 
 /// A text that is about to leave.
@@ -35,6 +38,8 @@ pub enum Shown {
     Same,
     /// Another text. A number's replacement stays a number where it reads as one.
     Text(String),
+    /// Another value: JSON, as it will stand there. Not in place of a key.
+    Literal(String),
     /// `null`; an empty name in place of a key.
     Null,
 }
@@ -46,6 +51,10 @@ impl<'d> Offer<'d> {
         match self.kind {
             Offered::Text | Offered::Key => self.value.text().unwrap_or_default(),
             Offered::Number => Cow::Borrowed(self.value.number().unwrap_or_default()),
+            Offered::Truth => Cow::Borrowed(match self.value.kind() == Kind::True {
+                true => "true",
+                false => "false",
+            }),
         }
     }
 
@@ -142,7 +151,8 @@ fn walk<'d>(
             Kind::String => Offered::Text,
             Kind::Key => Offered::Key,
             Kind::Number => Offered::Number,
-            Kind::Object | Kind::Array | Kind::True | Kind::False | Kind::Null => continue,
+            Kind::True | Kind::False => Offered::Truth,
+            Kind::Object | Kind::Array | Kind::Null => continue,
         };
         if fixed.binary_search(&value.index()).is_ok() {
             continue;
@@ -166,10 +176,17 @@ fn walk<'d>(
 fn written(kind: Offered, shown: Shown) -> Option<Vec<u8>> {
     let text = match (kind, shown) {
         (_, Shown::Same) => return None,
-        (Offered::Key, Shown::Null) => String::new(),
-        (Offered::Text | Offered::Number, Shown::Null) => return Some(b"null".to_vec()),
+        (Offered::Key, Shown::Null | Shown::Literal(_)) => String::new(),
+        (Offered::Text | Offered::Number | Offered::Truth, Shown::Null) => {
+            return Some(b"null".to_vec());
+        }
+        (Offered::Text | Offered::Number | Offered::Truth, Shown::Literal(json)) => {
+            return Some(json.into_bytes());
+        }
         (Offered::Number, Shown::Text(text)) if is_number(&text) => return Some(text.into_bytes()),
-        (Offered::Text | Offered::Key | Offered::Number, Shown::Text(text)) => text,
+        (Offered::Text | Offered::Key | Offered::Number | Offered::Truth, Shown::Text(text)) => {
+            text
+        }
     };
     let mut out = Vec::with_capacity(text.len() + 2);
     quote(&text, &mut out);

@@ -27,8 +27,8 @@ mod strictness;
 
 pub use arguments::Value;
 pub use bundle::{
-    Amount, ApproveTerms, Bulk, Bundle, BundleDiff, BundleError, BundleId, Change, Crossing,
-    Effect, Fault, Harmless, Label, PolicyInfo, TestResult, Unlabelled,
+    Amount, ApproveTerms, BLOB_CLASS, Bulk, Bundle, BundleDiff, BundleError, BundleId, Change,
+    Crossing, Effect, Fault, Harmless, Label, LabelledPlace, PolicyInfo, TestResult, Unlabelled,
 };
 pub use clock::ClockTrust;
 pub use explain::{Explanation, Part};

@@ -1,6 +1,7 @@
 //! What of a value reaches the client.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cedar_policy::Request;
 use weir_facts::{
@@ -52,6 +53,23 @@ impl Snapshot {
     ) -> Reveal {
         let tool = (!tool.is_empty()).then_some(tool);
         self.reveal_found(Action::McpReveal, who, on, class, tool, cx)
+    }
+
+    /// What of a value at a labelled place reaches the client: denied where it is for any of its
+    /// classes, else the strictest of their masks. `tool` as in [`Snapshot::reveal_class`].
+    #[must_use]
+    pub fn reveal_labelled(
+        &self,
+        who: &Principal,
+        on: &ConnectionName,
+        classes: &[Arc<str>],
+        tool: &str,
+        cx: &JudgeContext<'_>,
+    ) -> Reveal {
+        let each = classes
+            .iter()
+            .map(|class| self.reveal_class(who, on, class, tool, cx));
+        each.fold(Reveal::Clear, stricter)
     }
 
     /// What of a value that a detector found in a Postgres answer reaches the client, by
@@ -166,6 +184,18 @@ impl Snapshot {
             });
         }
         Ok(chosen.map_or(Reveal::Clear, |(rule, id)| Reveal::Mask(rule, id)))
+    }
+}
+
+/// What two classes of one value leave of it.
+fn stricter(one: Reveal, other: Reveal) -> Reveal {
+    match (one, other) {
+        (Reveal::Deny(denial), _) | (_, Reveal::Deny(denial)) => Reveal::Deny(denial),
+        (Reveal::Mask(one, by), Reveal::Mask(other, _)) => Reveal::Mask(strictest(one, other), by),
+        (Reveal::Mask(rule, by), Reveal::Clear) | (Reveal::Clear, Reveal::Mask(rule, by)) => {
+            Reveal::Mask(rule, by)
+        }
+        (Reveal::Clear, Reveal::Clear) => Reveal::Clear,
     }
 }
 

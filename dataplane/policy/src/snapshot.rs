@@ -6,9 +6,9 @@ use cedar_policy::{Authorizer, Entity, EntityUid, PolicySet, ResourceConstraint}
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use weir_facts::{Access, Action, ColumnName, ConnectionName, Group, MaskRule, Principal};
 
-use crate::bundle::{ConnectionMasks, Effect, Written, schema};
+use crate::bundle::{ConnectionMasks, EVERY_TOOL, Effect, Written, schema};
 use crate::entity::{self, Groups, Place, Types};
-use crate::{Bulk, Bundle, Harmless, Reads, Unlabelled};
+use crate::{Bulk, Bundle, Harmless, LabelledPlace, Reads, Unlabelled};
 
 /// What a registered server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -276,6 +276,20 @@ impl Snapshot {
             .get(on)
             .and_then(|compiled| compiled.masks.as_ref())
             .map_or(&[], |masks| masks.detectors.as_slice())
+    }
+
+    /// Labelled places of a tool's results: its own, and those of every tool.
+    pub fn places(&self, on: &ConnectionName, tool: &str) -> impl Iterator<Item = &LabelledPlace> {
+        let masks = self
+            .connections
+            .get(on)
+            .and_then(|compiled| compiled.masks.as_ref());
+        masks.into_iter().flat_map(move |masks| {
+            let own = masks.places.get(tool).filter(|_| tool != EVERY_TOOL);
+            own.into_iter()
+                .chain(masks.places.get(EVERY_TOOL))
+                .flatten()
+        })
     }
 
     /// Functions of a connection that somebody vouches for.

@@ -109,6 +109,8 @@ fn called(stage: &Stage, idp: &Idp, checks: &mut Checks) -> Result<()> {
         masked,
         &said.all(),
     );
+    // What a tool asks for is told of one that a list has shown.
+    ask(&robot, &["list"])?;
     let (answer, said) = ask(&robot, &echo)?;
     let refused = answer["failed"]
         .as_str()

@@ -58,18 +58,30 @@ struct PinRow {
     approved: Option<Vec<u8>>,
     pending: Option<Vec<u8>>,
     decision: i64,
+    approved_definition: Option<String>,
 }
 
-/// What a node is told of a connection's tools, by name.
-pub(crate) async fn pins(db: &mut SqliteConnection, connection: &str) -> Result<Vec<v1::ToolPin>> {
-    let sql =
-        "SELECT name, approved, pending, decision FROM tools WHERE connection = ? ORDER BY name";
+/// What a node is told of a connection's tools, by name; with their definitions, for as long as
+/// there is `room` for these bytes.
+pub(crate) async fn pins(
+    db: &mut SqliteConnection,
+    connection: &str,
+    room: &mut usize,
+) -> Result<Vec<v1::ToolPin>> {
+    let sql = "SELECT name, approved, pending, decision, approved_definition FROM tools \
+        WHERE connection = ? ORDER BY name";
     let rows: Vec<PinRow> = sqlx::query_as(sql).bind(connection).fetch_all(db).await?;
-    let pins = rows.into_iter().map(|row| v1::ToolPin {
-        name: row.name,
-        approved: row.approved.unwrap_or_default(),
-        pending: row.pending.unwrap_or_default(),
-        decision: unsigned(row.decision),
+    let pins = rows.into_iter().map(|row| {
+        let definition = row.approved_definition.unwrap_or_default();
+        let rest = room.checked_sub(definition.len());
+        *room = rest.unwrap_or(*room);
+        v1::ToolPin {
+            name: row.name,
+            approved: row.approved.unwrap_or_default(),
+            pending: row.pending.unwrap_or_default(),
+            decision: unsigned(row.decision),
+            definition: rest.map_or_else(String::new, |_| definition),
+        }
     });
     Ok(pins.collect())
 }

@@ -1,20 +1,40 @@
 //! What is masked in one answer, and the masking.
 
+mod blob;
+mod fit;
+mod places;
+
 use std::ops::Range;
 
-use weir_facts::{MaskRule, Reveal};
+use weir_facts::{JsonPath, MaskRule, Reveal};
 use weir_mask::MaskKey;
 use weir_mask::detect::{self, Class, ClassSet};
 use weir_mcp::json::{Document, Edits, quote};
 use weir_mcp::reveal::{Offer, Offered, Shown, reveal_except, reveal_inner};
+use weir_mcp::schema::Schema;
 
+use self::blob::Blobs;
+use self::fit::Form;
+use self::places::{Marks, structured};
 use super::limits::MASKED_NAMED_MAX;
 
-/// What becomes of the classes that the connection's answers are searched for.
+/// What becomes of the classes that the connection's answers are searched for, and of what stands
+/// at labelled places of a tool's results.
 #[derive(Clone, Debug)]
 pub(crate) struct Masks {
     wanted: ClassSet,
     rules: Vec<(Class, Hidden)>,
+    /// Only those that are not shown as they are.
+    places: Vec<Place>,
+    /// What is no text, where that is not shown as it is.
+    blobs: Option<Hidden>,
+}
+
+/// A labelled place.
+#[derive(Clone, Debug)]
+struct Place {
+    path: JsonPath,
+    hidden: Hidden,
 }
 
 /// What becomes of a value that is not shown as it is.
@@ -23,6 +43,16 @@ enum Hidden {
     Masked(MaskRule),
     /// The answer that holds it is withheld.
     Denied(String),
+}
+
+impl Hidden {
+    fn of(reveal: Reveal) -> Option<Self> {
+        match reveal {
+            Reveal::Clear => None,
+            Reveal::Mask(rule, _) => Some(Self::Masked(rule)),
+            Reveal::Deny(denial) => Some(Self::Denied(denial.outside.to_string())),
+        }
+    }
 }
 
 /// An answer with everything masked.
@@ -36,47 +66,86 @@ pub(crate) struct Masked {
 /// An answer holds a value that may not be shown at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Withheld {
-    pub(crate) class: Class,
     /// What the caller may be told.
     pub(crate) outside: String,
+    /// For the record.
+    pub(crate) inside: String,
 }
 
-impl Masks {
-    /// Classes that are shown in the clear are not looked for.
-    pub(crate) fn new(rules: impl Iterator<Item = (Class, Reveal)>) -> Self {
-        let rules: Vec<_> = rules
-            .filter_map(|(class, reveal)| match reveal {
-                Reveal::Clear => None,
-                Reveal::Mask(rule, _) => Some((class, Hidden::Masked(rule))),
-                Reveal::Deny(denial) => Some((class, Hidden::Denied(denial.outside.to_string()))),
-            })
-            .collect();
+impl Withheld {
+    fn of(what: &str, outside: &str) -> Self {
         Self {
-            wanted: super::verdict::wanted(rules.iter().map(|(class, _)| *class)),
-            rules,
+            outside: outside.to_owned(),
+            inside: format!("the answer holds {what} that may not be shown"),
         }
     }
 
-    /// Masks every text of a message but what Weir has sealed.
+    /// A value that must be masked, and for which the schema leaves nothing else.
+    fn unfit(pointer: &str) -> Self {
+        Self {
+            outside: "the tool's outputSchema leaves no other value for one that must be masked"
+                .to_owned(),
+            inside: format!(
+                "no mask of {pointer} satisfies the outputSchema: change the mask, or the schema"
+            ),
+        }
+    }
+}
+
+impl Masks {
+    /// Classes that are shown in the clear are not looked for, and neither are such places.
+    pub(crate) fn new(
+        rules: impl Iterator<Item = (Class, Reveal)>,
+        places: impl Iterator<Item = (JsonPath, Reveal)>,
+        blobs: Reveal,
+    ) -> Self {
+        let rules: Vec<_> = rules
+            .filter_map(|(class, reveal)| Some((class, Hidden::of(reveal)?)))
+            .collect();
+        let places = places.filter_map(|(path, reveal)| {
+            let hidden = Hidden::of(reveal)?;
+            Some(Place { path, hidden })
+        });
+        Self {
+            wanted: super::verdict::wanted(rules.iter().map(|(class, _)| *class)),
+            places: places.collect(),
+            rules,
+            blobs: Hidden::of(blobs),
+        }
+    }
+
+    /// Whether everything is shown as it is.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wanted.is_empty() && self.places.is_empty() && self.blobs.is_none()
+    }
+
+    /// Masks every value of a message that must be, but what Weir has sealed. `schema` is that of
+    /// the tool's structured content.
     pub(crate) fn apply(
         &self,
         document: &Document<'_>,
         sealed: &[&[&str]],
         key: &MaskKey,
+        schema: Option<&Schema>,
     ) -> Result<Masked, Withheld> {
+        if self.is_empty() {
+            return Ok(Masked {
+                edits: Edits::new(),
+                places: Vec::new(),
+            });
+        }
+        let content = structured(&document.root());
         let mut work = Work {
             masks: self,
             key,
-            structured: structured(document),
             found: Vec::new(),
             places: Vec::new(),
             withheld: None,
+            marks: Marks::of_message(&self.places, &document.root()),
+            blobs: Blobs::of(document),
+            form: Form::of(content, schema),
         };
-        let edits = if self.wanted.is_empty() {
-            Edits::new()
-        } else {
-            reveal_except(document, sealed, |offer| work.show(offer))
-        };
+        let edits = reveal_except(document, sealed, |offer| work.show(offer));
         match work.withheld {
             Some(withheld) => Err(withheld),
             None => Ok(Masked {
@@ -104,30 +173,46 @@ impl Masks {
 struct Work<'a> {
     masks: &'a Masks,
     key: &'a MaskKey,
-    /// Positions of values where clients hold an answer against the tool's `outputSchema`: types
-    /// stay.
-    structured: Range<usize>,
     found: Vec<(Range<usize>, Class)>,
     places: Vec<(String, String)>,
     withheld: Option<Withheld>,
+    /// Values at labelled places.
+    marks: Marks,
+    /// Strings that carry other files.
+    blobs: Blobs,
+    /// What the structured content must stay.
+    form: Form<'a>,
 }
 
 impl Work<'_> {
     fn show(&mut self, offer: &Offer<'_>) -> Shown {
         let text = offer.text();
-        if !self.look(&text) {
+        let blob = self.blobs.decoded(offer.index(), &text);
+        let is_marked = self.marks.has(offer.index());
+        let has_places = !self.masks.places.is_empty();
+        let is_found = offer.kind != Offered::Truth && blob.is_none() && self.look(&text);
+        let is_looked_into = has_places && offer.kind == Offered::Text && is_json(&text);
+        if !is_found && !is_marked && blob.is_none() && !is_looked_into {
             return Shown::Same;
         }
-        let is_structured = self.structured.contains(&offer.index());
-        let shown = match offer.kind {
-            Offered::Text => self.through(offer, &text),
-            Offered::Key | Offered::Number => self.replaced(&|| offer.pointer(), &text),
+        self.form.begin();
+        let pointer: Pointer<'_> = &|| offer.pointer();
+        let shown = match (offer.kind, blob) {
+            (_, Some(blob)) => self.opened(pointer, blob),
+            (Offered::Text, None) => self.through(pointer, &text, is_found),
+            (Offered::Key | Offered::Number, None) if is_found => self.replaced(pointer, &text),
+            (Offered::Key | Offered::Number | Offered::Truth, None) => Shown::Same,
         };
-        match (shown, offer.kind) {
-            (Shown::Text(shown), Offered::Number) if is_structured => number(&shown),
-            (Shown::Null, Offered::Number) if is_structured => number(""),
-            (Shown::Null, Offered::Text) if is_structured => Shown::Text(String::new()),
-            (shown, Offered::Text | Offered::Key | Offered::Number) => shown,
+        let shown = self.marked(offer.index(), pointer, &text, shown);
+        if shown == Shown::Same || !self.form.holds(offer.index()) {
+            return shown;
+        }
+        match self.form.fitted(offer, &text, shown) {
+            Ok(shown) => shown,
+            Err(fit::Unfit) => {
+                self.withheld = Some(Withheld::unfit(&pointer()));
+                Shown::Null
+            }
         }
     }
 
@@ -140,28 +225,80 @@ impl Work<'_> {
 
     /// A text that is JSON stays JSON: its own texts are masked one by one, and what is found in
     /// it after that, between them, as in any text.
-    fn through(&mut self, place: &Offer<'_>, text: &str) -> Shown {
-        let pointer = || place.pointer();
-        let is_json = text.trim_start().starts_with(['{', '[']);
-        let Some(inner) = is_json
+    fn through(&mut self, pointer: Pointer<'_>, text: &str, is_found: bool) -> Shown {
+        let inner = is_json(text)
             .then(|| Document::parse(text.as_bytes()).ok())
-            .flatten()
-        else {
-            return self.replaced(&pointer, text);
+            .flatten();
+        let Some(inner) = inner else {
+            return match is_found {
+                true => self.replaced(pointer, text),
+                false => Shown::Same,
+            };
         };
+        let outer = std::mem::replace(
+            &mut self.marks,
+            Marks::of_text(&self.masks.places, &inner.root()),
+        );
         let edits = reveal_inner(&inner, |offer| {
             let text = offer.text();
-            if !self.look(&text) {
+            let is_marked = self.marks.has(offer.index());
+            let is_found = offer.kind != Offered::Truth && self.look(&text);
+            if !is_found && !is_marked {
                 return Shown::Same;
             }
-            let pointer = || format!("{}#{}", place.pointer(), offer.pointer());
-            self.replaced(&pointer, &text)
+            let pointer: Pointer<'_> = &|| format!("{}#{}", pointer(), offer.pointer());
+            let shown = match is_found {
+                true => self.replaced(pointer, &text),
+                false => Shown::Same,
+            };
+            let is_value = is_marked && offer.kind != Offered::Text;
+            match self.marked(offer.index(), pointer, &text, shown) {
+                shown if is_value => fit::of_kind(offer.kind, shown),
+                shown => shown,
+            }
         });
+        self.marks = outer;
+        if edits.is_empty() && !is_found {
+            return Shown::Same;
+        }
         let masked = String::from_utf8(edits.apply(text.as_bytes())).unwrap_or_default();
         if !self.look(&masked) {
             return Shown::Text(masked);
         }
-        self.replaced(&pointer, &masked)
+        self.replaced(pointer, &masked)
+    }
+
+    /// What is shown of a value at a labelled place, of which the detectors' masks have left
+    /// `shown`: neither tells more than alone.
+    fn marked(&mut self, index: usize, pointer: Pointer<'_>, text: &str, shown: Shown) -> Shown {
+        let masks = self.masks;
+        let places = self.marks.of(index).filter_map(|at| masks.places.get(at));
+        let mut shown = shown;
+        for place in places.collect::<Vec<_>>() {
+            let rule = match &place.hidden {
+                Hidden::Masked(rule) => rule,
+                Hidden::Denied(outside) => {
+                    let what = format!("a value at {}", place.path);
+                    self.withheld = Some(Withheld::of(&what, outside));
+                    return Shown::Null;
+                }
+            };
+            let masked = match &shown {
+                Shown::Same => weir_mask::utf8(rule, self.key, text),
+                Shown::Text(text) | Shown::Literal(text) => weir_mask::utf8(rule, self.key, text),
+                Shown::Null => None,
+            };
+            self.form.note(rule);
+            self.note(pointer, || format!("{rule} ({})", place.path));
+            shown = masked.map_or(Shown::Null, Shown::Text);
+        }
+        shown
+    }
+
+    fn note(&mut self, pointer: Pointer<'_>, rule: impl FnOnce() -> String) {
+        if self.places.len() < MASKED_NAMED_MAX {
+            self.places.push((pointer(), rule()));
+        }
     }
 
     /// The text with what was found in it masked.
@@ -184,10 +321,8 @@ impl Work<'_> {
             let rule = match self.masks.hidden(*class) {
                 Some(Hidden::Masked(rule)) => rule,
                 Some(Hidden::Denied(outside)) => {
-                    self.withheld = Some(Withheld {
-                        class: *class,
-                        outside: outside.clone(),
-                    });
+                    let what = format!("a value of class {class}");
+                    self.withheld = Some(Withheld::of(&what, outside));
                     return Shown::Null;
                 }
                 // A detector reported what it was not asked for: it is no value that may be shown.
@@ -199,10 +334,8 @@ impl Work<'_> {
                 return Shown::Null;
             };
             let masked = masked(rule, self.key, value);
-            if self.places.len() < MASKED_NAMED_MAX {
-                let place = (pointer(), format!("{rule} ({class})"));
-                self.places.push(place);
-            }
+            self.form.note(rule);
+            self.note(pointer, || format!("{rule} ({class})"));
             if masked.is_none() && span.len() == text.len() {
                 return Shown::Null;
             }
@@ -224,11 +357,9 @@ impl Work<'_> {
 /// asked for as are named.
 type Pointer<'a> = &'a dyn Fn() -> String;
 
-/// Positions of the values in `structuredContent`.
-fn structured(document: &Document<'_>) -> Range<usize> {
-    let result = document.root().get("result");
-    let content = result.and_then(|result| result.get("structuredContent"));
-    content.map_or(0..0, |content| content.index()..content.next_index())
+/// Whether a text may be a JSON document of its own.
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
 }
 
 /// What is shown of a value. One with escapes in it stands inside of a JSON string of the text:
@@ -254,14 +385,4 @@ fn masked(rule: &MaskRule, key: &MaskKey, value: &str) -> Option<String> {
     let written = String::from_utf8(written).ok()?;
     let inner = written.strip_prefix('"')?.strip_suffix('"')?;
     Some(inner.to_owned())
-}
-
-/// A number of the digits that a mask has left, the hidden ones as zeros.
-fn number(shown: &str) -> Shown {
-    let digits: String = shown
-        .chars()
-        .map(|shown| if shown.is_ascii_digit() { shown } else { '0' })
-        .collect();
-    let digits = digits.trim_start_matches('0');
-    Shown::Text(if digits.is_empty() { "0" } else { digits }.to_owned())
 }

@@ -283,7 +283,15 @@ impl Stream<'_> {
                 "a filtered answer that is no JSON".to_owned(),
             );
         };
-        match masks.apply(&document, sealed, &desk.context.connection.mask_key) {
+        // The schema is of what results of the tool hold, which most masks never meet.
+        let definition = (!masks.is_empty() && !tool.is_empty())
+            .then(|| pins::definition(&desk.context, env, tool))
+            .flatten();
+        let schema = definition
+            .as_ref()
+            .and_then(|definition| definition.schemas().output.as_ref());
+        let key = &desk.context.connection.mask_key;
+        match masks.apply(&document, sealed, key, schema) {
             Ok(masked) => Ready {
                 bytes: masked.edits.apply(bytes),
                 verdict: if masked.places.is_empty() {
@@ -297,9 +305,9 @@ impl Stream<'_> {
                 rows: 0,
                 is_own: false,
             },
-            Err(Withheld { class, outside }) => withheld(
+            Err(Withheld { outside, inside }) => withheld(
                 &format!("The answer was withheld by policy: {outside}"),
-                format!("the answer holds a value of class {class} that may not be shown"),
+                inside,
             ),
         }
     }

@@ -12,7 +12,7 @@ use super::Desk;
 use super::caller::Caller;
 use super::context::{Context, Told};
 use crate::io::{Effect, Env, ToolsSeen};
-use crate::tools::{self, Doubt, Looked, SeenTool, Sight, Standing, ToolPins};
+use crate::tools::{self, Doubt, KnownDefinition, Looked, SeenTool, Sight, Standing, ToolPins};
 use crate::world::{Connection, Target, World};
 
 /// The server as the world has it now: a flow outlives worlds.
@@ -35,6 +35,16 @@ pub(crate) fn standing(context: &Context, env: &Env<'_>, name: &str) -> Standing
         // The name was given to a server of another kind.
         None => Standing::Quarantined(Doubt::Unapproved),
     }
+}
+
+/// The definition of a tool that may be used, if its text is here.
+pub(crate) fn definition(
+    context: &Context,
+    env: &Env<'_>,
+    name: &str,
+) -> Option<Arc<KnownDefinition>> {
+    let pins = pins(connection(context, env.world))?;
+    context.tools.definition(pins, name)
 }
 
 /// Whether the server is known to have a tool: a list has shown it, here or elsewhere.
@@ -108,6 +118,9 @@ pub(crate) fn look(
         let looked = context.tools.look(pins, &sight);
         if looked.is_news {
             keep(context, env, caller, session, &tool, &looked)?;
+        }
+        if looked.standing == Standing::Trusted(Some(tool.digest)) {
+            context.tools.learn(pins, &tool);
         }
         if looked.is_untold {
             untold.push(tool);

@@ -145,8 +145,12 @@ impl McpFlow {
         plans: &[Plan],
         body: &[u8],
     ) {
+        // That a token of another scope would do is told of what the caller may know of only.
+        let may_know = plans.iter().all(|plan| self.may_know(env, exchange, plan));
         let context = &self.desk.context;
-        let challenged = authorization::stepped_up(context, env, &exchange.caller, plans);
+        let challenged = may_know
+            .then(|| authorization::stepped_up(context, env, &exchange.caller, plans))
+            .flatten();
         let mut answers = Vec::new();
         for plan in plans {
             let inside = match &plan.judgement.verdict {
@@ -176,6 +180,25 @@ impl McpFlow {
         self.reply_messages(env, exchange, plans.len(), answers);
     }
 
+    /// Whether the caller may know that the tool is there which a message names; of anything else,
+    /// its own answer tells nothing. A tool that no list has shown may not be there at all: whoever
+    /// may see every tool would else tell a hidden one from an absent one.
+    fn may_know(&mut self, env: &Env<'_>, exchange: &Exchange, plan: &Plan) -> bool {
+        use weir_facts::{Access, Action, Resource};
+        let Resource::Tool(name) = &plan.access.resource else {
+            return true;
+        };
+        let listed = Access {
+            action: Action::McpListTool,
+            resource: plan.access.resource.clone(),
+        };
+        let desk = &mut self.desk;
+        pins::is_known(&desk.context, env, name)
+            && desk
+                .verdicts
+                .may_see(&desk.context, env, &exchange.caller, &listed)
+    }
+
     /// How a message is answered that did not go on. What the caller may not know of is
     /// answered as if it were not there.
     pub(super) fn denial(
@@ -184,7 +207,7 @@ impl McpFlow {
         exchange: &Exchange,
         plan: &Plan,
     ) -> Option<Vec<u8>> {
-        use weir_facts::{Access, Action, Resource};
+        use weir_facts::{Action, Resource};
         let What::Request { id, .. } = &plan.what else {
             return None;
         };
@@ -196,20 +219,7 @@ impl McpFlow {
         let revision = exchange.revision();
         Some(match (&plan.access.action, &plan.access.resource) {
             (Action::McpCallTool, Resource::Tool(name)) => {
-                let listed = Access {
-                    action: Action::McpListTool,
-                    resource: plan.access.resource.clone(),
-                };
-                // A tool that no list has shown may not be there at all: whoever may see
-                // every tool would else tell a hidden one from an absent one.
-                if pins::is_known(&self.desk.context, env, name)
-                    && self.desk.verdicts.may_see(
-                        &self.desk.context,
-                        env,
-                        &exchange.caller,
-                        &listed,
-                    )
-                {
+                if self.may_know(env, exchange, plan) {
                     refuse::tool_error(revision, id, &format!("Denied by policy: {outside}"))
                 } else {
                     refuse::unknown_tool(revision, id, name)

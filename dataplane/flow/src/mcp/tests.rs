@@ -10,6 +10,7 @@ mod carriers;
 mod holds;
 mod links;
 mod pins;
+mod places;
 mod records;
 mod rungs;
 mod sessions;

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_facts::{Access, Action, ConnectionName, Group, Principal, Resource, Verdict};
+use weir_facts::{Access, Action, ConnectionName, Group, Principal, Resource, Reveal, Verdict};
 use weir_mask::detect::{Class, ClassSet};
 use weir_mcp::json;
-use weir_policy::{JudgeContext, Judgement, Reads, Value};
+use weir_policy::{BLOB_CLASS, JudgeContext, Judgement, Reads, Value};
 
 use super::caller::Caller;
 use super::context::Context;
@@ -243,7 +243,20 @@ impl Verdicts {
                 snapshot.reveal_class(&caller.principal, on, class.as_str(), tool, &cx),
             )
         });
-        let masks = Arc::new(Masks::new(rules));
+        let places = snapshot.places(on, tool).map(|place| {
+            let who = &caller.principal;
+            let reveal = snapshot.reveal_labelled(who, on, &place.classes, tool, &cx);
+            (place.path.clone(), reveal)
+        });
+        let has_blobs = snapshot
+            .detectors(on)
+            .iter()
+            .any(|class| **class == *BLOB_CLASS);
+        let blobs = match has_blobs {
+            true => snapshot.reveal_class(&caller.principal, on, BLOB_CLASS, tool, &cx),
+            false => Reveal::Clear,
+        };
+        let masks = Arc::new(Masks::new(rules, places, blobs));
         let fleeting = Reads::CLOCK.union(Reads::SOURCE_IP).union(Reads::ARGUMENTS);
         if !snapshot.reads(on, Action::McpReveal).any(fleeting) {
             self.known.masks.insert(tool.into(), masks.clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use weir_facts::{ColumnName, ConnectionName, MaskRule, RelationName};
+use weir_facts::{ColumnName, ConnectionName, JsonPath, MaskRule, RelationName};
 
 use super::bulk::{self, Bulk};
 use super::fault::{Faults, line_of};
@@ -14,7 +14,10 @@ use crate::snapshot::zone_named;
 /// The file's name.
 pub(super) const FILE: &str = "masks.toml";
 
-/// The classes that `weir-mask` has detectors for.
+/// The class of what is no text in an answer of an MCP server: pictures, sounds, other files.
+pub const BLOB_CLASS: &str = "blob";
+
+/// The classes that `weir-mask` has detectors for, and [`BLOB_CLASS`].
 pub(super) const DETECTORS: &[&str] = &[
     "ssn",
     "payment_card",
@@ -23,7 +26,11 @@ pub(super) const DETECTORS: &[&str] = &[
     "phone",
     "jwt",
     "api_key",
+    BLOB_CLASS,
 ];
+
+/// What `[connection.X.tools]` calls every tool.
+pub(crate) const EVERY_TOOL: &str = "*";
 
 /// What becomes of columns that nobody labelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +71,17 @@ pub(crate) struct ConnectionMasks {
     pub(crate) bulk: Option<Arc<Bulk>>,
     pub(crate) harmless: Vec<Harmless>,
     pub(crate) columns: BTreeMap<ColumnName, Vec<Arc<str>>>,
+    /// Labelled places of tools' results, by tool; [`EVERY_TOOL`] for all.
+    pub(crate) places: BTreeMap<Arc<str>, Vec<LabelledPlace>>,
+}
+
+/// A labelled place of a tool's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelledPlace {
+    /// Where, in the structured content and in every text that is JSON.
+    pub path: JsonPath,
+    /// The classes of the values there; at least one.
+    pub classes: Vec<Arc<str>>,
 }
 
 /// The whole file.
@@ -96,6 +114,8 @@ struct Connection {
     harmless_functions: Vec<String>,
     #[serde(default)]
     columns: BTreeMap<toml::Spanned<String>, Vec<String>>,
+    #[serde(default)]
+    tools: BTreeMap<String, BTreeMap<toml::Spanned<String>, Vec<String>>>,
 }
 
 impl Masks {
@@ -105,8 +125,13 @@ impl Masks {
             .connections
             .values()
             .flat_map(|connection| connection.columns.values().flatten());
+        let places = self.connections.values().flat_map(|connection| {
+            let places = connection.places.values().flatten();
+            places.flat_map(|place| &place.classes)
+        });
         let parents = self.classes.values().flatten();
         labels
+            .chain(places)
             .chain(parents)
             .chain(self.classes.keys())
             .map(|class| &**class)
@@ -217,10 +242,7 @@ fn connection(text: &str, name: &str, written: Connection, faults: &mut Faults) 
             continue;
         };
         for class in listed.iter().filter(|class| !is_class(class)) {
-            fault(
-                line,
-                format!("{class:?} is not a class name: lower-case letters, digits and '_'"),
-            );
+            fault(line, not_a_class(class));
         }
         let listed = listed
             .iter()
@@ -230,6 +252,10 @@ fn connection(text: &str, name: &str, written: Connection, faults: &mut Faults) 
             fault(line, format!("{} is labelled twice", column.get_ref()));
         }
     }
+    let tools = written.tools.into_iter();
+    let places = tools
+        .map(|(tool, places)| (tool.into(), labelled_places(text, places, &mut fault)))
+        .collect();
     let detectors = written.detectors.into_iter().map(Arc::from).collect();
     ConnectionMasks {
         unlabelled,
@@ -239,7 +265,46 @@ fn connection(text: &str, name: &str, written: Connection, faults: &mut Faults) 
         bulk,
         harmless,
         columns,
+        places,
     }
+}
+
+/// The labels of one tool, in the order of the file.
+fn labelled_places(
+    text: &str,
+    written: BTreeMap<toml::Spanned<String>, Vec<String>>,
+    fault: &mut impl FnMut(u32, String),
+) -> Vec<LabelledPlace> {
+    let mut in_order: Vec<_> = written.into_iter().collect();
+    in_order.sort_by_key(|(path, _)| path.span().start);
+    let mut places = Vec::with_capacity(in_order.len());
+    for (path, classes) in in_order {
+        let line = line_of(text, path.span().start);
+        if classes.is_empty() {
+            fault(
+                line,
+                format!(
+                    "{} has no class: what stands there is shown as it is without this line",
+                    path.get_ref()
+                ),
+            );
+        }
+        for class in classes.iter().filter(|class| !is_class(class)) {
+            fault(line, not_a_class(class));
+        }
+        match path.get_ref().parse() {
+            Ok(path) => places.push(LabelledPlace {
+                path,
+                classes: classes.into_iter().map(Arc::from).collect(),
+            }),
+            Err(error) => fault(line, format!("{error}")),
+        }
+    }
+    places
+}
+
+fn not_a_class(class: &str) -> String {
+    format!("{class:?} is not a class name: lower-case letters, digits and '_'")
 }
 
 fn unlabelled(text: &str) -> Result<Unlabelled, String> {
@@ -475,6 +540,18 @@ mod tests {
             ),
             (
                 "[connection.a]\nunlabelled = \"clear\"\n[connection.a.bulk]\nstatement_row = 1\ncrossing = \"end\"",
+                4,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.tools.t]\n\"$.a\" = [\"x\"]\n\"$.b[\" = [\"x\"]",
+                5,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.tools.\"*\"]\n\"$..a\" = []",
+                4,
+            ),
+            (
+                "[connection.a]\nunlabelled = \"clear\"\n[connection.a.tools.t]\n\"$..a\" = [\"PII\"]",
                 4,
             ),
             ("[classes]\na = [\"b\"]\nb = [\"a\"]", 0),

@@ -21,8 +21,8 @@ pub use bulk::{Amount, Bulk, Crossing};
 pub use cases::TestResult;
 pub use diff::{BundleDiff, Change};
 pub use fault::{BundleError, Fault};
-pub(crate) use masks::{ConnectionMasks, Masks};
-pub use masks::{Harmless, Label, Unlabelled};
+pub use masks::{BLOB_CLASS, Harmless, Label, LabelledPlace, Unlabelled};
+pub(crate) use masks::{ConnectionMasks, EVERY_TOOL, Masks};
 
 use crate::limits::{FILE_BYTES_MAX, FILES_MAX, POLICIES_MAX};
 use crate::rate::Rate;

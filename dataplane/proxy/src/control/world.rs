@@ -250,6 +250,8 @@ fn tool_pins(need_approval: bool, pins: &[v1::ToolPin]) -> Result<ToolPins> {
     } else {
         FirstSight::Trusted
     };
+    let definitions = pins.iter().map(|pin| pin.definition.as_str());
+    let definitions: Vec<_> = definitions.filter(|text| !text.is_empty()).collect();
     let pins = pins
         .iter()
         .map(|pin| {
@@ -261,7 +263,7 @@ fn tool_pins(need_approval: bool, pins: &[v1::ToolPin]) -> Result<ToolPins> {
             Ok((pin.name.as_str().into(), decided))
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(ToolPins::new(first_sight, pins))
+    Ok(ToolPins::new(first_sight, pins).with_definitions(definitions))
 }
 
 /// How an MCP server is reached. One that its clients start has nothing that could be shown to

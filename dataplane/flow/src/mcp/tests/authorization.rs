@@ -160,6 +160,7 @@ fn a_path_that_is_not_the_resources_is_not_there() {
 #[test]
 fn a_token_without_a_scope_that_would_do_is_sent_for_it() {
     let (mut bench, signer) = guarded();
+    bench.list("lookup_customer");
     let weak = token(&signer, ISSUER, RESOURCE, "openid");
     let reply = bench.client(&post(&weak, "", CALL));
     assert!(reply.client.starts_with("HTTP/1.1 403") && reply.server.is_empty());
@@ -187,6 +188,38 @@ fn a_token_without_a_scope_that_would_do_is_sent_for_it() {
 }
 
 #[test]
+fn a_tool_that_is_hidden_or_absent_asks_for_no_scope() {
+    let signer = Signer::new();
+    let every = STEP_UP.replace(
+        "resource == Weir::Tool::\"demo-mcp/lookup_customer\"",
+        "resource in Weir::Connection::\"demo-mcp\"",
+    );
+    let hidden = "@id(\"hide\") forbid(principal, action == Weir::Action::\"mcp.list_tool\",\n\
+        resource == Weir::Tool::\"demo-mcp/lookup_customer\");";
+    let mut bench = Bench::new();
+    bench.list("lookup_customer");
+    bench.authorize(
+        weir(),
+        issuer(&[signer.jwk("k1")]),
+        &format!("{every}{hidden}"),
+    );
+    let weak = token(&signer, ISSUER, RESOURCE, "openid");
+    let mut call = |name: &str| {
+        let reply = bench.client(&post(&weak, "", &CALL.replace("lookup_customer", name)));
+        assert!(reply.server.is_empty() && challenge(&reply).is_empty());
+        reply.client.replace(name, "NAME")
+    };
+    // Names of one length, so that the answers are.
+    let answer = call("lookup_customer");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("NAME"),
+        "{answer}"
+    );
+    assert_eq!(answer, call("look_up_visitor"));
+    assert_eq!(answer, call("echo_something1"));
+}
+
+#[test]
 fn a_caller_for_whom_no_provider_answers_is_sent_for_no_scope() {
     let (mut bench, _) = guarded();
     bench.list("lookup_customer");
@@ -199,6 +232,7 @@ fn a_caller_for_whom_no_provider_answers_is_sent_for_no_scope() {
     );
     let signer = Signer::new();
     let mut workload = Bench::of_workload("reporter");
+    workload.list("lookup_customer");
     workload.authorize(weir(), issuer(&[signer.jwk("k1")]), STEP_UP);
     let reply = workload.client(&post("", "", CALL));
     assert!(reply.client.starts_with("HTTP/1.1 401") && reply.server.is_empty());

@@ -563,6 +563,32 @@ impl Bench {
         self.event(Event::WorldChanged)
     }
 
+    /// Adds labels to `masks.toml`, behind what is said of the server, and a policy. Blobs are
+    /// looked for.
+    pub(super) fn labelled(labels: &str, policy: &str) -> Self {
+        let mut bench = Self::new();
+        let mut files = shipped();
+        for (name, text) in &mut files {
+            if name == "masks.toml" {
+                *text = text.replace("\"jwt\"]", "\"jwt\", \"blob\"]");
+                text.push_str(labels);
+            }
+        }
+        files.push(("extra.cedar".to_owned(), policy.to_owned()));
+        bench.world = Arc::new(world(2, files, Durability::Kept, ToolPins::none()));
+        bench
+    }
+
+    /// Has Ada list, and the server show, a tool of this definition.
+    pub(super) fn define(&mut self, tool: &str) {
+        let list = r#"{"jsonrpc":"2.0","id":"l","method":"tools/list"}"#;
+        self.client(&post(ADA, "", list));
+        let shown = self.server(&json(&format!(
+            r#"{{"jsonrpc":"2.0","id":"l","result":{{"tools":[{tool}]}}}}"#
+        )));
+        assert!(shown.client.starts_with("HTTP/1.1 200"), "{}", shown.client);
+    }
+
     /// Adds a policy to those that are shipped.
     pub(super) fn also(policy: &str) -> Self {
         let mut bench = Self::new();

@@ -1,0 +1,148 @@
+//! Files inside of messages: what is a text in them is masked like any text.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{
+    DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD,
+};
+use memchr::memmem;
+use weir_mcp::json::{Document, Kind, Value};
+use weir_mcp::reveal::Shown;
+
+use super::{Hidden, Pointer, Withheld, Work};
+
+/// As lenient as clients are.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Strings of a message that carry files, by position, with whether they say that they are text.
+pub(super) struct Blobs(Vec<(usize, Said)>);
+
+/// What a file says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Text,
+    Other,
+}
+
+/// A file.
+#[derive(Debug)]
+pub(super) enum Blob {
+    /// It is text, whatever it says.
+    Text(String),
+    /// It says that it is text, in an encoding that detectors do not read.
+    Unread,
+    /// It is something else.
+    Opaque,
+}
+
+impl Blobs {
+    /// `blob` of a resource's contents, and `data` of a picture or sound.
+    pub(super) fn of(document: &Document<'_>) -> Self {
+        let mut blobs = Self(Vec::new());
+        let bytes = document.bytes();
+        // Names may be written with escapes; most messages have neither.
+        let may_have = [&b"blob"[..], b"data", b"\\u"]
+            .iter()
+            .any(|word| memmem::find(bytes, word).is_some());
+        if may_have {
+            blobs.walk(&document.root());
+        }
+        blobs
+    }
+
+    fn walk(&mut self, value: &Value<'_>) {
+        for (key, member) in value.members() {
+            let is_file = key.is_text("blob")
+                || (key.is_text("data")
+                    && value
+                        .get("type")
+                        .is_some_and(|kind| kind.is_text("image") || kind.is_text("audio")));
+            if is_file && member.kind() == Kind::String {
+                let said = value.get("mimeType").and_then(|kind| kind.text());
+                let said = match said.is_some_and(|kind| is_text_like(&kind)) {
+                    true => Said::Text,
+                    false => Said::Other,
+                };
+                self.0.push((member.index(), said));
+            }
+            self.walk(&member);
+        }
+        for element in value.elements() {
+            self.walk(&element);
+        }
+    }
+
+    /// The file that a string is, if it is one. What is no base64 is a text like any other.
+    pub(super) fn decoded(&self, index: usize, text: &str) -> Option<Blob> {
+        let at = self.0.binary_search_by_key(&index, |(at, _)| *at).ok()?;
+        let (_, said) = self.0.get(at)?;
+        let content = LENIENT.decode(text).ok()?;
+        Some(match (String::from_utf8(content), said) {
+            (Ok(content), _) => Blob::Text(content),
+            (Err(_), Said::Text) => Blob::Unread,
+            (Err(_), Said::Other) => Blob::Opaque,
+        })
+    }
+}
+
+impl Work<'_> {
+    /// What is shown of a file. One that cannot be read and should be is emptied.
+    pub(super) fn opened(&mut self, pointer: Pointer<'_>, blob: Blob) -> Shown {
+        match blob {
+            Blob::Text(content) => {
+                let is_found = self.look(&content);
+                match self.through(pointer, &content, is_found) {
+                    Shown::Same => Shown::Same,
+                    Shown::Text(shown) | Shown::Literal(shown) => {
+                        Shown::Text(STANDARD.encode(shown))
+                    }
+                    Shown::Null => Shown::Text(String::new()),
+                }
+            }
+            Blob::Unread if self.masks.is_empty() => Shown::Same,
+            Blob::Unread => {
+                self.note(pointer, || "null (text in another encoding)".to_owned());
+                Shown::Text(String::new())
+            }
+            Blob::Opaque => match &self.masks.blobs {
+                None => Shown::Same,
+                Some(Hidden::Masked(_)) => {
+                    self.note(pointer, || "null (blob)".to_owned());
+                    Shown::Text(String::new())
+                }
+                Some(Hidden::Denied(outside)) => {
+                    self.withheld = Some(Withheld::of("a blob", outside));
+                    Shown::Null
+                }
+            },
+        }
+    }
+}
+
+/// Whether a media type (RFC 6838) is of text.
+fn is_text_like(kind: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "application/json",
+        "application/xml",
+        "application/yaml",
+        "application/x-yaml",
+        "application/toml",
+        "application/sql",
+        "application/csv",
+        "application/javascript",
+        "application/x-ndjson",
+        "application/jsonl",
+        "application/x-www-form-urlencoded",
+    ];
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    kind.starts_with("text/")
+        || kind.ends_with("+json")
+        || kind.ends_with("+xml")
+        || OTHERS.contains(&&*kind)
+}
