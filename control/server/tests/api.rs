@@ -406,6 +406,11 @@ fn it_refuses_to_serve_others_without_tls_and_keys_that_others_can_read() {
             "{refused:?}"
         );
     }
+    let refused = run(&["serve", "--inbox", "weir.corp.example"]);
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("must begin with https://"),
+        "{refused:?}"
+    );
     let key = state.join("signing.key");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).expect("chmod");
     let refused = run(&["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);

@@ -30,6 +30,9 @@ async fn a_node_gets_its_world_and_each_change_at_once() {
     let mut node = Node::new(&control.node("n1").await).await;
     let (empty, world) = node.update().await;
     assert!(world.bundle.is_empty() && world.connections.is_empty());
+    // Where agents send people whose call is held.
+    let settings = world.settings.expect("settings");
+    assert_eq!(settings.inbox, control.http);
     node.ack(&empty).await;
     control
         .until("/nodes", |nodes| nodes[0]["push"] == "applied")

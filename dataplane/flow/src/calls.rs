@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_facts::{CallRef, Link, OperationRef};
 
+use crate::mcp::Parked;
+use crate::tasks::Tasks;
 use crate::trace::TraceId;
 use crate::world::canonical;
 
@@ -41,6 +43,8 @@ pub struct Calls {
     /// How many calls there are to be found.
     count: AtomicUsize,
     table: Mutex<Table>,
+    /// Calls that wait as tasks.
+    pub(crate) tasks: Tasks<Parked>,
 }
 
 /// Which processes have a server's listening socket.

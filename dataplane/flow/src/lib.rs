@@ -18,6 +18,7 @@ mod meter;
 mod postgres;
 mod release;
 mod resource;
+mod tasks;
 mod token;
 mod tools;
 mod trace;

@@ -32,6 +32,8 @@ pub const fn is_cacheable(method: ClientMethod) -> bool {
         | M::SubscriptionsListen
         | M::TasksGet
         | M::TasksUpdate
+        | M::TasksResult
+        | M::TasksList
         | M::TasksCancel
         | M::NotificationsInitialized
         | M::NotificationsCancelled

@@ -9,7 +9,7 @@
 //! | [`input_required`] | 2026-07-28 | `elicitation`, with `url` for a URL |
 //! | [`url_required`] | 2025-11-25 | `elicitation.url` |
 
-use crate::json::quote;
+use crate::json::{Document, Kind, Value, quote};
 use crate::message::{Id, Revision};
 
 /// `-32042`: the client must open a URL first (2025-11-25, "Elicitation", error handling).
@@ -190,6 +190,15 @@ impl Task<'_> {
         out
     }
 
+    /// The task as an element of a list (2025-11-25).
+    #[must_use]
+    pub fn listed(&self, revision: Revision) -> Vec<u8> {
+        let mut out = vec![b'{'];
+        self.members(revision, &mut out);
+        out.push(b'}');
+        out
+    }
+
     fn members(&self, revision: Revision, out: &mut Vec<u8>) {
         out.extend_from_slice(br#""taskId":"#);
         quote(self.id, out);
@@ -212,6 +221,66 @@ impl Task<'_> {
         );
         out.extend_from_slice(rest.as_bytes());
     }
+}
+
+/// The answer to `tasks/list` (2025-11-25): every one of them, each as [`Task::listed`].
+#[must_use]
+pub fn task_list(id: &Id, tasks: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let tasks: Vec<_> = tasks.into_iter().collect();
+    let mut out = begin(id);
+    out.extend_from_slice(br#","result":{"tasks":["#);
+    out.extend_from_slice(&tasks.join(&b','));
+    out.extend_from_slice(b"]}}");
+    out
+}
+
+/// The answer to `tasks/result` (2025-11-25): what the call would have been answered with, and
+/// whose result it is. `None` where `result` is no object.
+#[must_use]
+pub fn task_result(id: &Id, task: &str, result: &[u8]) -> Option<Vec<u8>> {
+    let document = Document::parse(result).ok()?;
+    let root = document.root();
+    if root.kind() != Kind::Object {
+        return None;
+    }
+    let mut out = begin(id);
+    out.extend_from_slice(
+        br#","result":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"#,
+    );
+    quote(task, &mut out);
+    out.push(b'}');
+    let meta = root.get("_meta").filter(|meta| meta.kind() == Kind::Object);
+    let related = |key: &Value<'_>| key.is_text("io.modelcontextprotocol/related-task");
+    for (key, value) in meta.iter().flat_map(|meta| meta.members()) {
+        if !related(&key) {
+            member(&key, &value, &mut out);
+        }
+    }
+    out.push(b'}');
+    for (key, value) in root.members() {
+        if !key.is_text("_meta") {
+            member(&key, &value, &mut out);
+        }
+    }
+    out.extend_from_slice(b"}}");
+    Some(out)
+}
+
+fn member(key: &Value<'_>, value: &Value<'_>, out: &mut Vec<u8>) {
+    out.push(b',');
+    out.extend_from_slice(key.raw());
+    out.push(b':');
+    out.extend_from_slice(value.raw());
+}
+
+/// The answer to `tasks/result` of a call that failed with this error, an object as JSON.
+#[must_use]
+pub fn task_error(id: &Id, error: &[u8]) -> Vec<u8> {
+    let mut out = begin(id);
+    out.extend_from_slice(br#","error":"#);
+    out.extend_from_slice(error);
+    out.push(b'}');
+    out
 }
 
 /// The empty result of 2026-07-28 that acknowledges `tasks/update` and `tasks/cancel`.

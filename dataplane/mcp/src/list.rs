@@ -59,6 +59,8 @@ impl List {
             | M::SubscriptionsListen
             | M::TasksGet
             | M::TasksUpdate
+            | M::TasksResult
+            | M::TasksList
             | M::TasksCancel
             | M::Initialize
             | M::Ping

@@ -178,7 +178,7 @@ impl Dana<'_> {
 }
 
 /// Order and cents of a refund, as the request shows the call.
-fn order(operation: &str) -> Option<(u64, u64)> {
+pub(super) fn order(operation: &str) -> Option<(u64, u64)> {
     // tools/call refund {"cents":100,"order":13}
     let (call, arguments) = operation.split_at(operation.find('{')?);
     let arguments: Value = serde_json::from_str(arguments).ok()?;
@@ -187,7 +187,7 @@ fn order(operation: &str) -> Option<(u64, u64)> {
 }
 
 /// How often the server was really asked to refund so many cents of an order.
-fn refunds(setup: &Setup) -> Result<BTreeMap<(u64, u64), usize>> {
+pub(super) fn refunds(setup: &Setup) -> Result<BTreeMap<(u64, u64), usize>> {
     let mut ran = BTreeMap::new();
     for call in setup.shop.asked()? {
         let is_refund = call["tool"]

@@ -10,6 +10,7 @@ mod clients;
 mod conformance;
 mod holds;
 mod kit;
+mod ladder;
 mod servers;
 mod setup;
 mod told;
@@ -27,7 +28,7 @@ use crate::stage::{E2E, Selection, Stage};
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only these parts: `conformance`, `clients`, `attacks`, `toolbox`, `holds`; all without a name.
+    /// Only these parts: `conformance`, `clients`, `attacks`, `toolbox`, `holds`, `ladder`; all without a name.
     names: Vec<String>,
     /// Use Weir's programs in this folder instead of building them.
     #[arg(long, value_name = "FOLDER")]
@@ -66,6 +67,11 @@ const PARTS: &[Part] = &[
         "holds",
         "Calls that wait for people, in every client",
         holds::play,
+    ),
+    (
+        "ladder",
+        "Calls that wait for people, in clients that open pages or take tasks",
+        ladder::play,
     ),
 ];
 

@@ -24,6 +24,7 @@ use super::exchange::{Exchange, Running, What};
 use super::limits::AFTER_TOKEN_NS;
 use super::message::{Passed, Stream, summary};
 use super::post::status_of;
+use super::task::TaskAsk;
 use super::{Desk, End, pulse};
 use crate::io::{Env, Piece};
 
@@ -44,6 +45,10 @@ pub(crate) struct Answering {
     server_closes: bool,
     /// The client has left: nothing is written to it.
     pub(crate) client_gone: bool,
+    /// Whether what comes of it is a task's: it is kept, and not written.
+    pub(crate) is_task: bool,
+    /// Who has asked about that task, and waits.
+    pub(crate) task: Option<TaskAsk>,
 }
 
 enum Phase {
@@ -78,7 +83,9 @@ impl Answering {
     ) -> Result<Self, End> {
         let mut pending = Pending::default();
         let mut others = Vec::new();
+        let mut task = None;
         for (what, operation) in running {
+            task = task.or_else(|| operation.poll.as_ref().map(|poll| poll.ask.clone()));
             match what {
                 What::Request { id, .. } => {
                     pending
@@ -109,6 +116,8 @@ impl Answering {
             room,
             server_closes: false,
             client_gone: false,
+            is_task: task.is_some(),
+            task,
         })
     }
 
@@ -264,7 +273,7 @@ impl Answering {
     }
 
     fn write(&self, env: &mut Env<'_>, bytes: Vec<u8>) {
-        if !self.client_gone && !bytes.is_empty() {
+        if !self.client_gone && !self.is_task && !bytes.is_empty() {
             env.out.to_client.push(Piece::Bytes(bytes.into()));
         }
     }
@@ -521,7 +530,7 @@ impl Answering {
 
     /// Ends an answer that had begun before the server's.
     fn finish_begun(&self, env: &mut Env<'_>, framing: AnswerFraming, messages: Vec<Vec<u8>>) {
-        if !self.client_gone {
+        if !self.client_gone && !self.is_task {
             pulse::finish(env, framing, messages);
         }
     }
@@ -657,6 +666,7 @@ fn resumed(revision: Revision, under: &Running, asked: &Resumable) -> Running {
         progress: None,
         stateless: None,
         client: Client::default(),
+        poll: None,
         call: None,
     }
 }

@@ -6,7 +6,7 @@ use weir_mcp::http::rewrite::AnswerFraming;
 use weir_mcp::json::{Document, Edits, Value, removed_members};
 use weir_mcp::message::client::{Asked, ClientMethod};
 use weir_mcp::message::server::answers;
-use weir_mcp::message::stateless::elicitation;
+use weir_mcp::message::stateless::{TASKS_EXTENSION, elicitation};
 use weir_mcp::message::{Body, Id, MessageError, Revision, Shape};
 use weir_mcp::refuse;
 use weir_mcp::session::{Client, Resumable};
@@ -17,6 +17,7 @@ use super::bodies::Room;
 use super::caller::Caller;
 use super::hold::cancel_key;
 use super::stateless::{self, Reading, Refused, Replacements, Stateless};
+use super::task::{self, OwnTask, Poll};
 use super::verdict::typed;
 use crate::calls::OpenCall;
 use crate::io::Env;
@@ -105,6 +106,12 @@ pub(crate) struct Plan {
     pub(crate) stateless: Option<Box<Stateless>>,
     /// What the client declares of itself in it, or has when it opened the session.
     pub(crate) client: Client,
+    /// Whether it asks to be answered with a task and nothing else (2025-11-25).
+    pub(crate) wants_task: bool,
+    /// What it asks of tasks that Weir has made.
+    pub(crate) own_task: Option<OwnTask>,
+    /// The request about its task that it is on its way for.
+    pub(crate) poll: Option<Poll>,
 }
 
 /// What is kept of a message that waits for people.
@@ -123,9 +130,12 @@ impl Held {
     fn new(asked: &Asked<'_>, params: Option<Value<'_>>, known: Option<&Stateless>) -> Self {
         // What Weir itself gave the client to bring back stays here, and with it what answers it.
         let is_own = known.is_some_and(|known| known.own_state.is_some());
-        let stays: &[&str] = match is_own {
-            true => &["requestState", "inputResponses"],
-            false => &["requestState"],
+        let is_call = asked.method == ClientMethod::ToolsCall;
+        let stays: &[&str] = match (is_own, is_call) {
+            (true, true) => &["requestState", "inputResponses", "task"],
+            (true, false) => &["requestState", "inputResponses"],
+            (false, true) => &["requestState", "task"],
+            (false, false) => &["requestState"],
         };
         let state = params.filter(|_| !is_own);
         let state = state.and_then(|params| params.get("requestState")?.text());
@@ -198,6 +208,9 @@ impl Plan {
             held: None,
             stateless: None,
             client: Client::default(),
+            wants_task: false,
+            own_task: None,
+            poll: None,
         }
     }
 }
@@ -378,19 +391,15 @@ fn request(
     if is_known && is_named_notification == id.is_some() {
         return Err(MessageError::Envelope.into());
     }
-    if let (true, Some(id)) = (asked.is_task_augmented, id) {
-        let told = refuse::no_tasks(id);
-        return Err(Refused::unjudged(
-            200,
-            told,
-            "a call that asks to be a task",
-        ));
-    }
     let mut client = exchange.client;
+    let extensions = admission
+        .as_ref()
+        .and_then(|admission| admission.envelope.capabilities.get("extensions"));
     if let Some(capabilities) = stateless::declared(asked.method, params, admission.as_ref()) {
         client.opens_urls = elicitation(&capabilities).url;
         withhold_capabilities(desk, env, exchange, capabilities, edits);
     }
+    let own_task = own_task(desk, env, exchange, id, asked.method, params)?;
     let known = match (id, admission) {
         (Some(id), Some(admission)) => {
             let reading = Reading {
@@ -417,8 +426,21 @@ fn request(
         &access,
         asked.arguments,
     );
-    let held = matches!(judgement.verdict, Verdict::Hold(_))
-        .then(|| Held::new(&asked, params, known.as_deref()));
+    let is_held = matches!(judgement.verdict, Verdict::Hold(_));
+    let wants_task = asked.is_task_augmented && is_held;
+    if let (true, Some(id)) = (asked.is_task_augmented, id) {
+        let has_tasks = exchange.revision() == Revision::V2025_11_25;
+        let is_denied = matches!(judgement.verdict, Verdict::Deny(_));
+        if !(is_denied || is_held && has_tasks) {
+            let why = "a call that asks to be a task, and waits for nobody";
+            return Err(Refused::unjudged(200, refuse::no_tasks(id), why));
+        }
+    }
+    if is_held && asked.method == ClientMethod::ToolsCall {
+        // What waits for people is a task of Weir's, and of nobody else.
+        edits.extend(without_tasks(params, extensions));
+    }
+    let held = is_held.then(|| Held::new(&asked, params, known.as_deref()));
     let what = match id {
         Some(id) => What::Request {
             id: id.clone(),
@@ -435,9 +457,55 @@ fn request(
         judgement,
         trace: id.and_then(|_| traceparent(params)),
         held,
-        stateless: known,
         client,
+        wants_task,
+        own_task: own_task.or_else(|| own_of(known.as_deref())),
+        stateless: known,
+        poll: None,
     })
+}
+
+/// What of a call would have the server make a task of it.
+fn without_tasks(params: Option<Value<'_>>, extensions: Option<Value<'_>>) -> Replacements {
+    let asks = params.map(|params| removed_members(&params, |key| key.is_text("task")));
+    let declares = extensions
+        .map(|extensions| removed_members(&extensions, |key| key.is_text(TASKS_EXTENSION)));
+    let spans = asks.into_iter().chain(declares).flatten();
+    spans.map(|span| (span, Vec::new())).collect()
+}
+
+/// Which of Weir's own tasks a request of 2026-07-28 names.
+fn own_of(known: Option<&Stateless>) -> Option<OwnTask> {
+    known?.own_task.map(OwnTask::One)
+}
+
+/// What a request of 2025-11-25 asks of tasks. Those that servers of it have are not served, so
+/// all of them are Weir's.
+fn own_task(
+    desk: &mut Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    id: Option<&Id>,
+    method: ClientMethod,
+    params: Option<Value<'_>>,
+) -> Result<Option<OwnTask>, Unjudged> {
+    let Some(id) = id.filter(|_| !exchange.revision().is_stateless()) else {
+        return Ok(None);
+    };
+    if method == ClientMethod::TasksList {
+        return Ok(Some(OwnTask::List));
+    }
+    if !method.is_of_task() {
+        return Ok(None);
+    }
+    let shown = params.and_then(|params| params.get("taskId")?.text());
+    let task = shown.and_then(|shown| task::open(desk, env, exchange, &shown));
+    let unknown = || {
+        let why = "a task that is not this caller's";
+        Refused::unjudged(200, refuse::unknown_task(id), why)
+    };
+    task.map(|task| Some(OwnTask::One(task)))
+        .ok_or_else(unknown)
 }
 
 /// `_meta.traceparent` (MCP 2026-07-28, basic, "_meta"; earlier clients send it, too).
@@ -447,8 +515,8 @@ fn traceparent(params: Option<Value<'_>>) -> Option<Box<str>> {
 }
 
 /// A server that may not make this client act is told that it cannot, rather than left
-/// to wait for an answer. The tasks of 2025-11-25, an experiment, are not served: neither
-/// side hears that the other has them.
+/// to wait for an answer. The tasks of servers of 2025-11-25, an experiment, are not served:
+/// neither side hears that the other has them.
 fn withhold_capabilities(
     desk: &mut Desk,
     env: &Env<'_>,
@@ -492,6 +560,8 @@ pub(crate) struct Running {
     pub(crate) progress: Option<Id>,
     pub(crate) stateless: Option<Box<Stateless>>,
     pub(crate) client: Client,
+    /// The request about its task that it runs for.
+    pub(crate) poll: Option<Poll>,
     /// What others may be caused by, until its answer was seen.
     pub(crate) call: Option<OpenCall>,
 }

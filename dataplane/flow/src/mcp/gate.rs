@@ -263,6 +263,7 @@ fn begun(plan: Plan, operation: OperationRef, call: Option<OpenCall>) -> (What, 
             progress,
             stateless: plan.stateless,
             client: plan.client,
+            poll: plan.poll,
             call,
         },
     )

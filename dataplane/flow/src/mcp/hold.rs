@@ -20,11 +20,13 @@ use weir_mcp::message::client::ClientMethod;
 use weir_mcp::message::{Id, Revision};
 use weir_mcp::refuse;
 use weir_policy::Judgement;
+use zeroize::Zeroizing;
 
 use super::context::{Told, sha256_of};
 use super::exchange::{Exchange, Held, Plan, What};
-use super::limits::{BEAT_NS, HOLD_NS_MAX, REDEEM_NS};
+use super::limits::{BEAT_NS, HOLD_NS_MAX, REDEEM_NS, TASK_ASK_NS};
 use super::rung::Rung;
+use super::task::{Parked, Poll};
 use super::verdict::judge_approved;
 use super::{Desk, authorization, gate, pins, pulse};
 use crate::io::{ApprovalRequest, Decision, Effect, Env};
@@ -73,6 +75,28 @@ impl Asking {
     /// over.
     pub(crate) fn is_another(&self, approval: ApprovalId) -> bool {
         self.brought().is_some_and(|brought| brought != approval)
+    }
+
+    /// Whether a task's call is approved under another name than the task has: what people were
+    /// asked then was used, or is over.
+    pub(crate) fn is_another_task(&self, approval: ApprovalId) -> bool {
+        let poll = self.plan.poll.as_ref();
+        poll.is_some_and(|poll| poll.ask.key.approval != approval)
+    }
+
+    /// What is kept of it as a task, and the request that it was on its way for.
+    pub(crate) fn into_parked(mut self) -> (Option<Poll>, Parked) {
+        let poll = self.plan.poll.take();
+        if let Some(known) = &mut self.plan.stateless {
+            // Its server gets no task to make.
+            known.has_tasks = false;
+        }
+        let parked = Parked {
+            plan: self.plan,
+            body: self.body,
+            digest: self.digest,
+        };
+        (poll, parked)
     }
 
     /// Whether the person at the client will not have it.
@@ -148,6 +172,53 @@ pub(crate) fn ask(
     })
 }
 
+/// Asks once more for the call of a task, for a request about that task. That people are asked was
+/// recorded when it was made.
+pub(crate) fn ask_again(
+    desk: &Desk,
+    env: &mut Env<'_>,
+    exchange: &Exchange,
+    parked: Parked,
+    poll: Poll,
+) -> Option<Asking> {
+    let Parked { plan, body, digest } = parked;
+    let patience_ns = if poll.ask.method == ClientMethod::TasksResult {
+        env.world.settings.mcp_hold_ns.min(HOLD_NS_MAX)
+    } else {
+        TASK_ASK_NS
+    };
+    let plan = Plan {
+        poll: Some(poll),
+        ..plan
+    };
+    let (Verdict::Hold(terms), Some(held)) = (&plan.judgement.verdict, &plan.held) else {
+        return None;
+    };
+    let mut random = [0; 16];
+    (env.random)(&mut random);
+    let request = ApprovalId(u128::from_be_bytes(random));
+    let definition = bound(desk, env, exchange, &plan).and_then(|(_, definition)| definition);
+    let effect = ApprovalRequest {
+        definition,
+        cancel: None,
+        ..request_of(desk, exchange, &plan, held, terms, request, digest)
+    };
+    env.out
+        .effects
+        .push(Effect::RequestApproval(Box::new(effect)));
+    Some(Asking {
+        request,
+        approval: None,
+        rung: Rung::Task,
+        digest,
+        deadline_ns: env.now.mono_ns.saturating_add(patience_ns),
+        beat_ns: env.now.mono_ns.saturating_add(BEAT_NS),
+        beats: 0,
+        plan,
+        body,
+    })
+}
+
 /// Binds an approval to who asks, where, the call with all that goes on but `_meta`, what the tool
 /// was said to be, and the policy. Where only the server can tell whose the token is, to the token,
 /// too. Not to flow or session: the same call may be asked again on another one. With it the tool's
@@ -173,8 +244,7 @@ fn bound(
         | Resource::McpResource(_)
         | Resource::DataClass(_) => None,
     };
-    let nameless = exchange.caller.principal.identity.is_none();
-    let token = authorization::onward(&desk.context, &exchange.head).filter(|_| nameless);
+    let token = unknown_token(desk, exchange);
     let digest = sha256_of(&[
         b"weir.mcp.approval.3",
         exchange.head.target.as_bytes(),
@@ -187,6 +257,12 @@ fn bound(
         env.world.bundle.as_bytes(),
     ]);
     Some((digest, definition))
+}
+
+/// The token of a caller of which only the server can tell who it is.
+pub(crate) fn unknown_token(desk: &Desk, exchange: &Exchange) -> Option<Zeroizing<String>> {
+    let nameless = exchange.caller.principal.identity.is_none();
+    authorization::onward(&desk.context, &exchange.head).filter(|_| nameless)
 }
 
 /// What people approve must still be what would run.

@@ -40,5 +40,28 @@ pub(super) const KEYS_WAIT_NS: u64 = 5_000_000_000;
 /// while the token was good, and clients give up after this long.
 pub(super) const AFTER_TOKEN_NS: u64 = 60_000_000_000;
 
+/// How long the call of a task may run once nobody waits for its answer: what takes longer is
+/// rarely still wanted.
+pub(super) const AFTER_TASK_NS: u64 = 600_000_000_000;
+
+/// How often a client is told to ask how far a task is, in milliseconds: people take minutes.
+pub(super) const TASK_POLL_MS: u64 = 3_000;
+
+/// How long a question about a task waits for the control plane's word: at once, or not now.
+pub(super) const TASK_ASK_NS: u64 = 3_000_000_000;
+
+/// How often a flow looks whether another is done with the task that it waits for.
+pub(super) const TASK_WATCH_NS: u64 = 250_000_000;
+
+/// Characters of what is told of why a task has failed: a line or two for a person.
+pub(super) const TASK_WORDS_MAX: usize = 512;
+
+/// Seconds for which a task is kept after nobody can decide on it any more: as long as an approval
+/// can be used.
+pub(super) const TASK_AFTER_S: u64 = 900;
+
+/// Seconds for which a task is kept at most: a client that has not asked for so long has gone.
+pub(super) const TASK_LIFE_S_MAX: u64 = 86_400;
+
 /// How long the control plane may take to spend an approval, once it was given.
 pub(super) const REDEEM_NS: u64 = 5_000_000_000;

@@ -345,6 +345,9 @@ impl Stream<'_> {
         if let Some(call) = running.call.take() {
             call.answered(env.now.mono_ns);
         }
+        if let Some(poll) = running.poll.take() {
+            poll.finish(&ready.bytes, env.now.unix_us);
+        }
         Ok(if ready.is_own {
             Passed::Instead(ready.bytes)
         } else {
@@ -403,6 +406,14 @@ impl Stream<'_> {
             return Ok(Passed::Drop(
                 "a request of the server's that Weir does not know",
             ));
+        }
+        if self
+            .pending
+            .iter()
+            .any(|(_, running)| running.poll.is_some())
+        {
+            let why = "a request of the server's for a task, whose client nobody waits at";
+            return self.unasked(desk, env, why);
         }
         if !self.may_ask(desk, env, known, method, message.raw())? {
             let why = "a request of the server's that policy does not allow";

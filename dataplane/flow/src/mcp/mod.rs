@@ -33,6 +33,7 @@ mod pulse;
 mod reshape;
 mod rung;
 mod stateless;
+mod task;
 mod verdict;
 mod wait;
 
@@ -56,7 +57,9 @@ use self::exchange::{Exchange, Judged, Plan, Unjudged, What};
 use self::gate::Admitted;
 use self::head::Patience;
 use self::hold::{Asking, Decided, Leaving, Redeeming};
-use self::limits::{AFTER_CLIENT_NS, KEYS_WAIT_NS, RECEIVE_NS};
+use self::limits::{AFTER_CLIENT_NS, AFTER_TASK_NS, KEYS_WAIT_NS, RECEIVE_NS};
+pub(crate) use self::task::Parked;
+use self::task::Watch;
 pub(crate) use self::verdict::SharedVerdicts;
 use self::verdict::Verdicts;
 use crate::io::{Effect, Env, Event, Piece, Start};
@@ -130,6 +133,8 @@ enum Waiting {
     Redeem(Redeeming),
     /// A new connection to the server.
     Server(Admitted),
+    /// A task that another flow is busy with.
+    Task(Watch),
 }
 
 /// A request that is refused.
@@ -382,6 +387,11 @@ impl McpFlow {
         };
         let after = answering.finish(&mut self.desk, env);
         let gone = answering.client_gone;
+        if let (Ok(after), Some(ask), false) = (&after, answering.task.take(), gone) {
+            answering.exchange.head.closes |= *after == After::Close;
+            self.reply_task(env, &answering.exchange, &ask);
+            return Ok(());
+        }
         match after {
             Ok(after) => {
                 self.after(env, if gone { After::Close } else { after });
@@ -419,6 +429,11 @@ impl McpFlow {
             State::Answering(answering) if answering.is_listening() => {
                 answering.abandon(&self.desk, env, "the client has left");
                 self.leave(env);
+            }
+            // Whoever asks how far a task is gives nothing up by leaving.
+            State::Answering(answering) if answering.is_task => {
+                answering.client_gone = true;
+                self.limit_ns = Some(env.now.mono_ns.saturating_add(AFTER_TASK_NS));
             }
             // Since 2026-07-28 it cancels its call (patterns, "Cancellation"): the server
             // sees its own stream close.
@@ -634,7 +649,13 @@ impl McpFlow {
             Waiting::Approval(asking) if asking.deadline_ns <= now => Ok(asking),
             other => Err(Box::new(other)),
         }) {
-            return self.tell_pending(env, &exchange, &asking);
+            return self.tell_pending(env, &exchange, asking);
+        }
+        if let Some((exchange, watch)) = self.waiting_for(|waiting| match waiting {
+            Waiting::Task(watch) if watch.next_ns <= now => Ok(watch),
+            other => Err(Box::new(other)),
+        }) {
+            return self.on_watch(env, exchange, watch);
         }
         if let State::Waiting(exchange, waiting) = &mut self.state
             && let Waiting::Approval(asking) = &mut **waiting
@@ -649,7 +670,7 @@ impl McpFlow {
             Waiting::Redeem(redeeming) if redeeming.deadline_ns <= now => Ok(redeeming),
             other => Err(Box::new(other)),
         }) {
-            return self.unspent(env, &exchange, &redeeming);
+            return self.unspent(env, &exchange, redeeming);
         }
         if matches!(self.state, State::Fetching(_, until_ns) if until_ns <= now) {
             return self.on_fetched(env);
@@ -664,6 +685,9 @@ impl McpFlow {
             return;
         }
         match &mut self.state {
+            State::Answering(answering) if answering.is_task && !answering.client_gone => {
+                self.detach(env);
+            }
             State::Answering(answering) => {
                 answering.abandon(
                     &self.desk,
@@ -691,6 +715,7 @@ impl McpFlow {
             State::Waiting(_, waiting) => match &**waiting {
                 Waiting::Approval(asking) => Some(asking.deadline_ns.min(asking.beat_ns)),
                 Waiting::Redeem(redeeming) => Some(redeeming.deadline_ns),
+                Waiting::Task(watch) => Some(watch.next_ns),
                 Waiting::Durable { .. } | Waiting::Server(_) => None,
             },
             State::Fetching(_, until_ns) => Some(*until_ns),

@@ -50,6 +50,11 @@ impl McpFlow {
         if strays > 0 {
             return self.keep_strays(env, &exchange, strays == plans.len());
         }
+        if let [plan] = plans.as_slice()
+            && let Some(own) = plan.own_task
+        {
+            return self.on_task(env, exchange, plan, own);
+        }
         if !plans
             .iter()
             .any(|plan| matches!(plan.judgement.verdict, Verdict::Hold(_)))
@@ -288,7 +293,10 @@ impl McpFlow {
         let running = gate::release(&self.desk, env, &exchange, admitted);
         let room = env.plans.bodies.room();
         match running.and_then(|running| Answering::new(*exchange, room, running)) {
-            Ok(answering) => self.state = State::Answering(Box::new(answering)),
+            Ok(answering) => {
+                self.state = State::Answering(Box::new(answering));
+                self.on_task_released(env);
+            }
             Err(end) => self.end(env, &end),
         }
     }
@@ -346,10 +354,22 @@ impl McpFlow {
         asked: usize,
         answers: Vec<Vec<u8>>,
     ) {
+        let stays = self.write_messages(env, exchange, asked, answers);
+        self.after(env, if stays { After::Again } else { After::Close });
+    }
+
+    /// Writes messages of our own. Whether the connection stays.
+    pub(super) fn write_messages(
+        &self,
+        env: &mut Env<'_>,
+        exchange: &Exchange,
+        asked: usize,
+        answers: Vec<Vec<u8>>,
+    ) -> bool {
+        let stays = self.close_of(exchange) == Close::No;
         if let Some(framing) = exchange.begun {
             pulse::finish(env, framing, answers);
-            let stays = framing == AnswerFraming::Chunked && self.close_of(exchange) == Close::No;
-            return self.after(env, if stays { After::Again } else { After::Close });
+            return stays && framing == AnswerFraming::Chunked;
         }
         let body = match answers.as_slice() {
             [] => Vec::new(),
@@ -360,11 +380,18 @@ impl McpFlow {
             true => 202,
             false => status_of(exchange.revision(), &body),
         };
-        self.reply_body(env, exchange, status, &body);
+        self.write_body(env, exchange, status, &body);
+        stays
     }
 
     /// Sends a body of our own.
     fn reply_body(&mut self, env: &mut Env<'_>, exchange: &Exchange, status: u16, body: &[u8]) {
+        self.write_body(env, exchange, status, body);
+        let stays = self.close_of(exchange) == Close::No;
+        self.after(env, if stays { After::Again } else { After::Close });
+    }
+
+    fn write_body(&self, env: &mut Env<'_>, exchange: &Exchange, status: u16, body: &[u8]) {
         let head = Answer {
             status,
             content_type: (!body.is_empty()).then_some("application/json"),
@@ -375,7 +402,7 @@ impl McpFlow {
         };
         let mut out = answer_head(&head, None);
         out.extend_from_slice(body);
-        self.reply(env, &out, exchange, false);
+        env.out.to_client.push(Piece::Bytes(out.into()));
     }
 }
 

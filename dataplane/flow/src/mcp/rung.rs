@@ -1,6 +1,8 @@
 //! How a client is answered whose call waits for people: in the best form that it has declared.
 //!
 //! ```text
+//!   2026-07-28, the tasks extension; 2025-11-25, `task` in the call
+//!                                 a task, to ask for its result later ([`super::task`])
 //!   2026-07-28, elicitation.url   input_required: a page to open, and a state to bring back
 //!   2025-11-25, elicitation.url   the error -32042: a page to open; then the same call again
 //!   any other                     held, then a plain result: "pending, id …, retry"
@@ -20,6 +22,7 @@ use weir_mcp::session::{Origin, State};
 use super::Desk;
 use super::exchange::{Exchange, Plan, What};
 use super::hold::{Asking, refused};
+use super::task;
 use crate::io::Env;
 
 /// The key of what Weir asks among `inputRequests`.
@@ -34,11 +37,21 @@ pub(crate) enum Rung {
     Url,
     /// A request for input that asks to open a page (2026-07-28).
     Input,
+    /// A task.
+    Task,
 }
 
 impl Rung {
     /// The best form for a call.
     pub(crate) fn of(env: &Env<'_>, exchange: &Exchange, plan: &Plan) -> Self {
+        if task::is_wanted(exchange, plan) {
+            return Self::Task;
+        }
+        Self::without_tasks(env, exchange, plan)
+    }
+
+    /// The best form but for tasks.
+    pub(crate) fn without_tasks(env: &Env<'_>, exchange: &Exchange, plan: &Plan) -> Self {
         let What::Request { method, .. } = &plan.what else {
             return Self::Result;
         };
@@ -61,6 +74,7 @@ impl Rung {
             Self::Result => "answered: pending, call again",
             Self::Url => "answered: a URL to open, call again",
             Self::Input => "answered: input required, a URL to open",
+            Self::Task => "answered: a task",
         }
     }
 
@@ -68,7 +82,7 @@ impl Rung {
     /// comes back. Who comes back waits: for an approval that was asked for before.
     pub(crate) fn is_answered_at_once(self, asking: &Asking, approval: ApprovalId) -> bool {
         match self {
-            Self::Result => false,
+            Self::Result | Self::Task => false,
             Self::Url => approval == asking.request,
             Self::Input => asking.brought().is_none(),
         }
@@ -102,7 +116,7 @@ pub(crate) fn pending(
             let message = message(&asking.plan, &reason);
             url_required(id, &message, &asking.name().to_string(), &page)
         }
-        (Rung::Result | Rung::Url | Rung::Input, page) => {
+        (Rung::Result | Rung::Url | Rung::Input | Rung::Task, page) => {
             let at = page.map_or_else(String::new, |page| format!("; at {page}"));
             plain(revision, id, *method, asking, &format!("{reason}{at}"))
         }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use weir_facts::{Access, Action, Resource, Side, Verdict};
+use weir_facts::{Access, Action, ApprovalId, Resource, Side, Verdict};
 use weir_mcp::json::{Document, Kind as JsonKind, Value, quote, removed_members};
 use weir_mcp::message::client::{Asked, ClientMethod};
 use weir_mcp::message::stateless::{
@@ -17,6 +17,7 @@ use super::Desk;
 use super::context::{Told, sha256_of};
 use super::exchange::{Exchange, Unjudged};
 use super::rung::APPROVAL_INPUT;
+use super::task;
 use crate::io::Env;
 
 /// What is known of a request of 2026-07-28 beyond its message.
@@ -32,6 +33,8 @@ pub(crate) struct Stateless {
     pub(crate) is_declined: bool,
     /// The task that it asks about.
     pub(crate) task: Option<NamedTask>,
+    /// The same, where Weir has made it.
+    pub(crate) own_task: Option<ApprovalId>,
     /// What it subscribes to.
     pub(crate) subscription: Option<Subscription>,
 }
@@ -45,6 +48,12 @@ pub(crate) struct NamedTask {
     pub(crate) shown: String,
     /// The tool whose call made it.
     pub(crate) tool: String,
+}
+
+/// Whose a task is that a request names.
+enum Named {
+    Server(NamedTask),
+    Own(ApprovalId),
 }
 
 /// What a stream of changes may tell.
@@ -150,7 +159,10 @@ impl<'d> Reading<'_, 'd> {
             ..Stateless::default()
         };
         if self.asked.method.is_of_task() {
-            known.task = Some(self.task(desk, env, known.has_tasks, edits)?);
+            match self.task(desk, env, known.has_tasks, edits)? {
+                Named::Server(task) => known.task = Some(task),
+                Named::Own(task) => known.own_task = Some(task),
+            }
         } else if self.asked.method == ClientMethod::SubscriptionsListen {
             known.subscription = Some(self.subscription(desk, env, known.has_tasks, edits)?);
         } else {
@@ -190,21 +202,26 @@ impl<'d> Reading<'_, 'd> {
         env: &Env<'_>,
         has_tasks: bool,
         edits: &mut Replacements,
-    ) -> Result<NamedTask, Unjudged> {
+    ) -> Result<Named, Unjudged> {
         if !has_tasks {
             let told = refuse::missing_extension(self.id, TASKS_EXTENSION);
             return Err(self.refused(told, "a task of a client that does not declare tasks"));
         }
         let named = self.params.and_then(|params| params.get("taskId"));
-        let task = named
-            .and_then(|named| named.text())
-            .and_then(|shown| open(desk, env, self.exchange, &shown));
+        let shown = named.and_then(|named| named.text());
+        if let Some(own) = shown
+            .as_ref()
+            .and_then(|shown| task::open(desk, env, self.exchange, shown))
+        {
+            return Ok(Named::Own(own));
+        }
+        let task = shown.and_then(|shown| open(desk, env, self.exchange, &shown));
         let (Some(named), Some(task)) = (named, task) else {
             let told = refuse::unknown_task(self.id);
             return Err(self.refused(told, "a task that is not this caller's"));
         };
         edits.push((named.span(), quoted(&task.id)));
-        Ok(task)
+        Ok(Named::Server(task))
     }
 
     /// What the client brings back of an earlier round. The server gets its own state;

@@ -15,6 +15,7 @@ mod records;
 mod rungs;
 mod sessions;
 mod stateless;
+mod tasks;
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"lookup_customer","arguments":{"id":7}}}"#;
 const REFUND: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"refund_order","arguments":{"order":7,"cents":100}}}"#;

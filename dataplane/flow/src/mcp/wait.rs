@@ -1,7 +1,9 @@
 //! What a request waits for, and what follows.
 
 use weir_facts::ApprovalId;
+use weir_mcp::message::client::ClientMethod;
 
+use super::rung::Rung;
 use super::*;
 use crate::io::Decision;
 
@@ -31,19 +33,35 @@ impl McpFlow {
         &mut self,
         env: &mut Env<'_>,
         mut exchange: Box<Exchange>,
-        asking: Asking,
+        mut asking: Asking,
         approval: ApprovalId,
         decision: Decision,
     ) {
-        let names_it = !matches!(decision, Decision::Unavailable);
-        if names_it && asking.is_another(approval) {
-            return self.unknown_state(env, &exchange, &asking);
+        if matches!(decision, Decision::Unavailable) && asking.plan.poll.is_some() {
+            return self.tell_pending(env, &exchange, asking);
+        }
+        if !matches!(decision, Decision::Unavailable) {
+            if asking.is_another(approval) {
+                return self.unknown_state(env, &exchange, asking);
+            }
+            if asking.is_another_task(approval) {
+                return self.overtaken_task(env, &exchange, asking);
+            }
+            if asking.plan.wants_task && asking.plan.poll.is_none() {
+                // Its client takes nothing but a task, and asks for what came of it.
+                asking.approval = Some(approval);
+                return self.begin_task(env, exchange, asking, approval);
+            }
         }
         if asking.is_declined() {
-            return self.declined(env, &exchange, &asking);
+            return self.declined(env, &exchange, asking);
+        }
+        if task::is_given_up(env, &asking.plan) {
+            let inside = "its task was given up";
+            return self.answer_held(env, &exchange, asking.plan, None, inside);
         }
         if !head::name_again(&mut self.desk, env, &mut exchange) {
-            return self.unnamed(env, &exchange, &asking.plan);
+            return self.unnamed(env, &exchange, asking.plan);
         }
         let decided = hold::decide(&self.desk, env, &exchange, asking, approval, decision);
         self.on_decided(env, exchange, decided);
@@ -63,46 +81,66 @@ impl McpFlow {
             return;
         };
         asking.approval = Some(approval);
-        if asking.is_another(approval) {
+        let (is_another, is_another_task) = (
+            asking.is_another(approval),
+            asking.is_another_task(approval),
+        );
+        if is_another || is_another_task {
             // Nobody is to decide on what was asked for only now, and by mistake.
             let leaving = match approval == request {
                 true => Leaving::Withdrawn,
                 false => Leaving::ForNow,
             };
             hold::leave(&self.desk, env, &exchange, &asking, leaving);
-            return self.unknown_state(env, &exchange, &asking);
+        }
+        if is_another {
+            return self.unknown_state(env, &exchange, asking);
+        }
+        if is_another_task {
+            return self.overtaken_task(env, &exchange, asking);
         }
         if asking.is_declined() {
             hold::leave(&self.desk, env, &exchange, &asking, Leaving::Withdrawn);
-            return self.declined(env, &exchange, &asking);
+            return self.declined(env, &exchange, asking);
+        }
+        let poll = asking.plan.poll.as_ref().map(|poll| poll.ask.method);
+        match (asking.rung, poll) {
+            (Rung::Task, None) => return self.begin_task(env, exchange, asking, approval),
+            (_, Some(ClientMethod::TasksResult)) => {}
+            (_, Some(_)) => return self.tell_pending(env, &exchange, asking),
+            (Rung::Result | Rung::Url | Rung::Input, None) => {}
         }
         if asking.rung.is_answered_at_once(&asking, approval) {
-            return self.tell_pending(env, &exchange, &asking);
+            return self.tell_pending(env, &exchange, asking);
         }
         self.state = State::Waiting(exchange, Box::new(Waiting::Approval(asking)));
     }
 
     /// The client brings back the name of an approval that was used, or is over.
-    fn unknown_state(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: &Asking) {
+    fn unknown_state(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: Asking) {
         let answers = match &asking.plan.what {
             What::Request { id, .. } => Some(refuse::unknown_state(id)),
             What::Notification | What::Answer | What::Http => None,
         };
         let inside = "a requestState of an approval that was used, or is over";
-        self.answer_held(env, exchange, &asking.plan, answers, inside);
+        self.answer_held(env, exchange, asking.plan, answers, inside);
+    }
+
+    /// What people were asked for a task was used, or is over.
+    fn overtaken_task(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: Asking) {
+        let text = "The approval of this task was used, or is over. Nothing was executed. \
+                    Call again to ask anew.";
+        let answers = hold::answer(exchange.revision(), &asking.plan, Some(text));
+        let inside = "a task whose approval was used, or is over";
+        self.answer_held(env, exchange, asking.plan, answers, inside);
     }
 
     /// The person at the client will not have the call.
-    fn declined(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: &Asking) {
+    fn declined(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: Asking) {
         let text = "Declined at the client. Nothing was executed.";
         let answers = hold::answer(exchange.revision(), &asking.plan, Some(text));
-        self.answer_held(
-            env,
-            exchange,
-            &asking.plan,
-            answers,
-            "declined at the client",
-        );
+        let inside = "declined at the client";
+        self.answer_held(env, exchange, asking.plan, answers, inside);
     }
 
     pub(super) fn on_decided(
@@ -119,7 +157,7 @@ impl McpFlow {
                 plan,
                 answers,
                 inside,
-            } => self.answer_held(env, &exchange, &plan, answers, &inside),
+            } => self.answer_held(env, &exchange, *plan, answers, &inside),
         }
     }
 
@@ -131,10 +169,14 @@ impl McpFlow {
             return;
         };
         if !granted {
-            return self.unspent(env, &exchange, &redeeming);
+            return self.unspent(env, &exchange, redeeming);
+        }
+        if task::is_given_up(env, &redeeming.plan) {
+            let inside = "its task was given up";
+            return self.answer_held(env, &exchange, redeeming.plan, None, inside);
         }
         if !head::name_again(&mut self.desk, env, &mut exchange) {
-            return self.unnamed(env, &exchange, &redeeming.plan);
+            return self.unnamed(env, &exchange, redeeming.plan);
         }
         let redeeming = match hold::overtaken(&self.desk, env, &exchange, redeeming) {
             Ok(redeeming) => redeeming,
@@ -147,42 +189,36 @@ impl McpFlow {
     }
 
     /// Answers a call whose caller has lost its token while it waited.
-    pub(super) fn unnamed(&mut self, env: &mut Env<'_>, exchange: &Exchange, plan: &Plan) {
+    pub(super) fn unnamed(&mut self, env: &mut Env<'_>, exchange: &Exchange, plan: Plan) {
         let text = "The token of this call ended or was taken away while it waited for people. \
                     Nothing was executed. Call again with another token.";
-        let answers = hold::answer(exchange.revision(), plan, Some(text));
+        let answers = hold::answer(exchange.revision(), &plan, Some(text));
         self.answer_held(env, exchange, plan, answers, text);
     }
 
-    pub(super) fn unspent(
-        &mut self,
-        env: &mut Env<'_>,
-        exchange: &Exchange,
-        redeeming: &Redeeming,
-    ) {
+    pub(super) fn unspent(&mut self, env: &mut Env<'_>, exchange: &Exchange, redeeming: Redeeming) {
         let id = redeeming.grant.approval;
         let text = format!(
             "Approval {id} was used before, or can no longer be used. Call again to ask anew."
         );
-        self.answer_held(
-            env,
-            exchange,
-            &redeeming.plan,
-            hold::answer(exchange.revision(), &redeeming.plan, Some(&text)),
-            "the approval was not there to be spent",
-        );
+        let answers = hold::answer(exchange.revision(), &redeeming.plan, Some(&text));
+        let inside = "the approval was not there to be spent";
+        self.answer_held(env, exchange, redeeming.plan, answers, inside);
     }
 
-    /// Answers a call that waited for people and was not executed.
+    /// Answers a call that waited for people and was not executed, or tells its task of it.
     pub(super) fn answer_held(
         &mut self,
         env: &mut Env<'_>,
         exchange: &Exchange,
-        plan: &Plan,
+        mut plan: Plan,
         answers: Option<Vec<u8>>,
         inside: &str,
     ) {
-        self.keep_held(env, exchange, plan, inside);
+        self.keep_held(env, exchange, &plan, inside);
+        if let Some(poll) = plan.poll.take() {
+            return self.settle(env, exchange, poll, answers.as_deref());
+        }
         self.reply_messages(env, exchange, 1, answers.into_iter().collect());
     }
 
@@ -205,7 +241,7 @@ impl McpFlow {
     /// (patterns, "Cancellation").
     pub(super) fn on_closed(&mut self, env: &mut Env<'_>) {
         if let Some((exchange, asking)) = self.waiting_for(|waiting| match waiting {
-            Waiting::Approval(asking) => Ok(asking),
+            Waiting::Approval(asking) if asking.plan.poll.is_none() => Ok(asking),
             other => Err(Box::new(other)),
         }) {
             hold::leave(&self.desk, env, &exchange, &asking, Leaving::Withdrawn);
@@ -229,10 +265,16 @@ impl McpFlow {
 
     /// Tells the client to come back. The request stays open: the same call, sent again, meets its
     /// decision.
-    pub(super) fn tell_pending(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: &Asking) {
+    pub(super) fn tell_pending(&mut self, env: &mut Env<'_>, exchange: &Exchange, asking: Asking) {
+        if asking.plan.poll.is_some() {
+            if let Some(ask) = self.put_back(env, asking) {
+                self.reply_task(env, exchange, &ask);
+            }
+            return;
+        }
         let told = Leaving::Told(asking.rung);
-        hold::leave(&self.desk, env, exchange, asking, told);
-        let answers = rung::pending(&self.desk, env, exchange, asking);
+        hold::leave(&self.desk, env, exchange, &asking, told);
+        let answers = rung::pending(&self.desk, env, exchange, &asking);
         self.reply_messages(env, exchange, 1, answers.into_iter().collect());
     }
 
@@ -269,6 +311,10 @@ impl McpFlow {
             return;
         };
         match waiting {
+            Waiting::Approval(asking) if asking.plan.poll.is_some() => {
+                self.put_back(env, asking);
+            }
+            Waiting::Task(_) => {}
             Waiting::Approval(asking) => {
                 hold::leave(&self.desk, env, &exchange, &asking, Leaving::ForNow);
             }

@@ -79,12 +79,16 @@ methods! {
     ServerDiscover = "server/discover",
     /// Opens a stream of changes (2026-07-28).
     SubscriptionsListen = "subscriptions/listen",
-    /// Asks how far a task is (the extension of 2026-07-28).
+    /// Asks how far a task is (the extension of 2026-07-28; 2025-11-25).
     TasksGet = "tasks/get",
     /// Gives a task the input that it asks for (the extension of 2026-07-28).
     TasksUpdate = "tasks/update",
-    /// Gives a task up (the extension of 2026-07-28).
+    /// Gives a task up (the extension of 2026-07-28; 2025-11-25).
     TasksCancel = "tasks/cancel",
+    /// Asks for what came of a task, and waits (2025-11-25).
+    TasksResult = "tasks/result",
+    /// Asks which tasks there are (2025-11-25).
+    TasksList = "tasks/list",
     /// The session is open.
     NotificationsInitialized = "notifications/initialized",
     /// A request is no longer wanted.
@@ -104,8 +108,8 @@ impl ClientMethod {
     }
 
     /// Whether a revision has it. 2026-07-28 has neither sessions nor what belongs to
-    /// them, and over HTTP no notifications of clients; the tasks of 2025-11-25, an
-    /// experiment, are not served.
+    /// them, and over HTTP no notifications of clients; 2025-11-25 has tasks as an
+    /// experiment.
     const fn is_of(self, revision: Revision) -> bool {
         match self {
             Self::Initialize
@@ -117,11 +121,11 @@ impl ClientMethod {
             | Self::NotificationsCancelled
             | Self::NotificationsProgress
             | Self::NotificationsRootsListChanged => !revision.is_stateless(),
-            Self::ServerDiscover
-            | Self::SubscriptionsListen
-            | Self::TasksGet
-            | Self::TasksUpdate
-            | Self::TasksCancel => revision.is_stateless(),
+            Self::ServerDiscover | Self::SubscriptionsListen | Self::TasksUpdate => {
+                revision.is_stateless()
+            }
+            Self::TasksGet | Self::TasksCancel => revision.has_tasks(),
+            Self::TasksResult | Self::TasksList => revision.has_tasks() && !revision.is_stateless(),
             Self::ToolsList
             | Self::ToolsCall
             | Self::ResourcesList
@@ -134,10 +138,13 @@ impl ClientMethod {
         }
     }
 
-    /// Whether it is about a task that a call has made.
+    /// Whether it is about one task that a call has made.
     #[must_use]
     pub const fn is_of_task(self) -> bool {
-        matches!(self, Self::TasksGet | Self::TasksUpdate | Self::TasksCancel)
+        matches!(
+            self,
+            Self::TasksGet | Self::TasksUpdate | Self::TasksCancel | Self::TasksResult
+        )
     }
 
     /// Whether it may be answered with a request for input (2026-07-28, "Multi Round-Trip
@@ -268,6 +275,8 @@ impl Asked<'_> {
             | M::TasksGet
             | M::TasksUpdate
             | M::TasksCancel
+            | M::TasksResult
+            | M::TasksList
             | M::NotificationsInitialized
             | M::NotificationsCancelled
             | M::NotificationsProgress
@@ -335,6 +344,8 @@ fn access(method: ClientMethod, params: Option<Value<'_>>) -> Result<Access, Mes
         | M::TasksGet
         | M::TasksUpdate
         | M::TasksCancel
+        | M::TasksResult
+        | M::TasksList
         | M::NotificationsInitialized
         | M::NotificationsCancelled
         | M::NotificationsProgress

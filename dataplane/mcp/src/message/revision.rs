@@ -70,6 +70,15 @@ impl Revision {
         }
     }
 
+    /// Whether calls may be answered with tasks: as an experiment, then as an extension.
+    #[must_use]
+    pub const fn has_tasks(self) -> bool {
+        match self {
+            Self::V2025_11_25 | Self::V2026_07_28 => true,
+            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 => false,
+        }
+    }
+
     /// Whether a body may be an array of messages.
     #[must_use]
     pub const fn has_batches(self) -> bool {

@@ -202,7 +202,7 @@ pub const fn named_by(method: ClientMethod) -> Option<&'static str> {
     match method {
         M::ToolsCall | M::PromptsGet => Some("name"),
         M::ResourcesRead => Some("uri"),
-        M::TasksGet | M::TasksUpdate | M::TasksCancel => Some("taskId"),
+        M::TasksGet | M::TasksUpdate | M::TasksCancel | M::TasksResult => Some("taskId"),
         M::Initialize
         | M::Ping
         | M::ToolsList
@@ -215,6 +215,7 @@ pub const fn named_by(method: ClientMethod) -> Option<&'static str> {
         | M::LoggingSetLevel
         | M::ServerDiscover
         | M::SubscriptionsListen
+        | M::TasksList
         | M::NotificationsInitialized
         | M::NotificationsCancelled
         | M::NotificationsProgress

@@ -238,6 +238,12 @@ fn each_method_asks_policy_for_what_it_does() {
         (
             "tasks/result",
             r#"{"taskId":"1"}"#,
+            Action::McpConnect,
+            connection(),
+        ),
+        (
+            "tasks/update",
+            r#"{"taskId":"1"}"#,
             Action::McpUnknown,
             connection(),
         ),
@@ -426,9 +432,11 @@ fn each_revision_has_its_own_methods() {
         ("notifications/cancelled", true, false),
         ("server/discover", false, true),
         ("subscriptions/listen", false, true),
-        ("tasks/get", false, true),
-        ("tasks/list", false, false),
-        ("tasks/result", false, false),
+        ("tasks/get", true, true),
+        ("tasks/cancel", true, true),
+        ("tasks/update", false, true),
+        ("tasks/list", true, false),
+        ("tasks/result", true, false),
         ("tools/call", true, true),
         ("prompts/get", true, true),
     ] {

@@ -53,14 +53,18 @@ impl Approvals {
             .collect()
     }
 
-    /// The flow no longer wants it. `id` is the flow's own. Where another one waits for the same,
-    /// it stays open.
+    /// The flow no longer wants it. `id` is the flow's own, or that of an approval for which no
+    /// flow waits. Where another one waits for the same, it stays open.
     pub(crate) fn withdraw(&mut self, id: ApprovalId) -> Option<v1::FromDataPlane> {
-        let gone = self.waiting.remove(&id)?;
-        let approval = gone.approval.unwrap_or(id);
-        if self.waiting.values().any(|other| {
-            other.request.digest == gone.request.digest && other.approval == gone.approval
-        }) {
+        let gone = self.waiting.remove(&id);
+        let approval = gone.as_ref().and_then(|gone| gone.approval).unwrap_or(id);
+        let is_same = |other: &Waiting| match &gone {
+            Some(gone) => {
+                other.request.digest == gone.request.digest && other.approval == gone.approval
+            }
+            None => other.approval == Some(approval),
+        };
+        if self.waiting.values().any(is_same) {
             return None;
         }
         let message = v1::ApprovalWithdraw {

@@ -210,6 +210,15 @@ impl Bench {
         (book.kept, out)
     }
 
+    /// Another connection of the same host.
+    pub(super) fn beside(other: &Self) -> Self {
+        Self {
+            calls: Arc::clone(&other.calls),
+            now: other.now,
+            ..Self::new()
+        }
+    }
+
     /// In front of a server that its client has started.
     pub(super) fn started(program: Arc<Program>) -> Self {
         Self::start(Durability::Kept, None, Some(program))

@@ -28,12 +28,12 @@ fn again(state: &str, action: &str) -> String {
     call(ADA, URLS, &params)
 }
 
-fn member<'t>(shown: &'t str, name: &str) -> &'t str {
+pub(super) fn member<'t>(shown: &'t str, name: &str) -> &'t str {
     let after = shown.split(&format!("\"{name}\":\"")).nth(1);
     after.and_then(|rest| rest.split('"').next()).expect(name)
 }
 
-fn opened(request: ApprovalId, approval: ApprovalId) -> Event {
+pub(super) fn opened(request: ApprovalId, approval: ApprovalId) -> Event {
     Event::ApprovalOpened { request, approval }
 }
 
@@ -207,7 +207,7 @@ fn a_client_that_opens_no_urls_is_held() {
 }
 
 /// Opens a session of 2025-11-25, and returns the fields that name it.
-fn session(bench: &mut Bench, capabilities: &str) -> String {
+pub(super) fn session(bench: &mut Bench, capabilities: &str) -> String {
     let ask = format!(
         r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"clientInfo":{{"name":"c","version":"1"}}}}}}"#
     );
