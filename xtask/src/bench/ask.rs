@@ -307,9 +307,9 @@ fn mcp(
     } else {
         setting.stage.mcp.direct(caller)
     };
-    let before = setting.stage.mcp.calls()?.len() as u64;
+    let before = setting.stage.mcp.calls_bytes()?;
     let sample = load::sample(load::run(&caller, &setting.load, &arguments)?)?;
-    let called = setting.stage.mcp.calls()?.len() as u64 - before;
+    let called = setting.stage.mcp.calls_since(before)?;
     ensure!(
         called == sample.total,
         "{}: {} answers, but the server counts {called} calls",
@@ -330,6 +330,6 @@ fn expected(call: Call, variant: Variant) -> Vec<String> {
     match call {
         Call::Lookup => words(&customer),
         Call::FirstByte => words(&[&customer, ["--until", "first-byte"].as_slice()].concat()),
-        Call::Echo(bytes) => words(&["--pad", &bytes.to_string(), "--contains", "xxxxxxxx"]),
+        Call::Echo(bytes) => words(&["--pad", &bytes.to_string(), "--contains", r#""text":"PAD""#]),
     }
 }

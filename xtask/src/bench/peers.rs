@@ -93,8 +93,8 @@ pub(crate) fn nginx(stage: &Stage, tools: &Tools, behind: &Behind, port: u16) ->
         "daemon off;\nmaster_process off;\nworker_processes 1;\nuser nobody nogroup;\npid {0}/nginx.pid;\nerror_log stderr warn;\nevents {{ worker_connections 1024; }}\n\
          http {{\n  access_log off;\n  client_body_temp_path {0}/nginx-body;\n  proxy_temp_path {0}/nginx-proxy;\n  fastcgi_temp_path {0}/nginx-1;\n  uwsgi_temp_path {0}/nginx-2;\n  scgi_temp_path {0}/nginx-3;\n\
            keepalive_requests 100000000;\n\
-           upstream mcp {{ server 127.0.0.1:{1}; keepalive 64; keepalive_requests 100000000; }}\n\
-           server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://mcp; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; }} }}\n}}\n",
+           upstream mcp {{ server 127.0.0.1:{1}; keepalive 256; keepalive_requests 100000000; }}\n\
+           server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://mcp; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; client_body_buffer_size 1m; }} }}\n}}\n",
         folder.display(),
         behind.mcp,
     );

@@ -1,6 +1,7 @@
 //! A real MCP server, and a real client, on the official SDK.
 
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -149,6 +150,31 @@ impl Mcp {
     /// The same caller with what it needs to speak to the server without Weir.
     pub(crate) fn direct(&self, caller: &Caller) -> Caller {
         caller.clone().with("MCP_TOKEN", &self.token)
+    }
+
+    /// How much the server has written down so far of the calls that reached it.
+    pub(crate) fn calls_bytes(&self) -> Result<u64> {
+        let about = fs::metadata(&self.calls)
+            .with_context(|| format!("look at {}", self.calls.display()))?;
+        Ok(about.len())
+    }
+
+    /// How many calls have reached the server since it had written so much: a line for each.
+    pub(crate) fn calls_since(&self, bytes: u64) -> Result<u64> {
+        let read = || {
+            let mut file = fs::File::open(&self.calls)?;
+            file.seek(SeekFrom::Start(bytes))?;
+            let (mut buffer, mut lines) = (vec![0; 1 << 20], 0);
+            loop {
+                let count = file.read(&mut buffer)?;
+                if count == 0 {
+                    return Ok::<u64, std::io::Error>(lines);
+                }
+                let read = buffer.get(..count).unwrap_or_default();
+                lines += read.iter().filter(|byte| **byte == b'\n').count() as u64;
+            }
+        };
+        read().with_context(|| format!("read {}", self.calls.display()))
     }
 
     /// Tools that were really called, in order, as the server itself wrote them down.

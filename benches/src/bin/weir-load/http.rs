@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 
 /// A whole response.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) struct Response {
     /// The status code.
     pub(crate) status: u16,
@@ -14,6 +14,17 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
     /// Bytes of all of it on the wire.
     pub(crate) length: usize,
+}
+
+/// So much of a body is shown where it is not what it should be.
+const SHOWN_BYTES: usize = 600;
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = self.body.get(..SHOWN_BYTES).unwrap_or(&self.body);
+        let body = String::from_utf8_lossy(shown);
+        write!(f, "{} {body:?}", self.status)
+    }
 }
 
 impl Response {

@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// Its arguments, as JSON.
     #[arg(long)]
     arguments: String,
-    /// So many letters stand in the arguments for the word PAD.
+    /// So many letters stand for the word PAD in the arguments and in what answers hold.
     #[arg(long, default_value_t = 0)]
     pad: usize,
     /// What ends a call's time.
@@ -70,13 +70,17 @@ struct Lane {
     is_polled: bool,
     /// When the first byte of the answer's body came.
     first: Option<Instant>,
+    /// The first answer's body without the call's id: each later one is the same.
+    same: Vec<u8>,
 }
 
 /// Runs until the window closes.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let inputs = arguments
-        .arguments
-        .replace("PAD", &"x".repeat(arguments.pad));
+    let inputs = fill(&arguments.arguments, arguments.pad);
+    let expected = Expected {
+        contained: filled(&arguments.expected.contained, arguments.pad),
+        lacking: filled(&arguments.expected.lacking, arguments.pad),
+    };
     let mut lanes = (0..arguments.connections)
         .map(|_| Lane::open(arguments.address))
         .collect::<Result<Vec<_>>>()?;
@@ -112,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                     Until::Whole => Instant::now(),
                     Until::FirstByte => lane.first.context("an answer without a body")?,
                 };
-                lane.check(&response, &arguments.expected)?;
+                lane.check(&response, &expected)?;
                 window.count(lane.begun, ended, response.length);
                 lane.call(&arguments.tool, &inputs)?;
             }
@@ -121,9 +125,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let under_way = lanes.len();
     for lane in &mut lanes {
         lane.socket.set_nonblocking(false)?;
-        while lane.receive(&mut buffer)?.is_none() {}
+        loop {
+            if let Some(response) = lane.receive(&mut buffer)? {
+                break lane.check(&response, &expected)?;
+            }
+        }
     }
     window.end(&json!({ "unmeasured": under_way }))
+}
+
+/// The text with so many letters for each word PAD.
+fn fill(text: &str, pad: usize) -> String {
+    text.replace("PAD", &"x".repeat(pad))
+}
+
+fn filled(texts: &[String], pad: usize) -> Vec<String> {
+    texts.iter().map(|text| fill(text, pad)).collect()
 }
 
 impl Lane {
@@ -146,6 +163,7 @@ impl Lane {
             begun: Instant::now(),
             is_polled: false,
             first: None,
+            same: Vec::new(),
         };
         let about = json!({ "protocolVersion": REVISION, "capabilities": {}, "clientInfo": { "name": "weir-load", "version": "1" } });
         let hello = lane.exchange(
@@ -222,18 +240,55 @@ impl Lane {
         Ok(response)
     }
 
-    fn check(&self, response: &Response, expected: &Expected) -> Result<()> {
+    /// Every answer is one to its call and holds what it must; but for the id, all are the same.
+    fn check(&mut self, response: &Response, expected: &Expected) -> Result<()> {
         ensure!(response.status == 200, "{response:?}");
-        let id = format!("\"id\":{}", self.id);
+        let plain = without_id(&response.body, self.id)
+            .with_context(|| format!("an answer to another call than {}: {response:?}", self.id))?;
+        if self.same.is_empty() {
+            expected.check(&response.body)?;
+            self.same = plain.concat();
+            return Ok(());
+        }
+        let [head, tail] = plain;
         ensure!(
-            memchr::memmem::find(&response.body, id.as_bytes()).is_some(),
-            "an answer to another call than {id}: {response:?}"
+            self.same.len() == head.len() + tail.len()
+                && self.same.starts_with(head)
+                && self.same.ends_with(tail),
+            "an answer differs from the first one: {response:?}"
         );
-        expected.check(&response.body)
+        Ok(())
     }
+}
+
+/// What stands before and behind the number of a call in the answer to it, if it is one: the
+/// last member `id`, since what tools tell stands before the envelope's, with exactly this number.
+fn without_id(body: &[u8], id: u64) -> Option<[&[u8]; 2]> {
+    let member = format!("\"id\":{id}");
+    let at = memchr::memmem::rfind(body, member.as_bytes())?;
+    let (head, rest) = body.split_at_checked(at)?;
+    let tail = rest.get(member.len()..)?;
+    let is_longer = tail.first().is_none_or(u8::is_ascii_digit);
+    (!is_longer).then_some([head, tail])
 }
 
 /// Whether an answer's head is over and something follows it.
 fn has_body(input: &[u8]) -> bool {
     memchr::memmem::find(input, b"\r\n\r\n").is_some_and(|end| input.len() > end + 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_to_a_call_is_taken_for_it() {
+        let body = br#"{"result":{"id":12},"id":12,"jsonrpc":"2.0"}"#;
+        let [head, tail] = without_id(body, 12).unwrap();
+        assert_eq!(head, br#"{"result":{"id":12},"#.as_slice());
+        assert_eq!(tail, br#","jsonrpc":"2.0"}"#.as_slice());
+        assert_eq!(without_id(body, 1), None, "12 is not 1");
+        assert_eq!(without_id(body, 13), None);
+        assert_eq!(without_id(br#"{"id":1"#, 1), None, "no end of the number");
+    }
 }
