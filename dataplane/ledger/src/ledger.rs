@@ -72,7 +72,7 @@ pub struct Handle {
 
 impl Handle {
     /// Calls `wake` once record `seq` of `worker`, and all before it, are durable. Starts a
-    /// sync at once, together with all others that wait. `wake` runs on the ledger's thread
+    /// sync at once, together with all others that wait. `wake` runs on the thread that syncs
     /// (where the ledger refuses at once, on the caller's): it must be short.
     pub fn sync(
         &self,

@@ -2,9 +2,9 @@
 //!
 //! A worker keeps a record by copying its frame into a shared mapping of a preallocated
 //! segment ([`WorkerStore`]): that survives `kill -9` and costs no system call. A worker that
-//! outruns the disk waits for its next segment; only a full disk refuses. One thread,
-//! on tokio-uring, syncs the segments, sequences the frames of all workers into the Merkle
-//! tree, and writes tiles, entry bundles and signed checkpoints.
+//! outruns the disk waits for its next segment; only a full disk refuses. A thread for each
+//! worker syncs its segments. One, on tokio-uring, prepares segments, sequences the frames of all
+//! workers into the Merkle tree, and writes tiles, entry bundles and signed checkpoints.
 //!
 //! It never decides what is recorded, never opens a socket, never retries a failed sync.
 //! Start with [`Ledger::open`], then [`Ledger::journal`] for each worker.
@@ -23,6 +23,7 @@
 //! What is acknowledged, and what that means: *kept* (append returned) survives the death of
 //! the process; *synced* ([`Handle::sync`] called back) survives the death of the host.
 
+mod bell;
 mod commit;
 mod config;
 mod engine;

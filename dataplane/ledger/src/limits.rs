@@ -52,7 +52,12 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Leaves sequenced in one go before the thread looks at its other work: about ten milliseconds.
 pub(crate) const SEQUENCE_BATCH: usize = 4096;
 
-/// Requests to the ledger thread that wait at once: each flow has at most one sync under way.
+/// How long what was synced may lie before it is sequenced, where nobody waits for a checkpoint:
+/// a fiftieth of the time between two of them. Woken for each sync, the thread took as long for
+/// waking as for its work.
+pub(crate) const SEQUENCE_PAUSE: Duration = Duration::from_millis(20);
+
+/// Syncs of one worker's records that are waited for at once: each flow has at most one under way.
 pub(crate) const REQUESTS_MAX: usize = 16_384;
 
 /// Checkpoints that wait for a slow reader; later ones supersede earlier ones.

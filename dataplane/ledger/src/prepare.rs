@@ -1,11 +1,9 @@
 //! Segments made ahead, so that a worker waits for a disk only where it outruns it.
 
-use std::cell::Cell;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,7 +15,7 @@ use weir_audit::WorkerId;
 use crate::Config;
 use crate::engine::{Lanes, Live};
 use crate::layout::{Layout, unfinished};
-use crate::limits::{SEGMENT_HEADER_BYTES, SEGMENTS_AHEAD, SPACE_RETRY, ZERO_BYTES};
+use crate::limits::{SEGMENTS_AHEAD, SPACE_RETRY, ZERO_BYTES};
 use crate::segment::{Header, Segment};
 use crate::worker::{Phase, Shared};
 
@@ -79,9 +77,7 @@ async fn one(
 ) -> io::Result<()> {
     let lost = || io::Error::other("no such worker");
     let ordinal = lanes
-        .borrow()
-        .get(usize::from(worker))
-        .map(|lane| lane.next_ordinal)
+        .with(worker, |lane| lane.next_ordinal)
         .ok_or_else(lost)?;
     let header = Header {
         worker: WorkerId(worker),
@@ -99,17 +95,12 @@ async fn one(
             return Err(error);
         }
     };
-    let at = Cell::new(SEGMENT_HEADER_BYTES);
-    let live = Rc::new(Live {
-        segment,
-        file,
-        durable: at.clone(),
-        sequenced: at,
-    });
-    if let Some(lane) = lanes.borrow_mut().get_mut(usize::from(worker)) {
+    let live = Arc::new(Live::new(segment, file));
+    let added = lanes.with(worker, |lane| {
         lane.next_ordinal += 1;
         lane.live.push_back(live);
-    }
+    });
+    added.ok_or_else(lost)?;
     let lane = shared.workers.get(usize::from(worker)).ok_or_else(lost)?;
     lane.ready
         .push(writer)
@@ -123,7 +114,7 @@ async fn make(
     path: &Path,
     directory: &Path,
     header: Header,
-) -> io::Result<(Arc<Segment>, UringFile, crate::segment::Writer)> {
+) -> io::Result<(Arc<Segment>, File, crate::segment::Writer)> {
     let std_file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -149,10 +140,11 @@ async fn make(
     let (result, _) = file.write_all_at(header.page(), 0).await;
     result?;
     file.sync_all().await?;
+    file.close().await?;
     fs::rename(new, path)?;
-    let directory = UringFile::from_std(fs::File::open(directory)?);
+    let directory = UringFile::from_std(File::open(directory)?);
     directory.sync_all().await?;
     directory.close().await?;
     let (segment, writer) = Segment::map(&mapped, header)?;
-    Ok((segment, file, writer))
+    Ok((segment, mapped, writer))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tokio_uring::fs::File as UringFile;
@@ -114,27 +114,26 @@ impl Sequencer {
         (marks.state, marks.size, marks.root) =
             (state, self.setup.tree.size(), self.setup.tree.root());
         let mut obsolete = Vec::new();
-        for (worker, lane) in (0u16..).zip(self.lanes.borrow().iter()) {
-            let done = |live: &&Rc<Live>| match state {
-                State::Open => {
-                    live.segment.is_sealed() && live.sequenced.get() == live.segment.kept()
-                }
+        for worker in 0..self.lanes.count() {
+            let done = |live: &&Arc<Live>| match state {
+                State::Open => live.segment.is_sealed() && live.sequenced() == live.segment.kept(),
                 // At the end all are: also those that nobody wrote to.
-                State::Clean => live.sequenced.get() == live.segment.kept(),
+                State::Clean => live.sequenced() == live.segment.kept(),
             };
-            let count = lane.live.iter().take_while(done).count();
-            let first = lane
-                .live
-                .get(count)
-                .map_or(lane.next_ordinal, |live| live.segment.ordinal());
+            let counted = self.lanes.with(worker, |lane| {
+                let count = lane.live.iter().take_while(done).count();
+                let first = lane.live.get(count);
+                let first = first.map_or(lane.next_ordinal, |live| live.segment.ordinal());
+                (count, first, lane.next_ordinal)
+            });
+            let Some((count, first, end)) = counted else {
+                continue;
+            };
             let position = marks
                 .workers
                 .get(&WorkerId(worker))
                 .map_or(Position::START, |mark| mark.position);
-            let segments = Segments {
-                first,
-                end: lane.next_ordinal,
-            };
+            let segments = Segments { first, end };
             marks
                 .workers
                 .insert(WorkerId(worker), Mark { position, segments });
@@ -161,12 +160,8 @@ impl Sequencer {
     fn remove(&mut self, obsolete: Vec<usize>) {
         for (worker, count) in (0u16..).zip(obsolete) {
             for _ in 0..count {
-                let front = self
-                    .lanes
-                    .borrow_mut()
-                    .get_mut(usize::from(worker))
-                    .and_then(|lane| lane.live.pop_front());
-                let Some(live) = front else { break };
+                let front = self.lanes.with(worker, |lane| lane.live.pop_front());
+                let Some(live) = front.flatten() else { break };
                 let path = self
                     .setup
                     .layout

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_uring::fs::File as UringFile;
 use weir_audit::frame::{Follower, HEADER_BYTES};
 use weir_audit::log;
@@ -16,7 +16,7 @@ use weir_facts::{Digest, Now};
 
 use crate::CloseError;
 use crate::engine::{Lanes, Live, Setup};
-use crate::limits::{RESERVE_BYTES, SEQUENCE_BATCH, SPACE_RETRY};
+use crate::limits::{RESERVE_BYTES, SEQUENCE_BATCH, SEQUENCE_PAUSE, SPACE_RETRY};
 use crate::marks::{Mark, Segments, State};
 use crate::publish::Trouble;
 use crate::worker::{CheckpointWake, Phase};
@@ -74,7 +74,7 @@ pub(crate) struct Sequencer {
     pub(crate) grown_at: Instant,
     pub(crate) askers: Vec<CheckpointWake>,
     /// What was kept when they asked: segments, and offsets that must be in the tree.
-    pub(crate) asked_for: Vec<(Rc<Live>, usize)>,
+    pub(crate) asked_for: Vec<(Arc<Live>, usize)>,
     pub(crate) has_reserve: bool,
 }
 
@@ -147,7 +147,12 @@ impl Sequencer {
             return self.own(Kind::Heartbeat, "");
         }
         let until = if grown > 0 { due.min(silent) } else { silent };
-        let _ = timeout_at(until, self.setup.shared.sequence.notified()).await;
+        let shared = &self.setup.shared;
+        let has_grown = timeout_at(until, shared.sequence.notified()).await.is_ok();
+        if has_grown && self.askers.is_empty() && shared.checkpoints.is_empty() {
+            // Every sync tells of itself; they are sequenced some at a time.
+            let _ = timeout(SEQUENCE_PAUSE, shared.hurry.notified()).await;
+        }
         Ok(())
     }
 
@@ -159,12 +164,13 @@ impl Sequencer {
             self.askers.extend(self.setup.shared.checkpoints.pop());
         }
         if self.askers.len() > before {
-            let lanes = self.lanes.borrow();
-            let live = lanes.iter().flat_map(|lane| &lane.live);
-            self.asked_for = live
-                .map(|live| (Rc::clone(live), live.segment.kept()))
-                .collect();
-            self.setup.shared.commit.notify_one();
+            let live = (0..self.lanes.count()).flat_map(|worker| self.lanes.live(worker));
+            let kept = live.map(|live| {
+                let kept = live.segment.kept();
+                (live, kept)
+            });
+            self.asked_for = kept.collect();
+            self.setup.shared.sync_all();
         }
     }
 
@@ -173,7 +179,7 @@ impl Sequencer {
             && self
                 .asked_for
                 .iter()
-                .all(|(live, kept)| live.sequenced.get() >= *kept)
+                .all(|(live, kept)| live.sequenced() >= *kept)
     }
 
     /// Adds a leaf of the ledger's own.
@@ -227,14 +233,8 @@ impl Sequencer {
     }
 
     fn lane(&mut self, index: u16) -> Result<bool, Trouble> {
-        let live: Vec<Rc<Live>> = self
-            .lanes
-            .borrow()
-            .get(usize::from(index))
-            .map(|lane| lane.live.iter().cloned().collect())
-            .unwrap_or_default();
         let mut left = SEQUENCE_BATCH;
-        for live in live {
+        for live in self.lanes.live(index) {
             let (done, sealed) = (
                 self.segment(WorkerId(index), &live, &mut left)?,
                 live.segment.is_sealed(),
@@ -243,7 +243,7 @@ impl Sequencer {
                 return Ok(true);
             }
             // The next segment's frames follow only once this one is final and wholly sequenced.
-            if !(done && sealed && live.sequenced.get() == live.segment.kept()) {
+            if !(done && sealed && live.sequenced() == live.segment.kept()) {
                 return Ok(false);
             }
         }
@@ -257,7 +257,7 @@ impl Sequencer {
         live: &Live,
         left: &mut usize,
     ) -> Result<bool, Trouble> {
-        let (from, to) = (live.sequenced.get(), live.durable.get());
+        let (from, to) = (live.sequenced(), live.durable());
         if from == to {
             return Ok(true);
         }
@@ -287,10 +287,10 @@ impl Sequencer {
                 }
             }
         }
-        live.sequenced.set(from + frames.offset());
+        live.is_sequenced_to(from + frames.offset());
         self.mark(worker, frames.position());
         self.grown_at = Instant::now();
-        result.map(|_| live.sequenced.get() == to)
+        result.map(|_| live.sequenced() == to)
     }
 
     /// Writes what became full. What could not be written stays for the next time.

@@ -7,6 +7,7 @@ use crossbeam::queue::ArrayQueue;
 use tokio::sync::Notify;
 use weir_audit::{RecordSeq, Room, Store, StoreFull, WorkerId, frame};
 
+use crate::bell::Bell;
 use crate::limits::{
     CHECKPOINTS_MAX, CLOSING_SHARE, REQUESTS_MAX, SEGMENT_PATIENCE, SEGMENT_POLL, SEGMENTS_AHEAD,
 };
@@ -43,12 +44,11 @@ pub(crate) enum Phase {
 pub(crate) struct Shared {
     phase: AtomicU8,
     failure: Mutex<Option<String>>,
-    pub(crate) syncs: ArrayQueue<SyncRequest>,
     pub(crate) checkpoints: ArrayQueue<CheckpointWake>,
-    /// Wakes whoever syncs.
-    pub(crate) commit: Notify,
     /// Wakes whoever sequences.
     pub(crate) sequence: Notify,
+    /// Ends the pause of whoever sequences.
+    pub(crate) hurry: Notify,
     /// Wakes whoever prepares segments.
     pub(crate) prepare: Notify,
     /// The last try for a segment failed: waiting for one is of no use.
@@ -62,24 +62,50 @@ pub(crate) struct Lane {
     pub(crate) ready: ArrayQueue<Writer>,
     /// The worker's store was dropped, or never given out.
     pub(crate) released: AtomicBool,
+    /// Who asked for a sync since the last look.
+    asked: Mutex<Vec<SyncRequest>>,
+    /// Wakes whoever syncs.
+    pub(crate) bell: Bell,
+}
+
+impl Lane {
+    fn new() -> Self {
+        Self {
+            ready: ArrayQueue::new(SEGMENTS_AHEAD + 1),
+            released: AtomicBool::new(true),
+            asked: Mutex::default(),
+            bell: Bell::default(),
+        }
+    }
+
+    /// Everybody who has asked for a sync.
+    pub(crate) fn take_requests(&self) -> Vec<SyncRequest> {
+        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ask(&self, request: SyncRequest) -> Result<(), SyncRequest> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() >= REQUESTS_MAX {
+            return Err(request);
+        }
+        asked.push(request);
+        drop(asked);
+        self.bell.ring();
+        Ok(())
+    }
 }
 
 impl Shared {
     pub(crate) fn new(workers: u16) -> Self {
-        let lane = |_| Lane {
-            ready: ArrayQueue::new(SEGMENTS_AHEAD + 1),
-            released: AtomicBool::new(true),
-        };
         Self {
             phase: AtomicU8::new(Phase::Running as u8),
             failure: Mutex::new(None),
-            syncs: ArrayQueue::new(REQUESTS_MAX),
             checkpoints: ArrayQueue::new(CHECKPOINTS_MAX),
-            commit: Notify::new(),
             sequence: Notify::new(),
+            hurry: Notify::new(),
             prepare: Notify::new(),
             no_space: AtomicBool::new(false),
-            workers: (0..workers).map(lane).collect(),
+            workers: (0..workers).map(|_| Lane::new()).collect(),
         }
     }
 
@@ -130,9 +156,11 @@ impl Shared {
             (request.wake)(Err(self.refusal()));
             return;
         }
-        match self.syncs.push(request) {
-            Ok(()) => self.commit.notify_one(),
-            Err(request) => (request.wake)(Err(SyncError::Busy)),
+        let Some(lane) = self.workers.get(usize::from(request.worker.0)) else {
+            return (request.wake)(Err(SyncError::Worker(request.worker)));
+        };
+        if let Err(request) = lane.ask(request) {
+            (request.wake)(Err(SyncError::Busy));
         }
         self.refuse_if_over();
     }
@@ -143,7 +171,10 @@ impl Shared {
             return;
         }
         match self.checkpoints.push(wake) {
-            Ok(()) => self.sequence.notify_one(),
+            Ok(()) => {
+                self.sequence.notify_one();
+                self.hurry.notify_one();
+            }
             Err(wake) => wake(Err(SyncError::Busy)),
         }
         self.refuse_if_over();
@@ -156,7 +187,7 @@ impl Shared {
         match self.phase() {
             Phase::Running | Phase::Closing => {}
             Phase::Closed | Phase::Failed => {
-                while let Some(request) = self.syncs.pop() {
+                for request in self.workers.iter().flat_map(Lane::take_requests) {
                     (request.wake)(Err(self.refusal()));
                 }
                 while let Some(wake) = self.checkpoints.pop() {
@@ -166,9 +197,15 @@ impl Shared {
         }
     }
 
+    /// Has everything synced that is kept now.
+    pub(crate) fn sync_all(&self) {
+        self.workers.iter().for_each(|lane| lane.bell.ring());
+    }
+
     fn wake_all(&self) {
-        self.commit.notify_one();
+        self.sync_all();
         self.sequence.notify_one();
+        self.hurry.notify_one();
         self.prepare.notify_one();
     }
 }
@@ -265,7 +302,13 @@ impl Store for WorkerStore {
             .writer
             .as_mut()
             .is_some_and(|writer| writer.keep(frame));
-        if kept { Ok(()) } else { Err(StoreFull::NoRoom) }
+        if !kept {
+            return Err(StoreFull::NoRoom);
+        }
+        if let Some(lane) = self.shared.workers.get(usize::from(self.worker.0)) {
+            lane.bell.note();
+        }
+        Ok(())
     }
 }
 
