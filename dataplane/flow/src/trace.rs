@@ -36,14 +36,15 @@ impl TraceId {
         id.iter_mut().zip(trace).for_each(|(to, from)| *to = *from);
         // Neither may be all zeros.
         id[0] |= 1;
-        let digits =
-            |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-        let mut parent = parent.to_vec();
-        if let Some(last) = parent.last_mut() {
-            *last |= 1;
-        }
+        let mut text = String::with_capacity(TRACEPARENT_BYTES);
+        text.push_str("00-");
+        id.iter().for_each(|byte| push_hex(&mut text, *byte));
+        text.push('-');
+        let (last, parent) = parent.split_last().unwrap_or((&0, &[]));
+        parent.iter().for_each(|byte| push_hex(&mut text, *byte));
+        push_hex(&mut text, last | 1);
         // Sampled: a server that asks its parent whether to trace would else stop tracing.
-        let text = format!("00-{}-{}-01", digits(&id), digits(&parent));
+        text.push_str("-01");
         (Self(id), text)
     }
 
@@ -79,6 +80,14 @@ fn first_comment(text: &str) -> Option<&str> {
     let text = text.strip_prefix("/*")?;
     let comment = text.get(..text.find("*/")?)?;
     (!comment.contains("/*")).then_some(comment)
+}
+
+/// Appends a byte in lower-case hexadecimal: a formatter for each byte of a digest took longer than
+/// the digest.
+pub(crate) fn push_hex(text: &mut String, byte: u8) {
+    let digit = |nibble: u8| char::from(nibble + if nibble < 10 { b'0' } else { b'a' - 10 });
+    text.push(digit(byte >> 4));
+    text.push(digit(byte & 15));
 }
 
 fn hex<const N: usize>(digits: &str) -> Option<[u8; N]> {

@@ -13,6 +13,7 @@ use super::caller::Caller;
 use crate::io::{Env, Start};
 use crate::release::Counter;
 use crate::tools::ServerTools;
+use crate::trace::push_hex;
 use crate::world::{Connection, McpAuthorization, McpTarget, Target};
 
 /// One flow's facts.
@@ -225,7 +226,10 @@ fn session_digest(session: &str) -> String {
     if session.is_empty() {
         return String::new();
     }
-    Digest(Sha256::digest(session.as_bytes()).into()).to_string()
+    let mut digits = String::with_capacity(2 * 32);
+    let digest = Sha256::digest(session.as_bytes());
+    digest.iter().for_each(|byte| push_hex(&mut digits, *byte));
+    digits
 }
 
 fn seal_key(secret: &[u8; 32]) -> [u8; 32] {

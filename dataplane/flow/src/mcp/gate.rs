@@ -1,11 +1,13 @@
 //! Where operations are recorded and released.
 
-use sha2::{Digest as _, Sha256};
+mod content;
+
 use weir_audit::{Kind, Receipt, RecordSeq};
-use weir_facts::{Digest, OperationRef};
+use weir_facts::OperationRef;
 use weir_mcp::http::rewrite::{Onward, request};
 use weir_policy::Permit;
 
+use self::content::Content;
 use super::authorization;
 use super::context::Told;
 use super::exchange::{Exchange, Plan, Running, What};
@@ -33,7 +35,7 @@ pub(crate) enum Unrecorded {
 pub(crate) struct Admitted {
     plans: Vec<Plan>,
     proofs: Vec<(OperationRef, Permit, Receipt)>,
-    body: Vec<u8>,
+    content: Content,
     /// The record that must be on stable storage first.
     pub(crate) durable: Option<RecordSeq>,
 }
@@ -47,11 +49,11 @@ pub(crate) fn admit(
     body: Vec<u8>,
     grant: Option<&Grant>,
 ) -> Result<Admitted, Unrecorded> {
-    let digest = digest(exchange, &body);
+    let content = Content::new(exchange, body);
     let mut proofs = Vec::with_capacity(plans.len());
     let mut durable = None;
     for plan in &plans {
-        let operation = desk.context.counter.operation(digest);
+        let operation = desk.context.counter.operation(content.digest());
         let permit = plan.judgement.permit(operation).ok_or(Unrecorded::Permit)?;
         let told = Told {
             summary: &plan.summary,
@@ -87,7 +89,7 @@ pub(crate) fn admit(
     Ok(Admitted {
         plans,
         proofs,
-        body,
+        content,
         durable,
     })
 }
@@ -119,26 +121,6 @@ pub(crate) fn abandon(
     }
 }
 
-/// What goes on, as the proofs name it: the method, the target and the body. The rest of
-/// the head is Weir's own.
-fn digest(exchange: &Exchange, body: &[u8]) -> Digest {
-    let method: &[u8] = match exchange.head.method {
-        Method::Post => b"POST ",
-        Method::Get => b"GET ",
-        Method::Delete => b"DELETE ",
-        Method::Options | Method::Other => b"",
-    };
-    let hash = Sha256::new()
-        .chain_update(method)
-        .chain_update(exchange.head.target.as_bytes());
-    Digest(
-        hash.chain_update(b"\n")
-            .chain_update(body)
-            .finalize()
-            .into(),
-    )
-}
-
 /// Spends the proofs and sends the request on.
 pub(crate) fn release(
     desk: &Desk,
@@ -149,7 +131,7 @@ pub(crate) fn release(
     let Admitted {
         plans,
         proofs,
-        body,
+        content,
         ..
     } = admitted;
     if plans.is_empty() || plans.len() != proofs.len() {
@@ -157,13 +139,15 @@ pub(crate) fn release(
             "a request without proofs was about to be released",
         ));
     }
-    let digest = digest(exchange, &body);
+    if !content.is_of(exchange) {
+        return Err(End::Broken("proofs that name another request"));
+    }
     let carried = carried(exchange, &plans, env);
     let mut running = Vec::with_capacity(plans.len());
     let mut last = None;
     for (plan, (operation, permit, receipt)) in plans.into_iter().zip(proofs) {
         let released = Released::new(operation, permit, receipt)?;
-        if released.operation().digest != digest {
+        if released.operation().digest != content.digest() {
             return Err(End::Broken(
                 "proofs that name other bytes than those at the gate",
             ));
@@ -189,8 +173,9 @@ pub(crate) fn release(
         .flat_map(|known| known.fields.iter().cloned())
         .collect();
     let traceparent = carried.traceparent.as_deref();
-    let mut out = head(desk, exchange, &body, &repeated, traceparent);
-    out.extend_from_slice(&body);
+    let body = content.body();
+    let mut out = head(desk, exchange, body, &repeated, traceparent);
+    out.extend_from_slice(body);
     let released = last.ok_or(End::Broken(
         "a request without proofs was about to be released",
     ))?;

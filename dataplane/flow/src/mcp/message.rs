@@ -1,8 +1,6 @@
 //! One message of the server's on its way to the client: matched, filtered, masked,
 //! recorded.
 
-use std::borrow::Cow;
-
 use weir_audit::Kind;
 use weir_facts::{Side, Verdict};
 use weir_mcp::json::{Document, Edits, Kind as JsonKind, Value};
@@ -186,7 +184,7 @@ impl Stream<'_> {
                 return Ok(Ready::refused(told, why.to_owned()));
             }
         };
-        let bytes = replaced(document, reshaped.edits)?;
+        let shaped = replaced(document, reshaped.edits)?;
         if running.method == ClientMethod::Initialize && !is_served(desk, result) {
             let told = refuse::error(
                 Some(id),
@@ -203,7 +201,7 @@ impl Stream<'_> {
             .get("isError")
             .is_some_and(|value| value.kind() == JsonKind::True);
         let answers = Some((id, running.method));
-        let ready = self.mask(desk, env, &bytes, &reshaped.sealed, tool(running), answers);
+        let ready = self.mask(desk, env, &shaped, &reshaped.sealed, tool(running), answers);
         let plain = if is_error { "tool error" } else { "result" };
         Ok(Ready {
             rows: reshaped.rows,
@@ -236,7 +234,7 @@ impl Stream<'_> {
         let ready = self.mask(
             desk,
             env,
-            document.bytes(),
+            &Shaped::Read(document),
             &[],
             tool(running),
             Some((id, running.method)),
@@ -250,7 +248,7 @@ impl Stream<'_> {
     /// An error that names no request.
     fn told(&self, desk: &mut Desk, env: &Env<'_>, document: &Document<'_>) -> Passed {
         let tool = self.only_tool();
-        let ready = self.mask(desk, env, document.bytes(), &[], &tool, None);
+        let ready = self.mask(desk, env, &Shaped::Read(document), &[], &tool, None);
         Passed::Send(ready.bytes)
     }
 
@@ -260,7 +258,7 @@ impl Stream<'_> {
         &self,
         desk: &mut Desk,
         env: &Env<'_>,
-        bytes: &[u8],
+        shaped: &Shaped<'_>,
         sealed: &[&[&str]],
         tool: &str,
         answers: Option<(&Id, ClientMethod)>,
@@ -277,11 +275,21 @@ impl Stream<'_> {
         let masks = desk
             .verdicts
             .masks(&desk.context, env, &self.exchange.caller, tool);
-        let Ok(document) = Document::parse(bytes) else {
-            return withheld(
-                "The answer could not be read",
-                "a filtered answer that is no JSON".to_owned(),
-            );
+        let again;
+        let document = match shaped {
+            Shaped::Read(document) => *document,
+            Shaped::Edited(bytes) => match Document::parse(bytes) {
+                Ok(document) => {
+                    again = document;
+                    &again
+                }
+                Err(_) => {
+                    return withheld(
+                        "The answer could not be read",
+                        "a filtered answer that is no JSON".to_owned(),
+                    );
+                }
+            },
         };
         // The schema is of what results of the tool hold, which most masks never meet.
         let definition = (!masks.is_empty() && !tool.is_empty())
@@ -291,9 +299,9 @@ impl Stream<'_> {
             .as_ref()
             .and_then(|definition| definition.schemas().output.as_ref());
         let key = &desk.context.connection.mask_key;
-        match masks.apply(&document, sealed, key, schema) {
+        match masks.apply(document, sealed, key, schema) {
             Ok(masked) => Ready {
-                bytes: masked.edits.apply(bytes),
+                bytes: masked.edits.apply(document.bytes()),
                 verdict: if masked.places.is_empty() {
                     "allow"
                 } else {
@@ -427,7 +435,7 @@ impl Stream<'_> {
             .holder(&self.exchange.caller, &self.exchange.session);
         let sealed = edited(document, span, desk.context.seal.request(&holder, id));
         let tool = self.only_tool();
-        let ready = self.mask(desk, env, &sealed, &[], &tool, None);
+        let ready = self.mask(desk, env, &Shaped::Edited(sealed), &[], &tool, None);
         if ready.verdict == "deny" {
             return self.unasked(desk, env, "a request that may not be shown");
         }
@@ -490,9 +498,9 @@ impl Stream<'_> {
         if progress == Progress::This {
             reshaped.sealed.push(&["params", "progressToken"]);
         }
-        let bytes = replaced(document, reshaped.edits)?;
+        let shaped = replaced(document, reshaped.edits)?;
         let tool = reshaped.tool.unwrap_or_else(|| self.only_tool());
-        let ready = self.mask(desk, env, &bytes, &reshaped.sealed, &tool, None);
+        let ready = self.mask(desk, env, &shaped, &reshaped.sealed, &tool, None);
         Ok(if ready.verdict == "deny" {
             Passed::Drop("a notification that may not be shown")
         } else {
@@ -537,13 +545,21 @@ fn tool(running: &Running) -> &str {
     }
 }
 
-fn replaced<'d>(document: &Document<'d>, edits: Replacements) -> Result<Cow<'d, [u8]>, End> {
+/// A message whose values are still to be masked.
+enum Shaped<'d> {
+    /// As it was read: it is not read once more.
+    Read(&'d Document<'d>),
+    /// With something replaced.
+    Edited(Vec<u8>),
+}
+
+fn replaced<'d>(document: &'d Document<'d>, edits: Replacements) -> Result<Shaped<'d>, End> {
     if edits.is_empty() {
-        return Ok(Cow::Borrowed(document.bytes()));
+        return Ok(Shaped::Read(document));
     }
     let edits =
         Edits::sorted(edits).map_err(|_| End::Broken("replacements in an answer that overlap"))?;
-    Ok(Cow::Owned(edits.apply(document.bytes())))
+    Ok(Shaped::Edited(edits.apply(document.bytes())))
 }
 
 fn edited(document: &Document<'_>, span: std::ops::Range<usize>, replacement: Vec<u8>) -> Vec<u8> {
