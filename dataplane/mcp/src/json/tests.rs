@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits;
+
+mod twin;
 
 /// Bodies that parsers read differently, or that no parser should take, and why.
 const REFUSED: &[(&str, &[u8])] = &[
@@ -283,4 +286,142 @@ fn edits_in_any_order_are_applied_in_the_bodys_and_never_overlap() {
     let edits = Edits::sorted(vec![(4..5, b"E".to_vec()), (0..1, b"A".to_vec())]);
     assert_eq!(edits.expect("apart").apply(b"abcdef"), b"AbcdEf");
     assert!(Edits::sorted(vec![(0..3, Vec::new()), (2..4, Vec::new())]).is_err());
+}
+
+/// What the walker says of a body, as its twin puts it.
+fn walked(body: &[u8]) -> Result<Vec<twin::Token>, JsonError> {
+    let document = Document::parse(body)?;
+    let token = |node: &Node| twin::Token {
+        kind: node.kind,
+        escaped: node.escaped,
+        ascii: node.ascii,
+        start: node.start as usize,
+        end: node.end as usize,
+        next: node.next as usize,
+    };
+    Ok(document.nodes.iter().map(token).collect())
+}
+
+fn agrees(body: &[u8]) {
+    let (walked, read) = (walked(body), twin::read(body));
+    assert_eq!(walked, read, "{:?}", String::from_utf8_lossy(body));
+}
+
+#[test]
+fn the_twin_says_the_same_of_every_short_body() {
+    const BYTES: &[u8] = b"{}[]\",:\\u1 -e\xe9t";
+    let mut bodies = vec![Vec::new()];
+    for _ in 0..4 {
+        bodies = bodies
+            .iter()
+            .flat_map(|body| {
+                BYTES
+                    .iter()
+                    .map(move |byte| [body.as_slice(), &[*byte]].concat())
+            })
+            .collect();
+        bodies.iter().for_each(|body| agrees(body));
+    }
+}
+
+#[test]
+fn the_twin_says_the_same_of_every_refused_body_and_of_every_prefix() {
+    for (_, body) in REFUSED {
+        (0..=body.len()).for_each(|end| agrees(&body[..end]));
+    }
+    let deep = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+    agrees(&deep(limits::JSON_DEPTH_MAX));
+    agrees(&deep(limits::JSON_DEPTH_MAX + 1));
+    for digits in [
+        299,
+        300,
+        301,
+        308,
+        309,
+        310,
+        limits::JSON_NUMBER_BYTES_MAX + 1,
+    ] {
+        agrees(&vec![b'9'; digits]);
+        agrees(&[b"0.".as_slice(), &vec![b'1'; digits]].concat());
+        agrees(&[b"0.".as_slice(), &vec![b'0'; digits], b"1e2"].concat());
+    }
+}
+
+/// Pieces of JSON in any order: most bodies are wrong somewhere, after much that is right.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    const PIECES: &[&[u8]] = &[
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b" ",
+        b"\n",
+        b"\t\r",
+        b"\"",
+        b"\"\"",
+        b"\"a\":",
+        b"null",
+        b"true",
+        b"fals",
+        b"-0",
+        b"1.5e-7",
+        b"1e999",
+        b"01",
+        b"\\",
+        b"\\n",
+        b"\\u00e9",
+        b"\\ud83d\\ude00",
+        b"\\ud83d",
+        b"\\udc00",
+        b"\\u12",
+        b"\xc3\xa9",
+        b"\xe2\x82\xac",
+        b"\xf0\x9f\x98\x80",
+        b"\xe2\x82",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\x00",
+        b"\x1f",
+        b"\x7f",
+    ];
+    let long = (0usize..100, any::<u8>()).prop_map(|(length, byte)| vec![byte; length]);
+    let plain = (0usize..100).prop_map(|length| vec![b'x'; length]);
+    let piece = prop_oneof![
+        8 => prop::sample::select(PIECES).prop_map(<[u8]>::to_vec),
+        2 => plain,
+        1 => long,
+    ];
+    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+/// A document with one string of any length, in which one byte, anywhere, is any other.
+fn nearly_a_document() -> impl Strategy<Value = Vec<u8>> {
+    let byte = (any::<prop::sample::Index>(), any::<u8>());
+    (any_json(), "[ -~é€😀]{0,120}", byte, any::<bool>()).prop_map(
+        |(value, text, (at, byte), is_changed)| {
+            let all = serde_json::json!([text, value, text]);
+            let mut body = serde_json::to_vec(&all).unwrap();
+            let at = at.index(body.len());
+            if is_changed {
+                body[at] = byte;
+            }
+            body
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn the_twin_says_the_same_of_pieces_in_any_order(body in pieces()) {
+        prop_assert_eq!(walked(&body), twin::read(&body));
+    }
+
+    #[test]
+    fn the_twin_says_the_same_of_documents_and_of_what_nearly_are(body in nearly_a_document()) {
+        prop_assert_eq!(walked(&body), twin::read(&body));
+    }
 }
