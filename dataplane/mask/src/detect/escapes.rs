@@ -22,33 +22,61 @@ pub fn scan_through(text: &str, wanted: ClassSet, found: &mut Vec<(Range<usize>,
     merge(found, before);
 }
 
-/// A text with its escapes resolved, and where each byte of it came from.
+/// A text with its escapes resolved, and where each part of it came from.
 struct Seen {
     text: String,
-    /// One for each byte, and one for the end.
-    origins: Vec<usize>,
+    /// In order; the last one is the end.
+    pieces: Vec<Piece>,
+}
+
+/// A run of plain text, or what one escape stands for.
+struct Piece {
+    /// Where it begins in what is seen.
+    seen: usize,
+    /// Where it begins in the text.
+    origin: usize,
+    is_plain: bool,
 }
 
 impl Seen {
     fn of(text: &str) -> Self {
         let mut seen = Self {
             text: String::with_capacity(text.len()),
-            origins: Vec::with_capacity(text.len() + 1),
+            pieces: Vec::new(),
         };
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let (character, taken) = next(rest);
-            seen.text.push(character);
-            seen.origins.resize(seen.text.len(), at);
-            at += taken;
+            let plain = rest.find('\\').unwrap_or(rest.len());
+            seen.begin(at, plain > 0);
+            if plain > 0 {
+                seen.text.push_str(rest.get(..plain).unwrap_or_default());
+                at += plain;
+            } else {
+                let (character, taken) = next(rest);
+                seen.text.push(character);
+                at += taken;
+            }
         }
-        seen.origins.push(text.len());
+        seen.begin(text.len(), false);
         seen
     }
 
+    fn begin(&mut self, origin: usize, is_plain: bool) {
+        self.pieces.push(Piece {
+            seen: self.text.len(),
+            origin,
+            is_plain,
+        });
+    }
+
+    /// Where a character of what is seen came from; behind the end, the end.
     fn at(&self, index: usize) -> usize {
-        let end = self.origins.last().copied().unwrap_or_default();
-        self.origins.get(index).copied().unwrap_or(end)
+        let after = self.pieces.partition_point(|piece| piece.seen <= index);
+        let piece = after.checked_sub(1).and_then(|at| self.pieces.get(at));
+        piece.map_or(0, |piece| match piece.is_plain {
+            true => piece.origin + (index - piece.seen),
+            false => piece.origin,
+        })
     }
 }
 
@@ -152,7 +180,31 @@ mod tests {
         assert_eq!(found(r"\u 123-45-6789"), [("123-45-6789", Class::Ssn)]);
     }
 
+    /// The slow twin: an origin for each byte, and one for the end.
+    fn twin(text: &str) -> (String, Vec<usize>) {
+        let (mut seen, mut origins, mut at) = (String::new(), Vec::new(), 0);
+        while !text[at..].is_empty() {
+            let (character, taken) = next(&text[at..]);
+            seen.push(character);
+            origins.resize(seen.len(), at);
+            at += taken;
+        }
+        origins.push(text.len());
+        (seen, origins)
+    }
+
     proptest! {
+        #[test]
+        fn what_is_seen_and_where_it_came_from_is_what_the_twin_says(
+            text in r#"([\\un0-9a-f\"/]|[ -~]{0,40}|\\u00e9|\\ud83d\\ude00|é|😀){0,30}"#,
+        ) {
+            let (seen, (text, origins)) = (Seen::of(&text), twin(&text));
+            prop_assert_eq!(&seen.text, &text);
+            for index in (0..=text.len()).filter(|index| text.is_char_boundary(*index)) {
+                prop_assert_eq!(seen.at(index), origins[index], "{}", index);
+            }
+        }
+
         /// Nothing that is found without looking behind escapes is lost, and ranges are in
         /// order, apart, and on characters.
         #[test]

@@ -75,8 +75,8 @@ fn every_prefix_of_a_document_is_refused() {
 #[test]
 fn nesting_is_read_up_to_the_cap_and_refused_beyond() {
     let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-    assert!(Document::parse(&nested(crate::limits::JSON_DEPTH_MAX)).is_ok());
-    for depth in [crate::limits::JSON_DEPTH_MAX + 1, 5_000, 200_000] {
+    assert!(Document::parse(&nested(limits::JSON_DEPTH_MAX)).is_ok());
+    for depth in [limits::JSON_DEPTH_MAX + 1, 5_000, 200_000] {
         assert!(
             matches!(Document::parse(&nested(depth)), Err(JsonError::Deep(_))),
             "{depth}"
@@ -223,6 +223,25 @@ proptest! {
         } else if let Ok(read) = serde_json::from_slice::<serde_json::Value>(&body) {
             prop_assert!(false, "serde_json reads what is refused: {:?}", read);
         }
+    }
+
+    #[test]
+    fn text_is_quoted_as_byte_by_byte(text in "([ -~]{0,70}|[\u{0}-\u{1f}\"\\\\\u{7f}é😀]){0,8}") {
+        let mut quoted = Vec::new();
+        quote(&text, &mut quoted);
+        let mut slow = vec![b'"'];
+        for byte in text.bytes() {
+            match byte {
+                b'"' | b'\\' => slow.extend([b'\\', byte]),
+                b'\n' => slow.extend(b"\\n"),
+                b'\r' => slow.extend(b"\\r"),
+                b'\t' => slow.extend(b"\\t"),
+                0..0x20 | 0x7f => slow.extend(format!("\\u{byte:04x}").bytes()),
+                _ => slow.push(byte),
+            }
+        }
+        slow.push(b'"');
+        prop_assert_eq!(quoted, slow);
     }
 
     #[test]

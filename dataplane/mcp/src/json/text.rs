@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::scan::plain_run;
+
 /// The text between the quotes of a string that the walker has accepted.
 pub(super) fn unquote(raw: &[u8], escaped: bool) -> Cow<'_, str> {
     let inner = raw
@@ -68,22 +70,44 @@ fn unicode(digits: &str) -> (char, &str) {
 
 /// Appends `text` as a JSON string, quotes included.
 pub fn quote(text: &str, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
     out.push(b'"');
-    for &byte in text.as_bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 | 0x7f => {
-                out.extend_from_slice(b"\\u00");
-                let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
-                out.extend([digit(byte >> 4), digit(byte & 0xF)]);
-            }
-            _ => out.push(byte),
-        }
+    let mut at = 0;
+    loop {
+        let end = plain_run(bytes, at).end;
+        plain(bytes.get(at..end).unwrap_or_default(), out);
+        let Some(byte) = bytes.get(end) else { break };
+        escape(*byte, out);
+        at = end + 1;
     }
     out.push(b'"');
+}
+
+/// A run that needs no escape but for DEL, which the grammar has as it is, and some readers not.
+fn plain(mut run: &[u8], out: &mut Vec<u8>) {
+    while let Some((before, after)) =
+        memchr::memchr(0x7f, run).and_then(|at| run.split_at_checked(at))
+    {
+        out.extend_from_slice(before);
+        escape(0x7f, out);
+        run = after.get(1..).unwrap_or_default();
+    }
+    out.extend_from_slice(run);
+}
+
+fn escape(byte: u8, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+            out.extend([digit(byte >> 4), digit(byte & 0xF)]);
+        }
+    }
 }
