@@ -111,7 +111,7 @@ impl Setup {
                 .env("POSTGRES_PASSWORD", &stage.postgres.password)
                 .env(
                     "POSTGRES_QUERY_PARAMS",
-                    format!("application_name={}", crate::stage::DIRECT),
+                    format!("{{application_name: {}}}", crate::stage::DIRECT),
                 );
             command
         })
