@@ -1,5 +1,5 @@
 //! The MCP calls that are open on this host, and which of them caused an operation of another
-//! flow. Shared by every worker; it holds names, numbers and times only.
+//! flow. Shared by every worker; the table holds names, numbers and times only.
 //!
 //! A call is open from before its first byte goes on until its answer was seen, so a statement
 //! that arrives because of it finds it here. One whose answer is never seen stays for a while:
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_facts::{CallRef, Link, OperationRef};
 
-use crate::mcp::Parked;
+use crate::mcp::{Authorities, Parked, Sessions};
 use crate::tasks::Tasks;
 use crate::trace::TraceId;
 use crate::world::canonical;
@@ -40,6 +40,10 @@ const SERVERS_MAX: usize = 1024;
 /// The open calls of one host.
 #[derive(Default)]
 pub struct Calls {
+    /// The sessions whose answers come on another connection than their calls.
+    pub(crate) sessions: Sessions,
+    /// Where servers that are their own authorization servers have that.
+    pub(crate) authorities: Authorities,
     /// How many calls there are to be found.
     count: AtomicUsize,
     table: Mutex<Table>,

@@ -189,6 +189,16 @@ pub enum Effect {
     RefreshKeys(Arc<str>),
     /// Find out which processes serve this address; the answer goes into [`Env::calls`].
     FindServer(SocketAddr),
+    /// This flow is the stream of a session: what [`Effect::ToStream`] has for it reaches it.
+    OfferStream,
+    /// The stream of a session gets a message of Weir's own, as [`Event::Message`]; silence if it
+    /// is over.
+    ToStream {
+        /// The flow of the stream.
+        stream: FlowId,
+        /// JSON-RPC.
+        message: Bytes,
+    },
     /// A CancelRequest with this key reaches this flow as [`Event::CancelRequested`].
     OfferCancelKey(CancelKey),
     /// Pass a CancelRequest to the flow that offered the key; answered by [`Event::CancelRouted`].
@@ -202,6 +212,9 @@ pub enum Effect {
     },
     /// Open a connection to the server, send the request, close it.
     SendCancel(ServerCancel),
+    /// Open a connection to the server, send the request, read what comes until the server closes
+    /// it. Nobody is told of it.
+    SendAside(ServerMessage),
     /// Nothing more will come from this flow: close both links once their queues are empty.
     Finished,
 }
@@ -212,6 +225,15 @@ pub struct ServerCancel {
     /// The server.
     pub target: SocketAddr,
     /// The whole message.
+    pub request: Bytes,
+}
+
+/// What Weir itself tells a server, beside its flows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerMessage {
+    /// The server.
+    pub target: SocketAddr,
+    /// The whole request, which asks for the connection to be closed.
     pub request: Bytes,
 }
 
@@ -334,6 +356,8 @@ pub enum Event {
     SyncFailed,
     /// The world was replaced: open sessions are judged again.
     WorldChanged,
+    /// A message of Weir's own for the client of this stream.
+    Message(Bytes),
     /// What runs or waits is not wanted any more.
     CancelRequested {
         /// The flow by which a CancelRequest came: it waits for [`Effect::AnswerCancel`].

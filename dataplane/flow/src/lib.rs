@@ -30,7 +30,7 @@ use weir_facts::Side;
 pub use calls::{Calls, Serving};
 pub use io::{
     ApprovalRequest, Arrival, CancelKey, CatalogCell, Decision, Effect, Env, Event, Outbox, Piece,
-    Program, ServerCancel, Start, ToolsSeen,
+    Program, ServerCancel, ServerMessage, Start, ToolsSeen,
 };
 pub use meter::Meters;
 pub use postgres::PlanCache;

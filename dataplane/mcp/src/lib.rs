@@ -1,10 +1,12 @@
-//! MCP over Streamable HTTP, as pure functions and small state machines over bytes.
+//! MCP over HTTP, as pure functions and small state machines over bytes.
 //!
 //! [`http`] frames requests and answers strictly, [`sse`] frames events, [`json`] reads a
 //! body in one pass, [`message`] says what a JSON-RPC message asks as
 //! [`weir_facts::Access`] pairs, [`list`] and [`reveal`] rewrite answers, [`definition`]
-//! says what a tool is, [`schema`] what its arguments and results may be, [`session`] matches answers to requests, [`authorization`] has
-//! challenges and metadata, [`refuse`] says no in the protocol's own words, and
+//! says what a tool is, [`schema`] what its arguments and results may be, [`session`] matches
+//! answers to requests, [`endpoint`] reads where messages of 2024-11-05 are POSTed,
+//! [`authorization`] has challenges and metadata, [`oauth`] the messages of a server that is its
+//! own authorization server, [`refuse`] says no in the protocol's own words, and
 //! [`carrier`] says "not yet".
 //!
 //! Nothing here opens a socket, reads a clock, decides a verdict or keeps a byte that it
@@ -16,11 +18,13 @@ pub mod authorization;
 pub mod cache;
 pub mod carrier;
 pub mod definition;
+pub mod endpoint;
 pub mod http;
 pub mod json;
 pub mod limits;
 pub mod list;
 pub mod message;
+pub mod oauth;
 pub mod refuse;
 pub mod reveal;
 pub mod schema;

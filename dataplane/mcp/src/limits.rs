@@ -39,6 +39,10 @@ pub const BATCH_MESSAGES_MAX: usize = 64;
 /// Bytes of a session id: what a header of our own can carry with room to spare.
 pub const SESSION_ID_BYTES_MAX: usize = 256;
 
+/// Bytes of the place that a server of 2024-11-05 names for messages: a path and a session's id.
+/// Sealed, it comes back in a request line and must leave room for the rest of [`HEAD_BYTES_MAX`].
+pub const ENDPOINT_BYTES_MAX: usize = 1024;
+
 /// Bytes of an event's id as the server writes it.
 pub const EVENT_ID_BYTES_MAX: usize = 512;
 
@@ -83,6 +87,10 @@ pub const INPUT_REQUESTS_MAX: usize = 64;
 
 /// Requests of one stream that may be unanswered at once: those of one POST.
 pub const PENDING_PER_STREAM_MAX: usize = BATCH_MESSAGES_MAX;
+
+/// Requests of one session of 2024-11-05 that may be unanswered at once: its one stream answers
+/// all of them, and a client that runs dozens of agents has one session for each.
+pub const PENDING_PER_SESSION_MAX: usize = 1024;
 
 /// Digits of a chunk's size: 8 hexadecimal digits exceed every body that is accepted.
 pub const CHUNK_SIZE_DIGITS_MAX: usize = 8;

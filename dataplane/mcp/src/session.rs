@@ -19,8 +19,9 @@ use weir_facts::ConnectionName;
 
 use crate::json::{Document, quote};
 use crate::limits::{
-    ID_BYTES_MAX, PENDING_PER_STREAM_MAX, REQUEST_STATE_BYTES_MAX, SEALED_EVENT_ID_BYTES_MAX,
-    SEALED_REQUEST_ID_BYTES_MAX, SEALED_TASK_ID_BYTES_MAX, SESSION_ID_BYTES_MAX,
+    ENDPOINT_BYTES_MAX, ID_BYTES_MAX, PENDING_PER_SESSION_MAX, PENDING_PER_STREAM_MAX,
+    REQUEST_STATE_BYTES_MAX, SEALED_EVENT_ID_BYTES_MAX, SEALED_REQUEST_ID_BYTES_MAX,
+    SEALED_TASK_ID_BYTES_MAX, SESSION_ID_BYTES_MAX,
 };
 use crate::message::{Id, IdKey};
 
@@ -41,28 +42,48 @@ pub enum PendingError {
 #[derive(Debug)]
 pub struct Pending<P> {
     asked: HashMap<IdKey, (Id, P)>,
+    most: usize,
 }
 
 impl<P> Default for Pending<P> {
     fn default() -> Self {
         Self {
             asked: HashMap::new(),
+            most: PENDING_PER_STREAM_MAX,
         }
     }
 }
 
 impl<P> Pending<P> {
+    /// Those of a session whose one stream answers everything (2024-11-05).
+    #[must_use]
+    pub fn of_session() -> Self {
+        Self {
+            most: PENDING_PER_SESSION_MAX,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a request with this id could be remembered.
+    ///
+    /// # Errors
+    /// Where its id is in use, or too many are unanswered.
+    pub fn may_ask(&self, id: &Id) -> Result<(), PendingError> {
+        if self.asked.contains_key(id.key()) {
+            return Err(PendingError::InUse);
+        }
+        if self.asked.len() >= self.most {
+            return Err(PendingError::Full);
+        }
+        Ok(())
+    }
+
     /// Remembers a request.
     ///
     /// # Errors
     /// Where its id is in use, or too many are unanswered.
     pub fn ask(&mut self, id: Id, plan: P) -> Result<(), PendingError> {
-        if self.asked.contains_key(id.key()) {
-            return Err(PendingError::InUse);
-        }
-        if self.asked.len() >= PENDING_PER_STREAM_MAX {
-            return Err(PendingError::Full);
-        }
+        self.may_ask(&id)?;
         self.asked.insert(id.key().clone(), (id, plan));
         Ok(())
     }
@@ -163,6 +184,7 @@ enum Use {
     Request,
     Task,
     State,
+    Endpoint,
 }
 
 /// What is sealed stands for nothing else.
@@ -238,6 +260,7 @@ impl Seal {
             Use::Request => b"request",
             Use::Task => b"task",
             Use::State => b"state",
+            Use::Endpoint => b"endpoint",
         };
         let parts: [&[u8]; 5] = [
             purpose,
@@ -447,6 +470,28 @@ impl Seal {
         let (expires, content) = content.split_first_chunk::<8>()?;
         let content = String::from_utf8(content.to_vec()).ok()?;
         (now_s < u64::from_be_bytes(*expires)).then_some((origin, content))
+    }
+
+    /// The name that a client gets for the place where its messages go (2024-11-05).
+    #[must_use]
+    pub fn endpoint(&self, holder: &Holder<'_>, target: &str) -> String {
+        self.conceal(
+            Use::Endpoint,
+            holder,
+            &[],
+            Origin::Server,
+            target.as_bytes(),
+        )
+    }
+
+    /// The place behind a name that this caller was given.
+    #[must_use]
+    pub fn open_endpoint(&self, holder: &Holder<'_>, shown: &str) -> Option<String> {
+        if shown.len() > 2 * ENDPOINT_BYTES_MAX {
+            return None;
+        }
+        let (_, target) = self.uncover(Use::Endpoint, holder, &[], shown)?;
+        String::from_utf8(target).ok()
     }
 
     /// Encrypts and authenticates `content`: what a server puts into such names may be

@@ -13,6 +13,7 @@ mod kit;
 mod ladder;
 mod servers;
 mod setup;
+mod sse;
 mod told;
 mod toolbox;
 
@@ -28,7 +29,7 @@ use crate::stage::{E2E, Selection, Stage};
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only these parts: `conformance`, `clients`, `attacks`, `toolbox`, `holds`, `ladder`; all without a name.
+    /// Only these parts: `conformance`, `clients`, `sse`, `attacks`, `toolbox`, `holds`, `ladder`; all without a name.
     names: Vec<String>,
     /// Use Weir's programs in this folder instead of building them.
     #[arg(long, value_name = "FOLDER")]
@@ -52,6 +53,11 @@ const PARTS: &[Part] = &[
         "clients",
         "Real MCP clients, direct and through Weir",
         clients::play,
+    ),
+    (
+        "sse",
+        "Clients of the transport of 2024-11-05, direct and through Weir",
+        sse::play,
     ),
     (
         "attacks",

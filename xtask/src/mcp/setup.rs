@@ -7,7 +7,7 @@ use super::servers::{Carrier, Server};
 use crate::stage::policies::{self, Edit};
 use crate::stage::{Stage, put_in_force};
 
-const POLICY: [Edit; 2] = [
+const POLICY: [Edit; 3] = [
     Edit {
         file: "masks.toml",
         from: "",
@@ -18,13 +18,18 @@ const POLICY: [Edit; 2] = [
         from: "",
         to: include_str!("../../mcp/suite/policies.cedar"),
     },
+    Edit {
+        file: "policies.cedar",
+        from: "",
+        to: include_str!("../../mcp/suite/sse.cedar"),
+    },
 ];
 
 /// What was set up.
 pub(super) struct Setup {
     /// The fixture, where engineers may do everything and nothing is masked.
     pub open: Server,
-    /// The fixture of 2024-11-05, as open.
+    /// The fixture by the transport of 2024-11-05, as guarded as the shop.
     pub sse: Server,
     /// The fixture, where engineers see values masked, and not every tool.
     pub shop: Server,

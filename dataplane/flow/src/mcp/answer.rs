@@ -6,13 +6,18 @@
 //!            └─ anything else ─────▶ Bare ── over ───▶ status, and a body of our own
 //! ```
 
+mod endpoint;
+mod oauth;
+
 use weir_audit::Kind;
 use weir_mcp::authorization::shown_metadata;
+use weir_mcp::endpoint::EVENT;
 use weir_mcp::http::rewrite::{Answer, AnswerFraming, answer};
 use weir_mcp::http::{Framing, Method, ResponseHead, Version, encode_chunk, last_chunk};
 use weir_mcp::limits::ANSWER_BODY_BYTES_MAX;
-use weir_mcp::message::Revision;
 use weir_mcp::message::client::ClientMethod;
+use weir_mcp::message::{Id, Revision};
+use weir_mcp::oauth::{Endpoint, PAGE_BYTES_MAX, endpoints};
 use weir_mcp::refuse;
 use weir_mcp::session::{Client, Pending, Resumable};
 use weir_mcp::sse::{self, Event, Item, Parser};
@@ -24,6 +29,7 @@ use super::exchange::{Exchange, Running, What};
 use super::limits::AFTER_TOKEN_NS;
 use super::message::{Passed, Stream, summary};
 use super::post::status_of;
+use super::sessions::Listening;
 use super::task::TaskAsk;
 use super::{Desk, End, pulse};
 use crate::io::{Env, Piece};
@@ -49,6 +55,10 @@ pub(crate) struct Answering {
     pub(crate) is_task: bool,
     /// Who has asked about that task, and waits.
     pub(crate) task: Option<TaskAsk>,
+    /// The session of 2024-11-05 that this is the stream of.
+    listening: Option<Listening>,
+    /// What this message has asked in such a session.
+    asked: Vec<Id>,
 }
 
 enum Phase {
@@ -62,6 +72,11 @@ enum Phase {
     },
     /// The server's metadata, for clients that have no token yet.
     Document {
+        body: Vec<u8>,
+    },
+    /// What the server's own authorization server answers.
+    OAuth {
+        endpoint: Endpoint,
         body: Vec<u8>,
     },
     Bare,
@@ -84,9 +99,13 @@ impl Answering {
         let mut pending = Pending::default();
         let mut others = Vec::new();
         let mut task = None;
+        let mut asked = Vec::new();
         for (what, operation) in running {
             task = task.or_else(|| operation.poll.as_ref().map(|poll| poll.ask.clone()));
             match what {
+                What::Request { id, .. } if exchange.endpoint.is_some() => {
+                    endpoint::ask(&exchange, &mut asked, id, &mut others, operation)?;
+                }
                 What::Request { id, .. } => {
                     pending
                         .ask(id, operation)
@@ -106,6 +125,7 @@ impl Answering {
             }
         }
         Ok(Self {
+            client_gone: exchange.is_accepted,
             exchange,
             pending,
             others,
@@ -115,9 +135,10 @@ impl Answering {
             shown_bytes: 0,
             room,
             server_closes: false,
-            client_gone: false,
             is_task: task.is_some(),
             task,
+            listening: None,
+            asked,
         })
     }
 
@@ -180,6 +201,12 @@ impl Answering {
         }
         self.status = shown_status(desk, head.status);
         self.server_closes = head.closes;
+        if self.is_posted() {
+            return self.on_posted_head(head);
+        }
+        if let Some(endpoint) = self.exchange.oauth {
+            return self.on_oauth_head(endpoint, head);
+        }
         let media = head.fields.media_type();
         let is_events = self.status == 200 && media.as_deref() == Some("text/event-stream");
         self.phase = match media.as_deref() {
@@ -304,6 +331,13 @@ impl Answering {
                 body.extend_from_slice(content);
                 Ok(())
             }
+            Phase::OAuth { body, .. } if body.len() + content.len() > PAGE_BYTES_MAX => Err(
+                End::Server("a message of OAuth that is too large to be read".to_owned()),
+            ),
+            Phase::OAuth { body, .. } => {
+                body.extend_from_slice(content);
+                Ok(())
+            }
             Phase::Bare => Ok(()),
             Phase::Events { .. } => self.on_events(desk, env, content),
         }
@@ -337,6 +371,7 @@ impl Answering {
             | Phase::Head
             | Phase::Json { .. }
             | Phase::Document { .. }
+            | Phase::OAuth { .. }
             | Phase::Bare => Ok(()),
         }
     }
@@ -365,6 +400,9 @@ impl Answering {
         env: &mut Env<'_>,
         event: Event,
     ) -> Result<Option<Event>, End> {
+        if event.event.as_deref() == Some(EVENT) && self.may_name_endpoint() {
+            return self.name_endpoint(desk, env, &event).map(Some);
+        }
         if event.event.as_deref().is_some_and(|name| name != "message") {
             self.note_dropped(desk, env, "an event of a type that MCP does not have");
             return Ok(None);
@@ -373,24 +411,18 @@ impl Answering {
             None => None,
             // It primes the stream: an id to resume after, and nothing to show.
             Some("") => Some(String::new()),
-            Some(data) => {
-                let mut stream = Stream {
-                    exchange: &self.exchange,
-                    pending: &mut self.pending,
-                };
-                match stream.body(desk, env, data.as_bytes())? {
-                    Passed::Send(bytes) | Passed::Instead(bytes) => Some(
-                        String::from_utf8(bytes)
-                            .map_err(|_| End::Broken("an edited message that is no text"))?,
-                    ),
-                    Passed::Drop(why) => {
-                        self.note_dropped(desk, env, why);
-                        return Ok(None);
-                    }
+            Some(data) => match self.message(desk, env, data.as_bytes())? {
+                Passed::Send(bytes) | Passed::Instead(bytes) => Some(
+                    String::from_utf8(bytes)
+                        .map_err(|_| End::Broken("an edited message that is no text"))?,
+                ),
+                Passed::Drop(why) => {
+                    self.note_dropped(desk, env, why);
+                    return Ok(None);
                 }
-            }
+            },
         };
-        if self.exchange.revision().is_stateless() {
+        if self.exchange.revision().is_stateless() || self.listening.is_some() {
             // Nothing is resumed there, so there are neither ids nor pauses.
             let event = Event {
                 id: None,
@@ -404,6 +436,19 @@ impl Answering {
         // comes after this event can no longer answer it.
         let id = event.id.and_then(|id| self.sealed(desk, &id));
         Ok(Some(Event { id, data, ..event }))
+    }
+
+    /// A message of the server's, on whichever stream.
+    fn message(&mut self, desk: &mut Desk, env: &mut Env<'_>, body: &[u8]) -> Result<Passed, End> {
+        let exchange = &self.exchange;
+        let Some(listening) = &self.listening else {
+            let pending = &mut self.pending;
+            return Stream { exchange, pending }.body(desk, env, body);
+        };
+        let passed = listening.session.on_message(body, |body, pending| {
+            Stream { exchange, pending }.body(desk, env, body)
+        });
+        passed.unwrap_or(Ok(Passed::Drop("an answer to nothing that was asked")))
     }
 
     fn sealed(&self, desk: &Desk, id: &str) -> Option<String> {
@@ -437,10 +482,14 @@ impl Answering {
     pub(crate) fn finish(&mut self, desk: &mut Desk, env: &mut Env<'_>) -> Result<After, End> {
         let from = self.from.take();
         let head = from.as_ref();
+        self.close_session(desk, env);
         match std::mem::replace(&mut self.phase, Phase::Bare) {
             Phase::Head => return Err(End::Server("no answer".to_owned())),
             Phase::Json { body } => self.finish_json(desk, env, head, &body)?,
             Phase::Document { body } => self.finish_document(desk, env, head, &body)?,
+            Phase::OAuth { endpoint, body } => {
+                self.finish_oauth(desk, env, head, endpoint, &body)?;
+            }
             Phase::Bare => self.finish_bare(desk, env, head)?,
             Phase::Events { parser, framing } => {
                 self.keep_rest(desk, env)?;
@@ -510,6 +559,9 @@ impl Answering {
         env: &mut Env<'_>,
         head: Option<&ResponseHead>,
     ) -> Result<(), End> {
+        if self.is_posted() {
+            return self.finish_posted(desk, env, head);
+        }
         let asked: Vec<_> = self.pending.iter().map(|(id, _)| id.clone()).collect();
         self.keep_rest(desk, env)?;
         match self.exchange.begun {
@@ -552,6 +604,11 @@ impl Answering {
             self.write_bare(desk, env, head);
             return Ok(());
         };
+        if let Some(resource) = desk.context.server_resource() {
+            let named = endpoints(&shown, resource.origin());
+            let name = &desk.context.connection.name;
+            env.calls.authorities.learn(name, resource, named);
+        }
         self.shown_bytes = shown.len() as u64;
         self.keep_rest(desk, env)?;
         let framing = AnswerFraming::Length(shown.len());
@@ -629,7 +686,7 @@ impl Answering {
         let told = Told {
             summary: &summary,
             session: &self.exchange.session,
-            duration_us: env.now.mono_ns.saturating_sub(self.exchange.begun_ns) / 1000,
+            duration_us: env.now.mono_ns.saturating_sub(running.begun_ns) / 1000,
             response_bytes: self.shown_bytes,
             outcome,
             ..Told::NOTHING
@@ -643,6 +700,8 @@ impl Answering {
 
     /// The flow ends before the answer does: records that, as far as it can.
     pub(crate) fn abandon(&mut self, desk: &Desk, env: &mut Env<'_>, why: &str) {
+        self.close_session(desk, env);
+        self.take_back(desk, env, why);
         let rest: Vec<_> = self
             .others
             .drain(..)
@@ -668,6 +727,8 @@ fn resumed(revision: Revision, under: &Running, asked: &Resumable) -> Running {
         client: Client::default(),
         poll: None,
         call: None,
+        begun_ns: under.begun_ns,
+        onward: None,
     }
 }
 

@@ -59,9 +59,13 @@ impl Context {
 
     /// Whether a path is of the resource that tokens are for. Without a resource, every one is.
     pub(crate) fn covers(&self, head: &RequestHead) -> bool {
+        self.covers_path(head.path()) || self.is_server_document(head)
+    }
+
+    /// Whether a path that the server itself names is of that resource.
+    pub(crate) fn covers_path(&self, path: &str) -> bool {
         let resource = self.authorization().and_then(McpAuthorization::resource);
-        let covered = |resource: &ResourceUri| resource.covers(head.path());
-        resource.is_none_or(covered) || self.is_server_document(head)
+        resource.is_none_or(|resource| resource.covers(path))
     }
 
     /// What of Weir's own is at a path. Documents of the server are the server's where it is the

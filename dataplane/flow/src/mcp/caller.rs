@@ -97,6 +97,21 @@ pub(crate) fn authenticate(
     })
 }
 
+/// The caller of a request whose `Authorization` is not for Weir to read.
+pub(crate) fn workload(context: &Context) -> Result<Caller, Unnamed> {
+    let workload = context.workload.as_ref().ok_or(Unnamed::Nobody)?;
+    Ok(Caller {
+        principal: Principal {
+            workload: Some(workload.clone()),
+            identity: None,
+            agent: None,
+        },
+        scopes: Arc::default(),
+        expires_us: None,
+        key: key(Some(workload), None, None),
+    })
+}
+
 /// Whose the token is that a request shows.
 fn shown(
     context: &Context,

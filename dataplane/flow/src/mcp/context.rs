@@ -185,7 +185,10 @@ impl Context {
             .collect();
         let session = session_digest(told.session);
         let bundle = env.world.bundle.clone();
+        // The answer to a call may come on another flow than the call.
+        let flow = operation.map_or(self.id, |operation| operation.flow);
         let record = Record {
+            flow: Some(flow),
             operation: operation.map(|operation| operation.seq),
             summary: told.summary,
             accesses: &accesses,

@@ -106,8 +106,8 @@ impl McpFlow {
     /// there is none; one that has, sees the connection break.
     pub(super) fn end(&mut self, env: &mut Env<'_>, end: &End) {
         let told = end.to_string();
-        let mut begun =
-            matches!(&self.state, State::Waiting(exchange, _) if exchange.begun.is_some());
+        self.tell_failed(env);
+        let mut begun = matches!(&self.state, State::Waiting(exchange, _) if exchange.begun.is_some() || exchange.is_accepted);
         self.drop_waiting(env, &told);
         let mut caller = None;
         if let State::Answering(answering) = &mut self.state {
@@ -141,6 +141,7 @@ impl McpFlow {
 
     /// Ends the flow where nobody can be told, or nobody should be.
     pub(super) fn reset(&mut self, env: &mut Env<'_>, reason: &str) {
+        self.tell_failed(env);
         self.drop_waiting(env, reason);
         if let State::Answering(answering) = &mut self.state {
             answering.abandon(&self.desk, env, reason);

@@ -1,5 +1,7 @@
 //! One HTTP request and what it asks, message by message.
 
+use std::sync::Arc;
+
 use weir_facts::{Access, Action, Digest, OperationRef, Resource, Side, Verdict};
 use weir_mcp::http::RequestHead;
 use weir_mcp::http::rewrite::AnswerFraming;
@@ -8,6 +10,7 @@ use weir_mcp::message::client::{Asked, ClientMethod};
 use weir_mcp::message::server::answers;
 use weir_mcp::message::stateless::{TASKS_EXTENSION, elicitation};
 use weir_mcp::message::{Body, Id, MessageError, Revision, Shape};
+use weir_mcp::oauth::Endpoint;
 use weir_mcp::refuse;
 use weir_mcp::session::{Client, Resumable};
 use weir_policy::Judgement;
@@ -16,6 +19,7 @@ use super::Desk;
 use super::bodies::Room;
 use super::caller::Caller;
 use super::hold::cancel_key;
+use super::sessions::{self, Session};
 use super::stateless::{self, Reading, Refused, Replacements, Stateless};
 use super::task::{self, OwnTask, Poll};
 use super::verdict::typed;
@@ -32,7 +36,7 @@ pub(crate) struct Exchange {
     pub(crate) revision: Option<Revision>,
     /// What it named instead, where that is none that is served.
     pub(crate) unserved: Option<String>,
-    /// The session at the server; empty where there is none.
+    /// The session at the server, or the place of its messages; empty where there is none.
     pub(crate) session: String,
     /// What the client declared when it opened the session.
     pub(crate) client: Client,
@@ -46,6 +50,12 @@ pub(crate) struct Exchange {
     pub(crate) room: Room,
     /// How the answer is framed that has begun, as events, before the server's did.
     pub(crate) begun: Option<AnswerFraming>,
+    /// The session of 2024-11-05 whose stream this is, or whose message.
+    pub(crate) endpoint: Option<Arc<Session>>,
+    /// The endpoint of the server's own authorization server that it is for, if that is no MCP.
+    pub(crate) oauth: Option<Endpoint>,
+    /// The client was told that its message was taken, before the server was.
+    pub(crate) is_accepted: bool,
 }
 
 impl Exchange {
@@ -62,6 +72,10 @@ impl Exchange {
     /// the newest, to be told so.
     pub(crate) fn revision(&self) -> Revision {
         match (self.revision, &self.unserved) {
+            (Some(named), _) if self.endpoint.is_some() && named.has_batches() => {
+                Revision::V2024_11_05
+            }
+            (None, _) if self.endpoint.is_some() => Revision::V2024_11_05,
             (Some(named), _) => named,
             (None, Some(_)) => Revision::V2026_07_28,
             (None, None) => Revision::V2025_03_26,
@@ -112,6 +126,8 @@ pub(crate) struct Plan {
     pub(crate) own_task: Option<OwnTask>,
     /// The request about its task that it is on its way for.
     pub(crate) poll: Option<Poll>,
+    /// The id under which it goes on, where that is not its own.
+    pub(crate) onward: Option<Box<str>>,
 }
 
 /// What is kept of a message that waits for people.
@@ -211,6 +227,7 @@ impl Plan {
             wants_task: false,
             own_task: None,
             poll: None,
+            onward: None,
         }
     }
 }
@@ -230,6 +247,8 @@ pub(crate) enum Unjudged {
     Message(#[from] MessageError),
     #[error("an answer to a request that the server did not make")]
     Answer,
+    #[error("no message for {0}")]
+    OAuth(&'static str),
     #[error("initialize in a batch")]
     Batch,
     #[error("a notification about a request, outside of a session")]
@@ -265,11 +284,13 @@ pub(crate) fn judge(
     for message in body.messages() {
         let plan = match &message.shape {
             Shape::Request { id, method, params } => {
-                request(desk, env, exchange, Some(id), method, *params, &mut edits)?
+                let plan = request(desk, env, exchange, Some(id), method, *params, &mut edits)?;
+                let onward = renamed(env, exchange, &message.value, &mut edits);
+                Plan { onward, ..plan }
             }
             Shape::Notification { method, params } => {
                 strays += usize::from(is_stray(exchange, method));
-                cancels.extend(cancelled(desk, exchange, method, *params));
+                cancels.extend(cancelled(desk, exchange, method, *params, &mut edits));
                 request(desk, env, exchange, None, method, *params, &mut edits)?
             }
             Shape::Result { .. } | Shape::Error { .. } if exchange.revision().is_stateless() => {
@@ -336,17 +357,38 @@ fn is_stray(exchange: &Exchange, method: &str) -> bool {
         )
 }
 
-/// The request that a notification says is not wanted any more.
+/// In a session of 2024-11-05, a request goes on under an id that Weir draws: the stream that
+/// answers it answers nothing else by that id.
+fn renamed(
+    env: &mut Env<'_>,
+    exchange: &Exchange,
+    message: &Value<'_>,
+    edits: &mut Replacements,
+) -> Option<Box<str>> {
+    let _ = exchange.endpoint.as_ref()?;
+    let span = message.get("id")?.span();
+    let name = sessions::draw(env.random);
+    edits.push((span, stateless::quoted(&name)));
+    Some(name)
+}
+
+/// The request that a notification says is not wanted any more. Its id goes on as the request's did.
 fn cancelled(
     desk: &Desk,
     exchange: &Exchange,
     method: &str,
     params: Option<Value<'_>>,
+    edits: &mut Replacements,
 ) -> Option<Digest> {
     let is_cancel =
         ClientMethod::read(exchange.revision(), method) == ClientMethod::NotificationsCancelled;
-    let id = params.filter(|_| is_cancel)?.get("requestId")?;
-    Some(cancel_key(desk, exchange, &Id::read(&id)?))
+    let named = params.filter(|_| is_cancel)?.get("requestId")?;
+    let id = Id::read(&named)?;
+    let session = exchange.endpoint.as_ref();
+    if let Some(name) = session.and_then(|session| session.name_of(&id)) {
+        edits.push((named.span(), stateless::quoted(&name)));
+    }
+    Some(cancel_key(desk, exchange, &id))
 }
 
 /// The client answers the server: for what the server may have it do. The first thing that is
@@ -462,6 +504,7 @@ fn request(
         own_task: own_task.or_else(|| own_of(known.as_deref())),
         stateless: known,
         poll: None,
+        onward: None,
     })
 }
 
@@ -564,4 +607,8 @@ pub(crate) struct Running {
     pub(crate) poll: Option<Poll>,
     /// What others may be caused by, until its answer was seen.
     pub(crate) call: Option<OpenCall>,
+    /// When its request came.
+    pub(crate) begun_ns: u64,
+    /// The id under which it went on, where that is not its own.
+    pub(crate) onward: Option<Box<str>>,
 }

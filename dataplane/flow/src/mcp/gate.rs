@@ -4,7 +4,7 @@ mod content;
 
 use weir_audit::{Kind, Receipt, RecordSeq};
 use weir_facts::OperationRef;
-use weir_mcp::http::rewrite::{Onward, request};
+use weir_mcp::http::rewrite::{self, Onward};
 use weir_policy::Permit;
 
 use self::content::Content;
@@ -12,13 +12,14 @@ use super::authorization;
 use super::context::Told;
 use super::exchange::{Exchange, Plan, Running, What};
 use super::hold::Grant;
-use super::{Desk, End};
+use super::{Desk, End, oauth};
 use crate::calls::OpenCall;
 use crate::io::{Effect, Env, Piece};
 use crate::release::Released;
 use crate::trace::TraceId;
 use crate::world::Durability;
-use weir_mcp::http::Method;
+use weir_mcp::http::{Method, RequestHead};
+use weir_mcp::message::Id;
 use weir_mcp::message::client::ClientMethod;
 
 /// No record can be kept, so nothing goes on.
@@ -38,6 +39,16 @@ pub(crate) struct Admitted {
     content: Content,
     /// The record that must be on stable storage first.
     pub(crate) durable: Option<RecordSeq>,
+}
+
+impl Admitted {
+    /// The ids of its requests.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &Id> {
+        self.plans.iter().filter_map(|plan| match &plan.what {
+            What::Request { id, .. } => Some(id),
+            What::Notification | What::Answer | What::Http => None,
+        })
+    }
 }
 
 /// Records every operation of a request, all of which policy allows.
@@ -165,7 +176,7 @@ pub(crate) fn release(
                 env.now.mono_ns,
             )
         });
-        running.push(begun(plan, operation, call));
+        running.push(begun(plan, operation, call, exchange.begun_ns));
     }
     let repeated: Vec<_> = running
         .iter()
@@ -174,7 +185,17 @@ pub(crate) fn release(
         .collect();
     let traceparent = carried.traceparent.as_deref();
     let body = content.body();
-    let mut out = head(desk, exchange, body, &repeated, traceparent);
+    let mut out = match exchange.oauth {
+        Some(endpoint) => oauth::head(desk, exchange, endpoint, body.len()),
+        None => head(
+            desk,
+            exchange,
+            &exchange.head,
+            body.len(),
+            &repeated,
+            traceparent,
+        ),
+    };
     out.extend_from_slice(body);
     let released = last.ok_or(End::Broken(
         "a request without proofs was about to be released",
@@ -225,7 +246,12 @@ fn carried(exchange: &Exchange, plans: &[Plan], env: &mut Env<'_>) -> Carried {
     }
 }
 
-fn begun(plan: Plan, operation: OperationRef, call: Option<OpenCall>) -> (What, Running) {
+fn begun(
+    plan: Plan,
+    operation: OperationRef,
+    call: Option<OpenCall>,
+    begun_ns: u64,
+) -> (What, Running) {
     let subject = plan.subject().to_owned();
     let (method, name, progress) = match &plan.what {
         What::Request {
@@ -250,35 +276,43 @@ fn begun(plan: Plan, operation: OperationRef, call: Option<OpenCall>) -> (What, 
             client: plan.client,
             poll: plan.poll,
             call,
+            begun_ns,
+            onward: plan.onward,
         },
     )
 }
 
-fn head(
+/// The head of a request of this exchange's, or of Weir's own beside it.
+pub(super) fn head(
     desk: &Desk,
     exchange: &Exchange,
-    body: &[u8],
+    request: &RequestHead,
+    body_bytes: usize,
     repeated: &[(String, String)],
     traceparent: Option<&str>,
 ) -> Vec<u8> {
     let target = desk.context.mcp();
-    let token = authorization::onward(&desk.context, &exchange.head);
+    let token = authorization::onward(&desk.context, request);
     let own = target.and_then(|target| target.credential.as_ref());
     let own = own.map(|own| (&*own.field, own.value.as_str()));
     // Whose Authorization it is was decided: a client without a token does not get Weir's.
     let is_clients = desk.context.server_resource().is_some();
     let is_taken = |name: &str| is_clients && name.eq_ignore_ascii_case("authorization");
+    let resumed = exchange.resumed.as_ref();
+    let resumed = resumed.filter(|_| request.method == Method::Get);
+    // In 2024-11-05, the target is the session's name.
+    let names_session = !exchange.session.is_empty() && exchange.endpoint.is_none();
     let onward = Onward {
-        host: &exchange.head.host,
+        host: &request.host,
         authorization: token.as_ref().map(|value| value.as_str()),
         credential: own.filter(|(name, _)| !is_taken(name)),
         revision: exchange.revision,
-        session: (!exchange.session.is_empty()).then_some(&*exchange.session),
-        last_event_id: exchange.resumed.as_ref().map(|(id, _)| id.as_str()),
+        session: names_session.then_some(&*exchange.session),
+        last_event_id: resumed.map(|(id, _)| id.as_str()),
         traceparent,
         extra_fields: &[],
         repeated,
-        body_bytes: (exchange.head.method == Method::Post).then_some(body.len()),
+        body_bytes: (request.method == Method::Post).then_some(body_bytes),
     };
-    request(&exchange.head, &onward)
+    rewrite::request(request, &onward)
 }

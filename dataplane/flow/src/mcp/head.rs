@@ -1,5 +1,6 @@
 //! Whether a request may be received: who sends it, for whom, in which session.
 
+use weir_mcp::endpoint;
 use weir_mcp::session::Client;
 
 use super::authorization::{Challenged, Document};
@@ -78,6 +79,9 @@ impl McpFlow {
 
     fn on_head(&mut self, env: &mut Env<'_>, head: RequestHead, patience: Patience) -> Received {
         let framing = head.framing;
+        if let Some(endpoint) = self.desk.context.oauth(env, &head) {
+            return self.on_oauth_head(env, head, endpoint);
+        }
         let (caller, revision) = match self.check_head(env, &head) {
             Ok(checked) => checked,
             Err(Stop {
@@ -88,6 +92,20 @@ impl McpFlow {
             }
             Err(stop) => return Received::Refused(Box::new(stop), framing),
         };
+        let endpoint = match self.find_session(env, &caller, &head, &revision) {
+            Ok(endpoint) => endpoint,
+            Err(stop) => {
+                let caller = Some(Box::new(caller));
+                return Received::Refused(Box::new(Stop { caller, ..stop }), framing);
+            }
+        };
+        let head = match &endpoint {
+            Some(session) => RequestHead {
+                target: session.target.clone(),
+                ..head
+            },
+            None => head,
+        };
         let (revision, unserved) = match revision {
             Named::Served(revision) => (revision, None),
             Named::Unserved(text) => (None, Some(text)),
@@ -95,7 +113,9 @@ impl McpFlow {
         // 2026-07-28 has no sessions: what names one is ignored (transports, "Earlier
         // Streamable HTTP Revisions").
         let has_sessions = unserved.is_none() && !revision.is_some_and(Revision::is_stateless);
-        let named = if has_sessions {
+        let named = if let Some(session) = &endpoint {
+            Ok((session.target.clone(), Client::default(), None))
+        } else if has_sessions {
             self.name_session(&caller, &head)
         } else {
             Ok((String::new(), Client::default(), None))
@@ -120,11 +140,14 @@ impl McpFlow {
             body: Vec::new(),
             room: env.plans.bodies.room(),
             begun: None,
+            endpoint,
+            oauth: None,
+            is_accepted: false,
         }))
     }
 
     /// Whether the request came the way that it must, and is meant for this server.
-    fn check_way(&self, head: &RequestHead) -> Result<(), Stop> {
+    pub(super) fn check_way(&self, head: &RequestHead) -> Result<(), Stop> {
         if self.link == ClientLink::Plain
             && self.desk.context.connection.client_tls == ClientTls::Required
         {
@@ -284,7 +307,12 @@ pub(super) fn name_again(desk: &mut Desk, env: &Env<'_>, exchange: &mut Exchange
         remembered,
         ..
     } = desk;
-    match caller::authenticate(context, &exchange.head, remembered, env) {
+    let named = match exchange.oauth {
+        // What it shows is for the server's own authorization server.
+        Some(_) => caller::workload(context),
+        None => caller::authenticate(context, &exchange.head, remembered, env),
+    };
+    match named {
         Ok(now) if now.key == exchange.caller.key => {
             exchange.caller = now;
             true
@@ -332,6 +360,8 @@ fn check_form(head: &RequestHead) -> Result<(), Stop> {
         Method::Post if head.fields.media_type().as_deref() != Some("application/json") => {
             Err(Stop::new(Refusal::MediaType, "content that is not JSON"))
         }
+        // Its answer comes on the session's stream.
+        Method::Post if endpoint::sealed(&head.target).is_some() => Ok(()),
         Method::Post if accepts("application/json") && accepts("text/event-stream") => Ok(()),
         Method::Get if accepts("text/event-stream") => Ok(()),
         Method::Post | Method::Get => Err(Stop::new(
@@ -352,7 +382,7 @@ fn ends_ns(env: &Env<'_>, caller: &Caller) -> Option<u64> {
     Some(env.now.mono_ns.saturating_add(left_us.saturating_mul(1000)))
 }
 
-fn is_stale(env: &Env<'_>, at_least: Stale) -> bool {
+pub(super) fn is_stale(env: &Env<'_>, at_least: Stale) -> bool {
     let denies = match (env.world.settings.stale, at_least) {
         (Stale::Continue, _) | (Stale::DenyNew, Stale::DenyAll) => false,
         (Stale::DenyNew | Stale::DenyAll, _) => true,

@@ -480,7 +480,10 @@ pub(crate) fn beat(env: &mut Env<'_>, exchange: &mut Exchange, asking: &mut Aski
             None
         }
     };
-    pulse::beat(env, exchange, closes, progress);
+    match &exchange.endpoint {
+        Some(session) => pulse::beat_on_stream(env, session, progress),
+        None => pulse::beat(env, exchange, closes, progress),
+    }
 }
 
 /// Why nobody waits for an approval any more.

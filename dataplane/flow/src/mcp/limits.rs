@@ -65,3 +65,6 @@ pub(super) const TASK_LIFE_S_MAX: u64 = 86_400;
 
 /// How long the control plane may take to spend an approval, once it was given.
 pub(super) const REDEEM_NS: u64 = 5_000_000_000;
+
+/// Sessions of 2024-11-05 that are open on a host at one time: each has a connection of its own.
+pub(super) const SESSIONS_MAX: usize = 16 << 10;

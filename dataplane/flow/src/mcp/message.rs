@@ -16,7 +16,7 @@ use super::limits::ABSENT_TEXT_BYTES_MAX;
 use super::masks::Withheld;
 use super::reshape::Unfit;
 use super::stateless::Replacements;
-use super::{Desk, End, pins};
+use super::{Desk, End, aside, pins};
 use crate::io::Env;
 
 /// What becomes of a message.
@@ -185,7 +185,7 @@ impl Stream<'_> {
             }
         };
         let shaped = replaced(document, reshaped.edits)?;
-        if running.method == ClientMethod::Initialize && !is_served(desk, result) {
+        if running.method == ClientMethod::Initialize && !is_served(result) {
             let told = refuse::error(
                 Some(id),
                 refuse::INVALID_REQUEST,
@@ -333,7 +333,7 @@ impl Stream<'_> {
             .iter()
             .map(|(place, rule)| (place.as_str(), rule.as_str()))
             .collect();
-        let duration_us = env.now.mono_ns.saturating_sub(self.exchange.begun_ns) / 1000;
+        let duration_us = env.now.mono_ns.saturating_sub(running.begun_ns) / 1000;
         let told = Told {
             summary: &summary(&running),
             verdict: ready.verdict,
@@ -411,6 +411,7 @@ impl Stream<'_> {
     ) -> Result<Passed, End> {
         let known = ServerMethod::read(method);
         if !known.is_request() {
+            aside::decline(desk, env, self.exchange, id);
             return Ok(Passed::Drop(
                 "a request of the server's that Weir does not know",
             ));
@@ -421,11 +422,11 @@ impl Stream<'_> {
             .any(|(_, running)| running.poll.is_some())
         {
             let why = "a request of the server's for a task, whose client nobody waits at";
-            return self.unasked(desk, env, why);
+            return self.unasked(desk, env, id, why);
         }
         if !self.may_ask(desk, env, known, method, message.raw())? {
             let why = "a request of the server's that policy does not allow";
-            return self.unasked(desk, env, why);
+            return self.unasked(desk, env, id, why);
         }
         let Some(span) = message.get("id").map(|id| id.span()) else {
             return Ok(Passed::Drop("a request without an id"));
@@ -437,19 +438,22 @@ impl Stream<'_> {
         let tool = self.only_tool();
         let ready = self.mask(desk, env, &Shaped::Edited(sealed), &[], &tool, None);
         if ready.verdict == "deny" {
-            return self.unasked(desk, env, "a request that may not be shown");
+            return self.unasked(desk, env, id, "a request that may not be shown");
         }
         Ok(Passed::Send(ready.bytes))
     }
 
     /// The client is not asked. The server waits for its answer, and would have the client
-    /// wait for the call: so the call is answered now, where the stream has one only.
+    /// wait for the call: so the server is told no, and the call is answered now, where the stream
+    /// has one only.
     fn unasked(
         &mut self,
         desk: &mut Desk,
         env: &mut Env<'_>,
+        asked: &Id,
         why: &'static str,
     ) -> Result<Passed, End> {
+        aside::decline(desk, env, self.exchange, asked);
         let only = match self.pending.len() {
             1 => self.pending.drain().next(),
             _ => None,
@@ -577,18 +581,13 @@ pub(crate) fn summary(running: &Running) -> String {
     }
 }
 
-/// What is not served of 2024-11-05 is its HTTP transport, which a server of standard input and
-/// output does not have; its messages are those of 2025-03-26 without batches.
-fn is_served(desk: &Desk, result: &Value<'_>) -> bool {
+/// 2026-07-28 is not agreed on by a handshake.
+fn is_served(result: &Value<'_>) -> bool {
     let version = result
         .get("protocolVersion")
         .and_then(|version| version.text());
     let revision = version.and_then(|version| Revision::parse(&version));
-    let has_no_transport = !desk.context.program.is_empty();
-    revision.is_some_and(|revision| {
-        (revision.is_served() && !revision.is_stateless())
-            || (has_no_transport && revision == Revision::V2024_11_05)
-    })
+    revision.is_some_and(|revision| revision.is_served() && !revision.is_stateless())
 }
 
 /// A tool that the server does not have is answered as one that the caller may not call.

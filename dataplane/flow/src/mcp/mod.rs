@@ -1,4 +1,5 @@
-//! The MCP half of a flow: Streamable HTTP between one client and one server.
+//! The MCP half of a flow: Streamable HTTP, or a side of 2024-11-05's HTTP with SSE, between one
+//! client and one server.
 //!
 //! ```text
 //!   Dialing ─▶ Securing ─▶ Idle ◀──────────────────────────────┐
@@ -12,9 +13,11 @@
 //! A head whose token was signed with a key that is not known waits in `Fetching` before it is
 //! received. One request at a time: nothing is taken from the client while one is answered. Bodies
 //! of requests are whole before their first byte goes on, since a late duplicate key may
-//! change what they ask; answers are whole, or events are, before they are shown.
+//! change what they ask; answers are whole, or events are, before they are shown. In a session of
+//! 2024-11-05, one flow is the stream and others bring its messages: `sessions` ties them.
 
 mod answer;
+mod aside;
 mod authorization;
 mod bodies;
 mod caller;
@@ -27,11 +30,14 @@ mod hold;
 mod limits;
 mod masks;
 mod message;
+mod oauth;
 mod pins;
 mod post;
+mod posted;
 mod pulse;
 mod reshape;
 mod rung;
+mod sessions;
 mod stateless;
 mod task;
 mod verdict;
@@ -47,6 +53,7 @@ use weir_mcp::http::{
 };
 use weir_mcp::limits::{ANSWER_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 use weir_mcp::message::{MessageError, Revision};
+use weir_mcp::oauth::MESSAGE_BYTES_MAX;
 use weir_mcp::refuse::{self, Close, Refusal};
 
 use self::answer::{After, Answering};
@@ -58,6 +65,8 @@ use self::gate::Admitted;
 use self::head::Patience;
 use self::hold::{Asking, Decided, Leaving, Redeeming};
 use self::limits::{AFTER_CLIENT_NS, AFTER_TASK_NS, KEYS_WAIT_NS, RECEIVE_NS};
+pub(crate) use self::oauth::Authorities;
+pub(crate) use self::sessions::Sessions;
 pub(crate) use self::task::Parked;
 use self::task::Watch;
 pub(crate) use self::verdict::SharedVerdicts;
@@ -285,6 +294,8 @@ impl McpFlow {
                 if !exchange.receive(taken.get(span).unwrap_or_default()) {
                     let stop = Stop::new(Refusal::Unavailable, "no room for one more body");
                     self.refuse(env, stop, Framing::Chunked);
+                } else if exchange.oauth.is_some() && exchange.body.len() > MESSAGE_BYTES_MAX {
+                    self.refuse_oauth(env, Refusal::BodyTooLarge, "a message that is too large");
                 }
             }
             (Some(Part::End), State::Receiving(_)) => {
@@ -419,6 +430,8 @@ impl McpFlow {
             State::Waiting(exchange, _) if exchange.revision().is_stateless() => {
                 self.on_closed(env);
             }
+            // It was told that its message was taken; what becomes of it is told elsewhere.
+            State::Waiting(exchange, _) if exchange.is_accepted => {}
             State::Dialing
             | State::Securing
             | State::Unsecured
@@ -553,6 +566,11 @@ impl McpFlow {
             Event::Locked { reason } => self.on_locked(env, &reason),
             Event::Drain => self.on_drain(env),
             Event::CancelRequested { .. } => self.on_cancelled(env),
+            Event::Message(message) => {
+                if let State::Answering(answering) = &mut self.state {
+                    answering.tell(env, &message);
+                }
+            }
             // Postgres' own.
             Event::Catalog(_) | Event::CancelRouted(_) | Event::HungUp { .. } => {}
         }

@@ -10,6 +10,9 @@ impl McpFlow {
     /// A request is whole.
     pub(super) fn on_request(&mut self, env: &mut Env<'_>, exchange: Box<Exchange>) {
         self.desk.context.refresh(env);
+        if let Some(endpoint) = exchange.oauth {
+            return self.on_oauth(env, exchange, endpoint);
+        }
         let summary = match exchange.head.method {
             Method::Post => return self.on_post(env, exchange),
             Method::Get if self.desk.context.is_server_document(&exchange.head) => "GET metadata",
@@ -105,6 +108,7 @@ impl McpFlow {
                 | MessageError::Batch,
             )
             | Unjudged::Answer
+            | Unjudged::OAuth(_)
             | Unjudged::Batch
             | Unjudged::Stray
             | Unjudged::Repeated => Refusal::Message,
@@ -113,7 +117,11 @@ impl McpFlow {
             summary: "POST",
             reason: &unjudged.to_string(),
             session: &exchange.session,
-            bytes: &exchange.body,
+            bytes: if exchange.oauth.is_some() {
+                &[]
+            } else {
+                &exchange.body
+            },
             ..Told::NOTHING
         };
         self.desk
@@ -249,6 +257,7 @@ impl McpFlow {
         }
         match hold::ask(&self.desk, env, &exchange, plan, body) {
             Some(asking) => {
+                let exchange = self.accept(env, exchange);
                 self.state = State::Waiting(exchange, Box::new(Waiting::Approval(asking)))
             }
             None => self.unavailable(
@@ -290,6 +299,13 @@ impl McpFlow {
         if self.server_gone {
             return self.dial_again(env, exchange, admitted);
         }
+        if let Err(why) = posted::may_ask(&exchange, &admitted) {
+            return self.unasked(env, &exchange, &admitted, why);
+        }
+        if exchange.is_accepted {
+            // The client of this connection has left, and only the server ends it.
+            self.limit_ns = Some(env.now.mono_ns.saturating_add(AFTER_CLIENT_NS));
+        }
         let running = gate::release(&self.desk, env, &exchange, admitted);
         let room = env.plans.bodies.room();
         match running.and_then(|running| Answering::new(*exchange, room, running)) {
@@ -311,6 +327,10 @@ impl McpFlow {
         self.desk
             .context
             .keep_refusal(env, Some(&exchange.caller), told);
+        if exchange.endpoint.is_some() {
+            let told = posted::failed(exchange, "Service unavailable");
+            return self.reply_messages(env, exchange, told.len(), told);
+        }
         if exchange.begun.is_some() {
             let told = refuse::error(None, refuse::INTERNAL_ERROR, "Service unavailable");
             return self.reply_messages(env, exchange, 1, vec![told]);
@@ -366,6 +386,9 @@ impl McpFlow {
         asked: usize,
         answers: Vec<Vec<u8>>,
     ) -> bool {
+        if let Some(session) = &exchange.endpoint {
+            return self.write_on_stream(env, exchange, session, answers);
+        }
         let stays = self.close_of(exchange) == Close::No;
         if let Some(framing) = exchange.begun {
             pulse::finish(env, framing, answers);
@@ -386,6 +409,10 @@ impl McpFlow {
 
     /// Sends a body of our own.
     fn reply_body(&mut self, env: &mut Env<'_>, exchange: &Exchange, status: u16, body: &[u8]) {
+        if let Some(session) = exchange.endpoint.as_ref().filter(|_| !body.is_empty()) {
+            let stays = self.write_on_stream(env, exchange, session, vec![body.to_vec()]);
+            return self.after(env, if stays { After::Again } else { After::Close });
+        }
         self.write_body(env, exchange, status, body);
         let stays = self.close_of(exchange) == Close::No;
         self.after(env, if stays { After::Again } else { After::Close });

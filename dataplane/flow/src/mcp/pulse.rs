@@ -9,6 +9,8 @@ use weir_mcp::message::Id;
 use weir_mcp::sse::{self, Event};
 
 use super::exchange::Exchange;
+use super::posted;
+use super::sessions::Session;
 use crate::io::{Env, Piece};
 
 /// Tells a client that its call still waits; the first time, begins the answer.
@@ -29,6 +31,14 @@ pub(crate) fn beat(
         None => events.extend_from_slice(sse::KEEP_ALIVE),
     }
     send(env, framing, &events);
+}
+
+/// The same where the client's stream is another flow's. One that has not asked for progress hears
+/// nothing: its message was answered, and the stream is kept alive by the server.
+pub(crate) fn beat_on_stream(env: &mut Env<'_>, session: &Session, progress: Option<(&Id, u32)>) {
+    if let Some((token, beats)) = progress {
+        posted::tell(env, session, waiting(token, beats));
+    }
 }
 
 fn begin(env: &mut Env<'_>, exchange: &Exchange, closes: bool) -> AnswerFraming {

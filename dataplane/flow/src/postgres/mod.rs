@@ -414,7 +414,8 @@ impl PostgresFlow {
                 Event::WorldChanged
                 | Event::CancelRequested { .. }
                 | Event::HungUp { .. }
-                | Event::ApprovalOpened { .. },
+                | Event::ApprovalOpened { .. }
+                | Event::Message(_),
             ) => Ok(()),
             _ => Err(End::Broken("an event out of its time")),
         }

@@ -274,6 +274,7 @@ impl Ready {
             Event::Dialed
             | Event::DialFailed { .. }
             | Event::CancelRouted(_)
+            | Event::Message(_)
             | Event::TlsUp { .. }
             | Event::TlsFailed { .. } => {
                 Err(End::Broken("a connection event in a running session"))

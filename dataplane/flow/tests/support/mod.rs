@@ -486,6 +486,9 @@ impl<'a> Relay<'a> {
             | Effect::CancelApproval(_)
             | Effect::RefreshKeys(_)
             | Effect::FindServer(_)
+            | Effect::OfferStream
+            | Effect::SendAside(_)
+            | Effect::ToStream { .. }
             | Effect::OfferCancelKey(_)
             | Effect::RouteCancel(_)
             | Effect::AnswerCancel { .. } => {}

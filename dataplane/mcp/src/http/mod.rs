@@ -20,6 +20,7 @@ pub use body::{BodyReader, Framing, encode_chunk, last_chunk};
 pub use fields::{FieldError, Fields};
 pub use host::{Authority, HostError, check_host};
 pub use reader::{Part, Reader};
+pub(crate) use request::plain_target;
 pub use request::{Method, RequestHead};
 pub use response::ResponseHead;
 

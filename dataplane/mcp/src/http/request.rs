@@ -127,7 +127,7 @@ fn method_of(method: &str) -> Method {
 
 /// Origin-form only (RFC 9112 §3.2.1): an absolute form beside Host is two answers to
 /// one question, and dot segments, plain or encoded, are resolved by some servers only.
-fn plain_target(target: &str) -> Result<&str, HttpError> {
+pub(crate) fn plain_target(target: &str) -> Result<&str, HttpError> {
     let path = target.split('?').next().unwrap_or_default();
     let byte_is_plain = |byte: u8| byte.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&byte);
     let lower = path.to_ascii_lowercase();

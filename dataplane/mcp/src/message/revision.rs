@@ -46,9 +46,9 @@ impl Revision {
             .find(|revision| revision.as_str() == text)
     }
 
-    /// Whether this crate classifies its messages and frames them in Streamable HTTP. The
-    /// messages of 2024-11-05 are served there, since servers agree to that revision over
-    /// the newer transport; its own, with two endpoints, is not.
+    /// Whether this crate classifies its messages. Those of 2024-11-05 come over its own
+    /// transport of two endpoints and, since servers agree to that revision there, over
+    /// Streamable HTTP.
     #[must_use]
     pub const fn is_served(self) -> bool {
         match self {

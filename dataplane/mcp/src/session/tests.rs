@@ -344,3 +344,27 @@ fn a_state_comes_back_with_the_same_request_of_the_same_caller_in_time() {
     };
     assert_eq!(seal.state(&ann, b"", &long), None);
 }
+
+#[test]
+fn a_place_for_messages_is_opened_by_whom_it_was_given_to_only() {
+    let seal = Seal::new(&[7; 32]);
+    let (crm, erp) = (ConnectionName::new("crm"), ConnectionName::new("erp"));
+    let holder = |connection, caller| Holder {
+        connection,
+        caller,
+        session: "",
+    };
+    let ada = holder(&crm, b"ada");
+    let shown = seal.endpoint(&ada, "/messages/?session_id=1");
+    assert!(!shown.contains("session"), "it is not readable: {shown}");
+    assert_eq!(
+        seal.open_endpoint(&ada, &shown).as_deref(),
+        Some("/messages/?session_id=1")
+    );
+    assert_eq!(seal.open_endpoint(&holder(&crm, b"eve"), &shown), None);
+    assert_eq!(seal.open_endpoint(&holder(&erp, b"ada"), &shown), None);
+    assert_eq!(Seal::new(&[8; 32]).open_endpoint(&ada, &shown), None);
+    let task = seal.task(&ada, Origin::Server, "1", "t").expect("short");
+    assert_eq!(seal.open_endpoint(&ada, &task), None);
+    assert_eq!(seal.open_endpoint(&ada, ""), None);
+}

@@ -19,6 +19,7 @@ mod tools;
 mod warden;
 mod world;
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -112,6 +113,8 @@ struct Control {
     warden: Warden,
     catalogs: Rc<Catalogs>,
     cancels: CancelKeys,
+    /// Flows that are the streams of sessions.
+    streams: HashMap<FlowId, Place>,
     approvals: Approvals,
     rotation: Rotation,
     tools: ToolReports,
@@ -188,6 +191,7 @@ pub async fn run(start: Start) -> Result<Vec<Worker>> {
         warden,
         catalogs: Catalogs::new(server_tls::ServerTls),
         cancels: CancelKeys::default(),
+        streams: HashMap::new(),
         approvals: Approvals::default(),
         rotation: Rotation::default(),
         tools,
@@ -260,6 +264,7 @@ impl Control {
                 effect,
             } => self.on_effect(Place { worker, flow }, effect),
             ToControl::Ended { worker, flow } => {
+                self.streams.remove(&flow);
                 for notice in self.cancels.forget(flow) {
                     self.notify(notice);
                 }
@@ -325,6 +330,14 @@ impl Control {
                 }
             }
             Effect::FindServer(target) => self.warden.find_server(target),
+            Effect::OfferStream => {
+                self.streams.insert(place.flow, place);
+            }
+            Effect::ToStream { stream, message } => {
+                if let Some(place) = self.streams.get(&stream) {
+                    self.notify((*place, Event::Message(message)));
+                }
+            }
             Effect::OfferCancelKey(key) => self.cancels.offer(key, place),
             Effect::RouteCancel(key) => {
                 let notice = self.cancels.route(&key, place);
@@ -335,7 +348,11 @@ impl Control {
                 notice.into_iter().for_each(|notice| self.notify(notice));
             }
             // The relay's own.
-            Effect::Dial { .. } | Effect::SendCancel(_) | Effect::Sync(_) | Effect::Finished => {}
+            Effect::Dial { .. }
+            | Effect::SendCancel(_)
+            | Effect::SendAside(_)
+            | Effect::Sync(_)
+            | Effect::Finished => {}
         }
     }
 

@@ -23,6 +23,15 @@ impl Links {
     /// Sends what is queued, then FIN, reads until the peer's FIN, and is gone; reset after
     /// [`CLOSE_TIMEOUT`]. Its owner hears nothing more of it.
     pub(crate) fn close(&mut self, key: LinkKey, now_ns: u64) -> io::Result<()> {
+        self.begin_closing(key, now_ns, Fin::Queued)
+    }
+
+    /// The same without a FIN before the peer's.
+    pub(crate) fn close_after(&mut self, key: LinkKey, now_ns: u64) -> io::Result<()> {
+        self.begin_closing(key, now_ns, Fin::Open)
+    }
+
+    fn begin_closing(&mut self, key: LinkKey, now_ns: u64, fin: Fin) -> io::Result<()> {
         let Some(link) = self.link_mut(key) else {
             return Ok(());
         };
@@ -37,7 +46,7 @@ impl Links {
         link.phase = Phase::Closing;
         link.is_wanted = true;
         if link.fin == Fin::Open {
-            link.fin = Fin::Queued;
+            link.fin = fin;
         }
         self.closing
             .push_back((now_ns + CLOSE_TIMEOUT.as_nanos() as u64, key));

@@ -1,10 +1,10 @@
-//! Weir's own CancelRequests to servers: connect, send, close. Nobody waits for them; clients'
-//! ones go by the connections that their flows have.
+//! Weir's own CancelRequests and messages to servers: connect, send, close. Nobody waits for them;
+//! clients' ones go by the connections that their flows have.
 
 use std::io;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
-use weir_flow::ServerCancel;
 
 use super::super::limits::ERRANDS_MAX;
 use super::super::links::{LinkKey, Owner, Role};
@@ -15,11 +15,25 @@ use super::Engine;
 pub(super) struct Errand {
     request: Bytes,
     link: LinkKey,
+    farewell: Farewell,
+}
+
+/// When Weir's end of the connection closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// With the last byte of the request.
+    AtOnce,
+    /// With the server's: some take an early end for one who has left, and do nothing.
+    AfterAnswer,
 }
 
 impl Engine {
-    pub(super) fn send_errand(&mut self, cancel: ServerCancel) -> io::Result<()> {
-        let ServerCancel { target, request } = cancel;
+    pub(super) fn send_errand(
+        &mut self,
+        target: SocketAddr,
+        request: Bytes,
+        farewell: Farewell,
+    ) -> io::Result<()> {
         if self.errands.len() >= ERRANDS_MAX || self.is_own(target) {
             self.counters.cancels_dropped.add(1);
             return Ok(());
@@ -33,7 +47,11 @@ impl Engine {
         };
         match self.links.connect(target, owner) {
             Ok(link) => {
-                entry.insert(Errand { request, link });
+                entry.insert(Errand {
+                    request,
+                    link,
+                    farewell,
+                });
             }
             Err(_) => self.counters.cancels_dropped.add(1),
         }
@@ -47,7 +65,11 @@ impl Engine {
         };
         self.counters.cancels_sent.add(1);
         self.links.send(errand.link, Segment::Owned(errand.request));
-        self.links.close(errand.link, self.desk.now.mono_ns)
+        let now_ns = self.desk.now.mono_ns;
+        match errand.farewell {
+            Farewell::AtOnce => self.links.close(errand.link, now_ns),
+            Farewell::AfterAnswer => self.links.close_after(errand.link, now_ns),
+        }
     }
 
     pub(super) fn end_errand(&mut self, owner: Owner) {

@@ -6,11 +6,12 @@ use std::ops::Range;
 use bytes::Bytes;
 use weir_audit::{RecordSeq, WorkerId};
 use weir_facts::{FlowId, Side};
-use weir_flow::{Effect, Event, Outbox, Piece};
+use weir_flow::{Effect, Event, Outbox, Piece, ServerCancel, ServerMessage};
 
 use super::super::links::Owner;
 use super::super::outgoing::Segment;
 use super::super::pool::Span;
+use super::errand::Farewell;
 use super::flow::{End, Input, Reach, owner};
 use super::{Engine, Panicked, ToControl, ToWorker};
 use crate::stages::Stage;
@@ -167,7 +168,12 @@ impl Engine {
         };
         match effect {
             Effect::Dial { target } => self.dial(slot, target),
-            Effect::SendCancel(cancel) => self.send_errand(cancel),
+            Effect::SendCancel(ServerCancel { target, request }) => {
+                self.send_errand(target, request, Farewell::AtOnce)
+            }
+            Effect::SendAside(ServerMessage { target, request }) => {
+                self.send_errand(target, request, Farewell::AfterAnswer)
+            }
             Effect::Finished => {
                 flow.is_finished = true;
                 Ok(())
@@ -186,6 +192,8 @@ impl Engine {
             | Effect::ReportTools(_)
             | Effect::RefreshKeys(_)
             | Effect::FindServer(_)
+            | Effect::OfferStream
+            | Effect::ToStream { .. }
             | Effect::OfferCancelKey(_)
             | Effect::RouteCancel(_)
             | Effect::AnswerCancel { .. }) => {
