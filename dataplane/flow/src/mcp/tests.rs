@@ -7,6 +7,7 @@ mod bench;
 mod callers;
 mod calls;
 mod carriers;
+mod closed;
 mod endpoints;
 mod holds;
 mod links;

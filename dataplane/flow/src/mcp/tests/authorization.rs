@@ -489,3 +489,15 @@ fn a_servers_challenge_and_metadata_that_hold_a_value_are_not_shown() {
         assert!(!reply.client.contains("6789"), "{}", reply.client);
     }
 }
+
+#[test]
+fn an_approval_is_for_the_token_that_goes_on_where_nobody_here_knows_whose_it_is() {
+    let digest = |token: &str| {
+        let mut bench = Bench::of_workload("reporter");
+        bench.authorize(server(OpaqueTokens::Pass), Vec::new(), "");
+        let asked = bench.client(&post(token, "", REFUND)).asked();
+        asked.expect("people are asked").digest
+    };
+    assert_eq!(digest("opaque-a"), digest("opaque-a"));
+    assert_ne!(digest("opaque-a"), digest("opaque-b"));
+}

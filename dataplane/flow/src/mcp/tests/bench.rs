@@ -252,6 +252,27 @@ impl Bench {
         bench
     }
 
+    /// Where clients must speak TLS, to one that does not.
+    pub(super) fn secured() -> Self {
+        let world = Arc::new(world(1, shipped(), Durability::Kept, ToolPins::none()));
+        let weir = McpAuthorization::Weir { resource: None };
+        let mut connection = connection(Carrier::Address, weir, ToolPins::none());
+        connection.client_tls = ClientTls::Required;
+        let mut bench = Self::dial(world, Arc::new(connection), None, None);
+        bench.event(Event::Dialed);
+        bench
+    }
+
+    /// Long after the control plane was heard last, where nobody is to be served then.
+    pub(super) fn stale() -> Self {
+        let mut bench = Self::new();
+        let mut world = world(2, shipped(), Durability::Kept, ToolPins::none());
+        world.settings.stale = Stale::DenyAll;
+        world.settings.not_after_us = 1;
+        bench.world = Arc::new(world);
+        bench
+    }
+
     /// Puts Ada into this group beside the engineers.
     pub(super) fn give_ada(&mut self, group: &str) -> Reply {
         let version = self.world.version + 1;

@@ -1,0 +1,255 @@
+//! Checks that nothing else would notice if they were gone.
+
+use weir_audit::Kind;
+
+use super::bench::{ADA, Bench, chunk, json, post, sse};
+use super::{CALL, REFUND, text_result};
+use crate::io::{Decision, Event};
+
+const SECRET: &str = "123-45-6789";
+
+/// An hour in microseconds.
+const HOUR_US: u64 = 3_600_000_000;
+
+/// Nobody is shown a number of this class, masked or not.
+const NO_SSN: &str = r#"@id("test-no-ssn") forbid(principal, action == Weir::Action::"mcp.reveal", resource == Weir::DataClass::"ssn");"#;
+
+/// Policies under which the server may ask the client.
+const ASKS: &str = r#"@id("test-asks") permit(principal, action in [Weir::Action::"mcp.elicitation", Weir::Action::"mcp.sampling", Weir::Action::"mcp.roots"], resource in Weir::Connection::"demo-mcp");"#;
+
+#[test]
+fn a_client_without_tls_is_refused_where_tls_is_required() {
+    let mut bench = Bench::secured();
+    let reply = bench.client(&post(ADA, "", CALL));
+    assert!(
+        reply.client.starts_with("HTTP/1.1 403") && reply.client.contains("TLS is required"),
+        "{}",
+        reply.client
+    );
+    assert_eq!(
+        (reply.server.as_str(), bench.last().kind),
+        ("", Kind::Refusal)
+    );
+}
+
+#[test]
+fn where_the_policy_is_out_of_date_nobody_is_served_if_the_world_says_so() {
+    let mut bench = Bench::stale();
+    let reply = bench.client(&post(ADA, "", CALL));
+    assert!(
+        reply.client.starts_with("HTTP/1.1 503") && reply.server.is_empty(),
+        "{}",
+        reply.client
+    );
+}
+
+#[test]
+fn what_has_neither_requests_of_servers_nor_notifications_gets_none_of_clients() {
+    // A name that Weir did give this client, for an answer of another revision.
+    let mut bench = Bench::new();
+    bench.client(&post(ADA, "", CALL));
+    let ping = chunk("data: {\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"ping\"}\n\n");
+    let shown = bench.server(&format!("{}{ping}", sse())).client;
+    let id = shown
+        .split("\"id\":\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    let answer = format!(
+        r#"{{"jsonrpc":"2.0","id":"{}","result":{{}}}}"#,
+        id.expect("a name")
+    );
+    assert!(
+        Bench::new()
+            .client(&post(ADA, "", &answer))
+            .server
+            .contains(r#""id":5"#)
+    );
+    let fields = "MCP-Protocol-Version: 2026-07-28\r\n";
+    let reply = Bench::new().client(&post(ADA, fields, &answer));
+    assert!(reply.client.starts_with("HTTP/1.1 400"), "{}", reply.client);
+    assert_eq!(reply.server, "");
+}
+
+#[test]
+fn a_notification_that_wants_an_answer_and_a_request_that_wants_none_reach_nobody() {
+    for body in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"notifications/initialized"}"#.to_owned(),
+        CALL.replace(r#""id":1,"#, ""),
+    ] {
+        let mut bench = Bench::new();
+        let reply = bench.client(&post(ADA, "", &body));
+        assert!(
+            reply.client.starts_with("HTTP/1.1 400") && reply.server.is_empty(),
+            "{body}: {}",
+            reply.client
+        );
+    }
+}
+
+#[test]
+fn a_verdict_and_a_mask_that_hang_on_the_hour_are_not_kept() {
+    let mut bench = Bench::also(
+        r#"@id("test-late") forbid(principal, action == Weir::Action::"mcp.call_tool", resource == Weir::Tool::"demo-mcp/lookup_customer") when { context.clock.hour == 23 };"#,
+    );
+    assert!(
+        bench
+            .client(&post(ADA, "", CALL))
+            .server
+            .contains("tools/call")
+    );
+    bench.server(&json(&text_result("fine")));
+    bench.now.unix_us += HOUR_US;
+    let reply = bench.client(&post(ADA, "", CALL));
+    assert_eq!(reply.server, "", "{}", reply.client);
+
+    let mut bench = Bench::also(
+        r#"@id("test-late") forbid(principal, action == Weir::Action::"mcp.reveal", resource == Weir::DataClass::"ssn") when { context.clock.hour == 23 };"#,
+    );
+    let mut shown = || {
+        bench.client(&post(ADA, "", CALL));
+        let shown = bench.server(&json(&text_result(SECRET))).client;
+        bench.now.unix_us += HOUR_US;
+        shown
+    };
+    assert!(shown().contains("6789"));
+    let late = shown();
+    assert!(
+        late.contains("withheld") && !late.contains("6789"),
+        "{late}"
+    );
+}
+
+#[test]
+fn an_error_about_no_request_is_masked() {
+    let mut bench = Bench::new();
+    bench.client(&post(ADA, "", CALL));
+    for id in ["", r#""id":null,"#] {
+        let error = format!(
+            r#"{{"jsonrpc":"2.0",{id}"error":{{"code":-32700,"message":"near {SECRET}"}}}}"#
+        );
+        let shown = bench.server(&format!(
+            "{}{}",
+            sse(),
+            chunk(&format!("data: {error}\n\n"))
+        ));
+        assert!(
+            shown.client.contains("near") && !shown.client.contains(SECRET),
+            "{}",
+            shown.client
+        );
+        bench = Bench::new();
+        bench.client(&post(ADA, "", CALL));
+    }
+}
+
+#[test]
+fn a_question_and_a_notification_that_may_not_be_shown_are_not() {
+    let policies = format!("{NO_SSN}\n{ASKS}");
+    let ask = format!(
+        r#"{{"jsonrpc":"2.0","id":5,"method":"elicitation/create","params":{{"message":"is it {SECRET}","requestedSchema":{{"type":"object","properties":{{}}}}}}}}"#
+    );
+    let line = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"info","data":"it is {SECRET}"}}}}"#
+    );
+    for (message, told) in [(ask, true), (line, false)] {
+        let mut bench = Bench::also(&policies);
+        bench.client(&post(ADA, "", CALL));
+        let events = chunk(&format!("data: {message}\n\n"));
+        let shown = bench.server(&format!("{}{events}", sse())).client;
+        assert!(
+            !shown.contains("it is") && !shown.contains("is it"),
+            "{shown}"
+        );
+        assert!(!shown.contains("6789"), "{shown}");
+        // Whoever is not asked would wait: the call is answered instead.
+        assert_eq!(shown.contains(r#""id":1,"result""#), told, "{shown}");
+    }
+}
+
+/// A refund of 2026-07-28, with these members beside its arguments.
+fn refund(members: &str) -> String {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"refund_order","arguments":{{"order":7}}{members},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+    );
+    let fields =
+        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: refund_order\r\n";
+    post(ADA, fields, &body)
+}
+
+/// What a client is given for this state of the server's.
+fn state_of(content: &str) -> String {
+    let mut bench = Bench::new();
+    let id = bench
+        .client(&refund(""))
+        .asked()
+        .expect("people are asked")
+        .id;
+    let decision = Decision::Approved {
+        approvers: vec!["weir|bob".into()],
+        groups: vec![weir_facts::Group("support-leads".into())],
+    };
+    bench.event(Event::Approval {
+        request: id,
+        approval: id,
+        decision,
+    });
+    bench.event(Event::Redeemed { id, granted: true });
+    let result = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"result":{{"resultType":"input_required","requestState":"{content}"}}}}"#
+    );
+    let shown = bench.server(&json(&result)).client;
+    let after = shown.split("\"requestState\":\"").nth(1);
+    let state = after.and_then(|rest| rest.split('"').next());
+    state.expect("a state").to_owned()
+}
+
+#[test]
+fn an_approval_is_for_one_round_of_a_call_with_what_it_brings_back() {
+    let asked = |members: &str| {
+        let asked = Bench::new().client(&refund(members)).asked();
+        asked.expect("people are asked")
+    };
+    let (one, other) = (state_of("round-one"), state_of("round-two"));
+    let brought = |state: &str, answer: &str| {
+        format!(
+            r#","requestState":"{state}","inputResponses":{{"a":{{"action":"accept","content":{{"who":"{answer}"}}}}}}"#
+        )
+    };
+    let first = asked(&brought(&one, "ann"));
+    assert_eq!(asked(&brought(&one, "ann")).digest, first.digest);
+    assert_ne!(asked("").digest, first.digest);
+    assert_ne!(asked(&brought(&other, "ann")).digest, first.digest);
+    assert_ne!(asked(&brought(&one, "bob")).digest, first.digest);
+    assert!(
+        first.operation.contains(r#""who":"ann""#) && !first.operation.contains(&one),
+        "{}",
+        first.operation
+    );
+}
+
+#[test]
+fn another_approval_that_is_spent_does_not_release_a_call() {
+    let mut bench = Bench::new();
+    let id = bench
+        .client(&post(ADA, "", REFUND))
+        .asked()
+        .expect("asked")
+        .id;
+    let decision = Decision::Approved {
+        approvers: vec!["weir|bob".into()],
+        groups: vec![weir_facts::Group("support-leads".into())],
+    };
+    bench.event(Event::Approval {
+        request: id,
+        approval: id,
+        decision,
+    });
+    let other = weir_facts::ApprovalId(id.0 ^ 1);
+    let reply = bench.event(Event::Redeemed {
+        id: other,
+        granted: true,
+    });
+    assert_eq!(reply.server, "");
+    let reply = bench.event(Event::Redeemed { id, granted: true });
+    assert!(reply.server.ends_with(REFUND), "{}", reply.server);
+}
