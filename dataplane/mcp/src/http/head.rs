@@ -1,6 +1,6 @@
 //! Collects a head from chunks and checks its lines before anything interprets them.
 
-use memchr::{memchr, memmem};
+use memchr::memmem;
 
 use super::HttpError;
 use crate::limits::HEAD_BYTES_MAX;
@@ -11,6 +11,8 @@ pub(super) struct HeadBytes {
     bytes: Vec<u8>,
     /// How much of it is known to have proper lines.
     checked: usize,
+    /// The first line is whole, and one of HTTP's.
+    has_first_line: bool,
 }
 
 impl HeadBytes {
@@ -47,11 +49,13 @@ impl HeadBytes {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.checked = 0;
+        self.has_first_line = false;
     }
 
     /// Every LF has its CR and every CR its LF; no NUL; no empty line before the first.
     /// What cannot become a head is refused before its end is seen, so that a client of
-    /// another protocol is not waited for.
+    /// another protocol is not waited for. Of several faults the first counts, however the
+    /// bytes arrive.
     fn check(&mut self) -> Result<(), HttpError> {
         if self
             .bytes
@@ -69,34 +73,28 @@ impl HeadBytes {
             match (previous, byte) {
                 (Some(b'\r'), b'\n') => {}
                 (Some(b'\r'), _) | (_, b'\n' | 0) => return Err(HttpError::LineEnd),
+                (_, b'\r') if !self.has_first_line => {
+                    check_first_line(self.bytes.get(..at).unwrap_or_default())?;
+                    self.has_first_line = true;
+                }
                 (Some(_) | None, _) => {}
             }
             previous = Some(byte);
             at += 1;
         }
-        let first_line_is_new =
-            memchr(b'\n', self.bytes.get(..self.checked).unwrap_or_default()).is_none();
         self.checked = at;
-        if first_line_is_new {
-            self.check_first_line()
-        } else {
-            Ok(())
-        }
+        Ok(())
     }
+}
 
-    /// A line of HTTP/0.9 has no version and would never be followed by an empty line.
-    fn check_first_line(&self) -> Result<(), HttpError> {
-        let Some(end) = memchr(b'\r', &self.bytes) else {
-            return Ok(());
-        };
-        let line = self.bytes.get(..end).unwrap_or_default();
-        let is_request = line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0");
-        let is_status = line.starts_with(b"HTTP/1.1 ") || line.starts_with(b"HTTP/1.0 ");
-        if is_request || is_status {
-            Ok(())
-        } else {
-            Err(HttpError::FirstLine)
-        }
+/// A line of HTTP/0.9 has no version and would never be followed by an empty line.
+fn check_first_line(line: &[u8]) -> Result<(), HttpError> {
+    let is_request = line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0");
+    let is_status = line.starts_with(b"HTTP/1.1 ") || line.starts_with(b"HTTP/1.0 ");
+    if is_request || is_status {
+        Ok(())
+    } else {
+        Err(HttpError::FirstLine)
     }
 }
 

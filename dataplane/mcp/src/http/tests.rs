@@ -693,6 +693,16 @@ fn any_stream() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(message, 1..5).prop_map(|messages| messages.concat().into_bytes())
 }
 
+#[test]
+fn of_two_faults_the_first_counts_however_they_arrive() {
+    let stream = b"GET /\r\nPOST / HTTP/1.1\nHost: a\r\n\r\n";
+    let whole = read(stream, std::iter::empty(), weir_facts::Side::Client);
+    for size in 1..stream.len() {
+        let split = read(stream, std::iter::once(size), weir_facts::Side::Client);
+        assert_eq!(whole, split, "split at {size}");
+    }
+}
+
 proptest! {
     #[test]
     fn splitting_anywhere_changes_nothing(stream in any_stream(), sizes in proptest::collection::vec(1usize..20, 0..60)) {
