@@ -533,6 +533,19 @@ pub(crate) enum Policy {
     },
     /// Check a directory and run its tests, offline
     Test { directory: PathBuf },
+    /// Hold the arguments that policies read against what tools declare
+    #[command(
+        after_long_help = "The definitions are those that may be used (weir tools list), or those of a file:\na result of tools/list, or its list of tools.\n\nExamples:\n  weir policy check ./policies --connection prod-mcp\n  weir policy check ./policies --tools prod-mcp=tools.json      offline"
+    )]
+    Check {
+        directory: PathBuf,
+        /// A server whose definitions the control plane has
+        #[arg(long = "connection", value_name = "NAME")]
+        connections: Vec<String>,
+        /// A server and a file with its tools
+        #[arg(long = "tools", value_name = "NAME=FILE")]
+        tools: Vec<String>,
+    },
     /// Print the active version, or another
     Show { number: Option<u64> },
 }

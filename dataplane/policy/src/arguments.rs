@@ -1,6 +1,7 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits::{ARGUMENT_DEPTH_MAX, ARGUMENTS_MAX};
+use crate::uses::{ArgumentMap, ArgumentUse};
 
 /// A tool's argument, typed as JSON types it (RFC 8259).
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub(crate) struct Leaves {
     pub(crate) strings: BTreeMap<String, String>,
     pub(crate) longs: BTreeMap<String, i64>,
     pub(crate) bools: BTreeMap<String, bool>,
+    /// Those that are `null`: as good as absent.
+    pub(crate) nulls: BTreeSet<String>,
 }
 
 /// Why arguments cannot be shown to policies.
@@ -71,6 +74,29 @@ impl Leaves {
         Ok(leaves)
     }
 
+    /// An argument that is there and is of no type as which `uses` read it: whatever they say of it
+    /// would silently not apply.
+    pub(crate) fn unread<'u>(&self, uses: &[&'u ArgumentUse]) -> Option<&'u ArgumentUse> {
+        let is_read = |used: &ArgumentUse| match used.map {
+            ArgumentMap::Strings => self.strings.contains_key(&used.path),
+            ArgumentMap::Longs => self.longs.contains_key(&used.path),
+            ArgumentMap::Bools => self.bools.contains_key(&used.path),
+            ArgumentMap::Names => true,
+        };
+        let typed = uses.iter().filter(|used| used.map != ArgumentMap::Names);
+        let mut there = typed.filter(|used| {
+            self.names.binary_search(&used.path).is_ok() && !self.nulls.contains(&used.path)
+        });
+        there
+            .find(|used| {
+                let mut same = uses
+                    .iter()
+                    .filter(|other| other.path == used.path && other.map != ArgumentMap::Names);
+                !same.any(|other| is_read(other))
+            })
+            .copied()
+    }
+
     fn object(
         &mut self,
         at: &str,
@@ -92,7 +118,8 @@ impl Leaves {
         }
         self.names.push(at.clone());
         match value {
-            Value::Null | Value::Number(_) => {}
+            Value::Null => drop(self.nulls.insert(at)),
+            Value::Number(_) => {}
             Value::Bool(shown) => drop(self.bools.insert(at, *shown)),
             Value::Long(shown) => drop(self.longs.insert(at, *shown)),
             Value::String(shown) => drop(self.strings.insert(at, shown.to_string())),

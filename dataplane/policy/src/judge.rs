@@ -10,6 +10,7 @@ use weir_facts::{
     Verdict,
 };
 
+use crate::arguments::Leaves;
 use crate::bundle::{ApproveTerms, Effect, schema};
 use crate::context::Setting;
 use crate::entity::{self, Described};
@@ -225,7 +226,9 @@ impl Snapshot {
             all.union(self.reads_of(on, access))
                 .union(wider.unwrap_or(Reads::NONE))
         });
-        let verdict = self.decide(who, on, accesses, cx, reads);
+        let verdict = self
+            .decide(who, on, accesses, cx, reads)
+            .and_then(|decided| self.typed(on, accesses, cx, reads).map(|()| decided));
         let mut rate = None;
         let (verdict, mut policies) = match verdict {
             Ok(Decided::Allow(policies, at)) => {
@@ -255,6 +258,48 @@ impl Snapshot {
             cacheable: cx.approvals.is_empty() && !hangs_on.any(fleeting),
             rate,
         }
+    }
+
+    /// Refuses arguments of which policies here say something for values of another type only: what
+    /// they forbid would silently not apply.
+    fn typed(
+        &self,
+        on: &ConnectionName,
+        accesses: &[Access],
+        cx: &JudgeContext<'_>,
+        reads: Reads,
+    ) -> Result<(), Refusal> {
+        let Some(compiled) = self.compiled(on).filter(|_| reads.any(Reads::ARGUMENTS)) else {
+            return Ok(());
+        };
+        let leaves =
+            Leaves::of(cx.arguments).map_err(|error| Refusal::internal(error.to_string()))?;
+        for access in accesses {
+            let Some(slice) = compiled
+                .slice(access.action)
+                .filter(|it| !it.uses.is_empty())
+            else {
+                continue;
+            };
+            let (_, resource) = compiled.place.resource(&self.types, &access.resource);
+            let here = slice
+                .uses
+                .iter()
+                .filter(|(only, _)| only.as_ref().is_none_or(|only| *only == resource.uid));
+            let here: Vec<_> = here.map(|(_, used)| used).collect();
+            if let Some(used) = leaves.unread(&here) {
+                let told = format!(
+                    "the argument {:?} is of a type of which no policy says anything: it is read as one of {}",
+                    used.path,
+                    used.map.as_str()
+                );
+                return Err(Refusal {
+                    outside: told.as_str().into(),
+                    ..Refusal::internal(told)
+                });
+            }
+        }
+        Ok(())
     }
 
     fn decide(

@@ -24,11 +24,13 @@ mod reads;
 mod reveal;
 mod snapshot;
 mod strictness;
+mod uses;
 
 pub use arguments::Value;
 pub use bundle::{
     Amount, ApproveTerms, BLOB_CLASS, Bulk, Bundle, BundleDiff, BundleError, BundleId, Change,
-    Crossing, Effect, Fault, Harmless, Label, LabelledPlace, PolicyInfo, TestResult, Unlabelled,
+    Crossing, Effect, Fault, Harmless, Label, LabelledPlace, PolicyInfo, TestResult, ToolArguments,
+    Unlabelled,
 };
 pub use clock::ClockTrust;
 pub use explain::{Explanation, Part};
@@ -39,3 +41,4 @@ pub use reads::Reads;
 pub use snapshot::{
     ConnectionFacts, ConnectionFactsError, ConnectionKind, Directory, Snapshot, SnapshotId,
 };
+pub use uses::{ArgumentMap, ArgumentUse};

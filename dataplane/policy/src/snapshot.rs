@@ -8,6 +8,7 @@ use weir_facts::{Access, Action, ColumnName, ConnectionName, Group, MaskRule, Pr
 
 use crate::bundle::{ConnectionMasks, EVERY_TOOL, Effect, Written, schema};
 use crate::entity::{self, Groups, Place, Types};
+use crate::uses::ArgumentUse;
 use crate::{Bulk, Bundle, Harmless, LabelledPlace, Reads, Unlabelled};
 
 /// What a registered server speaks.
@@ -121,6 +122,8 @@ pub(crate) struct Slice {
     general: Reads,
     /// What those read that do, by that resource: they have no say on any other.
     bound: Vec<(EntityUid, Reads)>,
+    /// Arguments that policies read, with the one resource whose calls they are of, if it is one.
+    pub(crate) uses: Vec<(Option<EntityUid>, ArgumentUse)>,
 }
 
 /// A connection with its slices, one per action in declaration order.
@@ -414,7 +417,17 @@ fn slice(here: &[(usize, &Written)], action: Action, sets: &mut Sets) -> Slice {
     };
     let (enforce, mask) = (of(false), of(true));
     let (mut general, mut bound) = (Reads::NONE, Vec::new());
+    let mut uses = Vec::new();
     for (_, written) in enforce.iter().chain(&mask) {
+        let only = match written.policy.resource_constraint() {
+            ResourceConstraint::Eq(uid) => Some(uid),
+            ResourceConstraint::Any
+            | ResourceConstraint::Is(_)
+            | ResourceConstraint::In(_)
+            | ResourceConstraint::IsIn(..) => None,
+        };
+        let read = written.uses.iter().cloned();
+        uses.extend(read.map(|used| (only.clone(), used)));
         match written.policy.resource_constraint() {
             ResourceConstraint::Eq(uid) => bound.push((uid, written.reads)),
             ResourceConstraint::Any
@@ -431,6 +444,7 @@ fn slice(here: &[(usize, &Written)], action: Action, sets: &mut Sets) -> Slice {
             .fold(general, |all, (_, reads)| all.union(*reads)),
         general,
         bound,
+        uses,
     }
 }
 

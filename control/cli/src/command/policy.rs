@@ -1,3 +1,5 @@
+mod arguments;
+
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
@@ -27,6 +29,20 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         Policy::Test { directory } => test(out, &directory),
+        Policy::Check {
+            directory,
+            connections,
+            tools,
+        } => {
+            let mut known = arguments::of_files(&tools)?;
+            if !connections.is_empty() {
+                let client = client()?;
+                for name in &connections {
+                    arguments::of_connection(&client, name, &mut known).await?;
+                }
+            }
+            arguments::check(out, &bundle(&directory)?, &known)
+        }
         Policy::Push {
             directory,
             message,
@@ -132,12 +148,14 @@ struct Tested {
     tests: Vec<TestOutcome>,
 }
 
+fn bundle(directory: &Path) -> anyhow::Result<Bundle> {
+    let files = read(directory)?.into_iter();
+    let pairs: Vec<_> = files.map(|file| (file.path, file.content)).collect();
+    Ok(Bundle::parse(&pairs)?)
+}
+
 fn test(out: Output, directory: &Path) -> anyhow::Result<()> {
-    let pairs: Vec<_> = read(directory)?
-        .into_iter()
-        .map(|file| (file.path, file.content))
-        .collect();
-    let bundle = Bundle::parse(&pairs)?;
+    let bundle = bundle(directory)?;
     let tests: Vec<TestOutcome> = bundle
         .run_tests()
         .into_iter()

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_facts::{Access, Action, ConnectionName, Group, Principal, Resource, Reveal, Verdict};
+use weir_facts::{
+    Access, Action, ConnectionName, Denial, Group, Principal, Resource, Reveal, Verdict,
+};
 use weir_mask::detect::{Class, ClassSet};
 use weir_mcp::json;
 use weir_policy::{BLOB_CLASS, JudgeContext, Judgement, Reads, Value};
@@ -170,15 +172,21 @@ impl Verdicts {
         if !reads.any(Reads::ARGUMENTS) {
             return self.judge(context, env, caller, access);
         }
-        let arguments = arguments.map(|arguments| typed(&arguments));
-        ask(
+        let values = arguments.map(|arguments| typed(&arguments));
+        let judgement = ask(
             context,
             env,
             caller,
             std::slice::from_ref(access),
-            arguments.as_ref(),
+            values.as_ref(),
             &[],
-        )
+        );
+        match &judgement.verdict {
+            Verdict::Deny(_) => judgement,
+            Verdict::Allow | Verdict::Hold(_) => {
+                mistyped(context, env, access, arguments).unwrap_or(judgement)
+            }
+        }
     }
 
     /// Whether a caller may know that something is there: where policy lets it be listed,
@@ -268,6 +276,28 @@ impl Verdicts {
     }
 }
 
+/// The judgement of a call whose arguments policy reads, and of which one has another type than the
+/// tool's definition says: the server may take it for what policy has not seen.
+fn mistyped(
+    context: &Context,
+    env: &Env<'_>,
+    access: &Access,
+    arguments: Option<json::Value<'_>>,
+) -> Option<Judgement> {
+    let Resource::Tool(name) = &access.resource else {
+        return None;
+    };
+    let definition = pins::definition(context, env, name)?;
+    let found = definition.schemas().input.as_ref()?.mistyped(&arguments?)?;
+    Some(Judgement::refused(Denial {
+        outside: found.to_string().into(),
+        advice: None,
+        scopes: Vec::new(),
+        inside: format!("{found}, says the definition of {name}").into(),
+        policies: Vec::new(),
+    }))
+}
+
 /// Whether this is what a list is asked by for want of an action of its own.
 const fn is_use(action: Action) -> bool {
     matches!(action, Action::McpGetPrompt | Action::McpReadResource)
@@ -342,11 +372,19 @@ pub(crate) fn typed(value: &json::Value<'_>) -> Value {
 }
 
 /// Integers beyond 2⁵³ are rounded by some servers: they are no number that a policy may compare.
+/// `1000.0` and `1e3` are what servers take them for.
 fn number(text: &str) -> Value {
     const SAFE: i64 = (1 << 53) - 1;
+    const SAFE_FLOAT: f64 = 9_007_199_254_740_991.0;
     match text.parse::<i64>() {
         Ok(long) if long.abs() <= SAFE => Value::Long(long),
-        Ok(_) | Err(_) => Value::Number(text.into()),
+        Ok(_) => Value::Number(text.into()),
+        Err(_) => {
+            let number = text.parse::<f64>().ok();
+            let whole = number.filter(|number| number.fract() == 0.0 && number.abs() <= SAFE_FLOAT);
+            let long = whole.and_then(|number| format!("{number:.0}").parse().ok());
+            long.map_or_else(|| Value::Number(text.into()), Value::Long)
+        }
     }
 }
 
@@ -357,7 +395,7 @@ pub(crate) fn wanted(classes: impl Iterator<Item = Class>) -> ClassSet {
 
 #[cfg(test)]
 mod tests {
-    use weir_facts::{Denial, Identity};
+    use weir_facts::Identity;
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! A directory of policies, labels and tests, checked.
 
 mod annotations;
+mod arguments;
 mod bulk;
 mod cases;
 mod diff;
@@ -17,6 +18,7 @@ use cedar_policy::{ActionConstraint, Policy, PolicySet, ValidationMode, Validato
 use weir_facts::{Action, PolicyId};
 
 pub use annotations::{ApproveTerms, Effect};
+pub use arguments::ToolArguments;
 pub use bulk::{Amount, Bulk, Crossing};
 pub use cases::TestResult;
 pub use diff::{BundleDiff, Change};
@@ -27,6 +29,7 @@ pub(crate) use masks::{ConnectionMasks, EVERY_TOOL, Masks};
 use crate::limits::{FILE_BYTES_MAX, FILES_MAX, POLICIES_MAX};
 use crate::rate::Rate;
 use crate::reads::Reads;
+use crate::uses::{self, ArgumentUse};
 use cases::Case;
 use fault::{Faults, line_of};
 
@@ -72,6 +75,7 @@ pub(crate) struct Written {
     source: Box<str>,
     pub(crate) actions: Vec<Action>,
     pub(crate) reads: Reads,
+    pub(crate) uses: Vec<ArgumentUse>,
 }
 
 /// A checked bundle.
@@ -257,6 +261,7 @@ fn policy(path: &str, line: u32, text: &str, faults: &mut Faults) -> Option<Writ
         return None;
     };
     let (mut actions, reads) = (actions(&parsed), Reads::of_policy(&json));
+    let uses = uses::of_policy(&json);
     let canonical = match Policy::from_json(None, json) {
         Ok(policy) => policy.to_string(),
         Err(error) => {
@@ -285,6 +290,7 @@ fn policy(path: &str, line: u32, text: &str, faults: &mut Faults) -> Option<Writ
                 source: text.into(),
                 actions,
                 reads,
+                uses,
             })
         }
         Err(found) => {

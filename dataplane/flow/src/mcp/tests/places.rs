@@ -286,3 +286,51 @@ fn nothing_changes_where_nothing_is_masked() {
     let (shown, places) = masked_by(&mut bench, &result);
     assert_eq!((shown, places.len()), (result, 0));
 }
+
+const MUCH: &str = r#"@id("much") forbid(principal, action == Weir::Action::"mcp.call_tool", resource == Weir::Tool::"demo-mcp/lookup_customer")
+when { context.arguments.longs.hasTag("limit") && context.arguments.longs.getTag("limit") > 100 };"#;
+
+/// What of calls of a tool with a limit goes on, with its definition known or not.
+fn called(policy: &str, is_known: bool, arguments: &str) -> (bool, String) {
+    let mut bench = Bench::also(policy);
+    if is_known {
+        let tool = r#"{"name":"lookup_customer","inputSchema":{"type":"object","properties":{"limit":{"type":"number"},"opt":{"type":["number","null"]}}}}"#;
+        bench.define(tool);
+    }
+    let call = CALL.replace(r#"{"id":7}"#, arguments);
+    let reply = bench.client(&post(ADA, "", &call));
+    (reply.server.contains("tools/call"), reply.client)
+}
+
+#[test]
+fn an_argument_of_another_type_does_not_get_past_a_rule() {
+    for fine in [
+        r#"{"limit":100}"#,
+        r#"{"limit":1e2}"#,
+        "{}",
+        r#"{"opt":null,"other":1.5}"#,
+    ] {
+        assert!(called(MUCH, true, fine).0, "{fine}");
+    }
+    for wrong in [
+        r#"{"limit":1000}"#,
+        r#"{"limit":1000.0}"#,
+        r#"{"limit":1e3}"#,
+        r#"{"limit":"1000"}"#,
+        r#"{"limit":150.5}"#,
+        r#"{"limit":[1000]}"#,
+    ] {
+        let (is_sent, told) = called(MUCH, true, wrong);
+        assert!(
+            !is_sent && told.contains("Denied by policy"),
+            "{wrong}: {told}"
+        );
+    }
+    // By the definition alone: the rule reads another argument.
+    let (is_sent, told) = called(&MUCH.replace("limit", "opt"), true, r#"{"limit":"1000"}"#);
+    assert!(!is_sent && told.contains("must be number"), "{told}");
+    // By the rule alone: no list has shown the tool.
+    assert!(!called(MUCH, false, r#"{"limit":"1000"}"#).0);
+    // Where no rule reads arguments, they are the server's business.
+    assert!(called("", true, r#"{"limit":"1000"}"#).0);
+}
