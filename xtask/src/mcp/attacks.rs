@@ -37,6 +37,13 @@ const ANSWERS: &[Answer] = &[
     answer("escaped", "\\u0031\\u0032\\u0033", "\\u0031\\u0032", MASKED),
     answer("lines", SSN, SSN, MASKED),
     answer("cut", "5-6789", "-6789", MASKED),
+    // "tax number " and the value, in base64; then the same with the value masked.
+    answer(
+        "blob",
+        "dGF4IG51bWJlciAxMjMtNDUtNjc4OQ==",
+        "dGF4IG51bWJlciAxMj",
+        "dGF4IG51bWJlciAqKioqKioqNjc4OQ==",
+    ),
     answer("twice", SSN, SSN, ""),
     answer("both", "two framings", "two framings", ""),
     answer("redirect", SSN, SSN, ""),
