@@ -267,7 +267,7 @@ fn messages(document: &Document<'_>) {
                 continue;
             };
             if let Ok((_, version)) = Envelope::read(*params) {
-                let _ = check_fields(&head.fields, &version, method, *params);
+                let _ = check_fields(&head.fields, &version, method, *params, None);
             }
             let Ok(asked) = Asked::read(revision, method, *params) else {
                 continue;

@@ -10,6 +10,7 @@
 
 mod admits;
 mod format;
+mod params;
 mod place;
 mod propose;
 mod read;
@@ -20,6 +21,7 @@ use std::cmp::Ordering;
 use regex_lite::Regex;
 
 pub use admits::Scalar;
+pub use params::ParamFields;
 pub use place::Reach;
 pub use propose::Proposal;
 pub use types::{Mistyped, TypeSet};
@@ -40,6 +42,8 @@ pub struct ToolSchemas {
     pub input: Option<Schema>,
     /// Of its structured content, where it says.
     pub output: Option<Schema>,
+    /// Which arguments the fields of a call repeat.
+    pub fields: ParamFields,
 }
 
 impl ToolSchemas {
@@ -48,13 +52,13 @@ impl ToolSchemas {
     #[must_use]
     pub fn read(definition: &[u8]) -> Self {
         let document = Document::parse(definition).ok();
-        let schema = |name| {
-            let schema = document.as_ref()?.root().get(name)?;
-            Some(Schema::read(&schema))
-        };
+        let written = |name| document.as_ref()?.root().get(name);
+        let schema = |name| Some(Schema::read(&written(name)?));
+        let fields = written("inputSchema").map(|schema| ParamFields::read(&schema));
         Self {
             input: schema("inputSchema"),
             output: schema("outputSchema"),
+            fields: fields.unwrap_or_default(),
         }
     }
 }

@@ -426,7 +426,9 @@ fn request(
     params: Option<Value<'_>>,
     edits: &mut Replacements,
 ) -> Result<Plan, Unjudged> {
-    let admission = stateless::admit(exchange, id, method, params)?;
+    let definition = stateless::repeated(&desk.context, env, exchange, params);
+    let known = definition.as_deref().map(|known| &known.schemas().fields);
+    let admission = stateless::admit(exchange, id, method, params, known)?;
     let asked = Asked::read(exchange.revision(), method, params)?;
     let is_named_notification = asked.method.is_notification();
     let is_known = asked.method != ClientMethod::Unknown;

@@ -2,23 +2,27 @@
 //! brings back for tasks and for rounds of input, and what it subscribes to.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use weir_facts::{Access, Action, ApprovalId, Resource, Side, Verdict};
 use weir_mcp::json::{Document, Kind as JsonKind, Value, quote, removed_members};
 use weir_mcp::message::client::{Asked, ClientMethod};
 use weir_mcp::message::stateless::{
-    self, Envelope, Filter, StatelessError, TASKS_EXTENSION, check_fields, told_revision,
+    self, Envelope, Filter, StatelessError, TASKS_EXTENSION, check_fields, repeats_arguments,
+    told_revision,
 };
 use weir_mcp::message::{Body, Id, Shape};
 use weir_mcp::refuse;
+use weir_mcp::schema::ParamFields;
 use weir_mcp::session::Origin;
 
 use super::Desk;
-use super::context::{Told, sha256_of};
+use super::context::{Context, Told, sha256_of};
 use super::exchange::{Exchange, Unjudged};
 use super::rung::APPROVAL_INPUT;
-use super::task;
+use super::{pins, task};
 use crate::io::Env;
+use crate::tools::KnownDefinition;
 
 /// What is known of a request of 2026-07-28 beyond its message.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +97,20 @@ pub(crate) struct Admission<'d> {
     params: Vec<(String, String)>,
 }
 
+/// What the server has said of the tool whose arguments the fields of a call repeat, if that is
+/// known here.
+pub(crate) fn repeated(
+    context: &Context,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    params: Option<Value<'_>>,
+) -> Option<Arc<KnownDefinition>> {
+    if !repeats_arguments(&exchange.head.fields) {
+        return None;
+    }
+    pins::definition(context, env, &params?.get("name")?.text()?)
+}
+
 /// Checks that a message is of the revision that its head names. `None` for one that says
 /// nothing of itself: of an earlier revision, or a notification.
 pub(crate) fn admit<'d>(
@@ -100,6 +118,7 @@ pub(crate) fn admit<'d>(
     id: Option<&Id>,
     method: &str,
     params: Option<Value<'d>>,
+    known: Option<&ParamFields>,
 ) -> Result<Option<Admission<'d>>, Unjudged> {
     let refused =
         |error: StatelessError| Refused::unjudged(400, refuse::stateless(id, &error), error);
@@ -108,7 +127,7 @@ pub(crate) fn admit<'d>(
     if let Some(unserved) = &exchange.unserved {
         if told.is_some() {
             let (_, version) = Envelope::read(params).map_err(refused)?;
-            check_fields(fields, &version, method, params).map_err(refused)?;
+            check_fields(fields, &version, method, params, known).map_err(refused)?;
         }
         return Err(refused(StatelessError::Unsupported(unserved.clone())));
     }
@@ -117,14 +136,14 @@ pub(crate) fn admit<'d>(
             return Ok(None);
         }
         let (envelope, version) = Envelope::read(params).map_err(refused)?;
-        let params = check_fields(fields, &version, method, params).map_err(refused)?;
+        let params = check_fields(fields, &version, method, params, known).map_err(refused)?;
         return Ok(Some(Admission { envelope, params }));
     }
     let Some(version) = told else { return Ok(None) };
     match exchange.revision {
         Some(named) if version.is_text(named.as_str()) => Ok(None),
         Some(_) | None => Err(refused(
-            check_fields(fields, &version, method, params)
+            check_fields(fields, &version, method, params, known)
                 .err()
                 .unwrap_or_else(|| StatelessError::Header("two revisions are named".to_owned())),
         )),

@@ -14,6 +14,7 @@ use super::{MessageError, exact_names};
 use crate::http::Fields;
 use crate::json::{Kind, Value};
 use crate::limits::SUBSCRIBED_MAX;
+use crate::schema::ParamFields;
 
 /// `_meta` key of the revision.
 pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -224,13 +225,21 @@ pub const fn named_by(method: ClientMethod) -> Option<&'static str> {
     }
 }
 
+/// Whether there are fields that repeat a call's arguments.
+#[must_use]
+pub fn repeats_arguments(fields: &Fields) -> bool {
+    fields
+        .iter()
+        .any(|(name, _)| name.starts_with(PARAM_PREFIX))
+}
+
 /// Checks the header fields that repeat a request's body, and returns `Mcp-Param-*` as
 /// they go on, with the values that they stand for.
 ///
-/// Which argument a tool's `Mcp-Param-*` repeats is told by its schema alone. Weir asks
-/// for what holds under every schema: that it repeats some string, integer or boolean of
-/// the arguments. That it is the right one, and that none is missing, is the server's to
-/// check.
+/// Which argument a tool's `Mcp-Param-*` repeats is told by its schema alone. One that the
+/// schema names must repeat exactly that. Where the schema is not `known`, or does not name it,
+/// Weir asks for what holds under every schema: that it repeats some string, integer or boolean
+/// of the arguments. That none is missing is the server's to check.
 ///
 /// # Errors
 /// [`StatelessError::Header`], in words that name the field.
@@ -239,6 +248,7 @@ pub fn check_fields(
     version: &Value<'_>,
     method_name: &str,
     params: Option<Value<'_>>,
+    known: Option<&ParamFields>,
 ) -> Result<Vec<(String, String)>, StatelessError> {
     let mismatch = |text: String| Err(StatelessError::Header(text));
     let told = |name: &str| fields.get(name);
@@ -273,7 +283,7 @@ pub fn check_fields(
         }
     }
     if method == ClientMethod::ToolsCall {
-        check_params(fields, params)
+        check_params(fields, params, known)
     } else {
         Ok(Vec::new())
     }
@@ -282,6 +292,7 @@ pub fn check_fields(
 fn check_params(
     fields: &Fields,
     params: Option<Value<'_>>,
+    known: Option<&ParamFields>,
 ) -> Result<Vec<(String, String)>, StatelessError> {
     let mut onward = Vec::new();
     let arguments = params.and_then(|params| params.get("arguments"));
@@ -290,9 +301,11 @@ fn check_params(
             continue;
         };
         let decoded = decode(value).filter(|decoded| {
-            arguments
-                .as_ref()
-                .is_some_and(|arguments| repeats_some(arguments, decoded))
+            let path = known.and_then(|known| known.path(rest));
+            arguments.as_ref().is_some_and(|arguments| match path {
+                Some(path) => repeats_at(arguments, path, decoded),
+                None => repeats_some(arguments, decoded),
+            })
         });
         match decoded {
             Some(decoded) if !rest.is_empty() => onward.push((name.to_owned(), encode(&decoded))),
@@ -309,16 +322,34 @@ fn check_params(
 /// Whether `text` is a string, integer or boolean that stands in `arguments` under names
 /// alone: a schema's chain of `properties` never leads through an array.
 fn repeats_some(arguments: &Value<'_>, text: &str) -> bool {
-    arguments.members().any(|(_, value)| match value.kind() {
-        Kind::Object => repeats_some(&value, text),
+    arguments.members().any(|(_, value)| {
+        if value.kind() == Kind::Object {
+            repeats_some(&value, text)
+        } else {
+            repeats(&value, text)
+        }
+    })
+}
+
+/// Whether `text` is what stands in `arguments` at a path of names.
+fn repeats_at(arguments: &Value<'_>, path: &[String], text: &str) -> bool {
+    let value = path
+        .iter()
+        .try_fold(*arguments, |value, name| value.get(name));
+    value.is_some_and(|value| repeats(&value, text))
+}
+
+/// Whether `text` is this string, integer or boolean.
+fn repeats(value: &Value<'_>, text: &str) -> bool {
+    match value.kind() {
         Kind::String => value.is_text(text),
         Kind::True => text == "true",
         Kind::False => text == "false",
         Kind::Number => value
             .number()
             .is_some_and(|number| number == text || is_same_integer(number, text)),
-        Kind::Array | Kind::Key | Kind::Null => false,
-    })
+        Kind::Array | Kind::Key | Kind::Null | Kind::Object => false,
+    }
 }
 
 /// `42.0` and `42` are equal ("Server Validation").

@@ -83,6 +83,24 @@ fn a_call_goes_on_with_fields_from_its_body_and_without_a_session() {
 }
 
 #[test]
+fn a_field_that_the_tool_names_repeats_its_own_argument() {
+    let call = |field: &str| {
+        let mut bench = Bench::new();
+        bench.define(
+            r#"{"name":"echo","inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string"}}}}"#,
+        );
+        let params = ECHO.replace(r#""arguments":{"n":1}"#, r#""arguments":{"a":"x","b":"y"}"#);
+        assert_ne!(params, ECHO);
+        let head = format!("{}{field}\r\n", fields("tools/call", "echo"));
+        bench.client(&post(ADA, &head, &body("tools/call", &params)))
+    };
+    assert!(call("Mcp-Param-A: x").server.contains("mcp-param-a: x"));
+    let told = call("Mcp-Param-A: y");
+    assert_eq!(told.server, "");
+    assert!(told.client.contains("-32020"), "{}", told.client);
+}
+
+#[test]
 fn what_head_and_body_say_differently_reaches_nobody() {
     let good = body("tools/call", ECHO);
     let head = fields("tools/call", "echo");

@@ -1,6 +1,7 @@
 use super::*;
 use crate::http::RequestHead;
 use crate::json::Document;
+use crate::schema::ToolSchemas;
 
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
@@ -15,7 +16,13 @@ fn check(lines: &str, method: &str, params: &str) -> Result<Vec<(String, String)
     let params = format!("{{{params}}}");
     let document = Document::parse(params.as_bytes()).expect("JSON");
     let (_, version) = Envelope::read(Some(document.root()))?;
-    check_fields(&fields(lines), &version, method, Some(document.root()))
+    check_fields(
+        &fields(lines),
+        &version,
+        method,
+        Some(document.root()),
+        None,
+    )
 }
 
 const CALL: &str =
@@ -156,6 +163,35 @@ fn parameters_in_fields_must_repeat_an_argument() {
         "they are written anew"
     );
     assert!(call("Mcp-Param-Region: us-west1\r\n", "{}").is_err());
+}
+
+#[test]
+fn a_field_that_the_schema_names_repeats_that_argument_and_no_other() {
+    let definition = br#"{"inputSchema":{"properties":{"region":{"x-mcp-header":"Region"},
+        "in":{"properties":{"limit":{"x-mcp-header":"Limit"}}}}}}"#;
+    let known = ToolSchemas::read(definition).fields;
+    let params = format!(
+        r#"{{"name":"read_file",{META},"arguments":{{"region":"a","other":"b","in":{{"limit":7}}}}}}"#
+    );
+    let document = Document::parse(params.as_bytes()).expect("JSON");
+    let (_, version) = Envelope::read(Some(document.root())).expect("an envelope");
+    for (line, passes) in [
+        ("Mcp-Param-Region: a", true),
+        ("Mcp-Param-Region: b", false),
+        ("Mcp-Param-Region: 7", false),
+        ("Mcp-Param-Limit: 7", true),
+        ("Mcp-Param-Limit: a", false),
+        ("Mcp-Param-Other: b", true),
+    ] {
+        let checked = check_fields(
+            &fields(&format!("{CALL}{line}\r\n")),
+            &version,
+            "tools/call",
+            Some(document.root()),
+            Some(&known),
+        );
+        assert_eq!(checked.is_ok(), passes, "{line}: {checked:?}");
+    }
 }
 
 #[test]
