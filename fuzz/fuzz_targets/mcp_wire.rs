@@ -16,7 +16,7 @@ use weir_mcp::message::server::answers;
 use weir_mcp::message::stateless::{Envelope, Filter, check_fields, decode, encode};
 use weir_mcp::message::{Body, Id, Revision, Shape};
 use weir_mcp::reveal::{Shown, reveal, reveal_inner};
-use weir_mcp::session::{Holder, Origin, Seal, State};
+use weir_mcp::session::{Client, Holder, Origin, Seal, State};
 use weir_mcp::sse::{self, Item, Parser};
 
 fuzz_target!(|data: &[u8]| {
@@ -299,18 +299,16 @@ fn names(text: &str) {
         caller: b"ann",
         session: text,
     };
-    if let Some(shown) = seal.session(&holder) {
-        assert_eq!(
-            seal.open_session(&connection, b"ann", &shown).as_deref(),
-            Some(text)
-        );
+    let client = Client {
+        opens_urls: text.len() % 2 == 1,
+    };
+    let whole = Some((text.to_owned(), client));
+    if let Some(shown) = seal.session(&holder, client) {
+        assert_eq!(seal.open_session(&connection, b"ann", &shown), whole);
         assert_eq!(seal.open_session(&connection, b"bob", &shown), None);
     }
-    if let Some(shown) = seal.concealed_session(&holder) {
-        assert_eq!(
-            seal.open_session(&connection, b"ann", &shown).as_deref(),
-            Some(text)
-        );
+    if let Some(shown) = seal.concealed_session(&holder, client) {
+        assert_eq!(seal.open_session(&connection, b"ann", &shown), whole);
     }
     assert_eq!(seal.open_session(&connection, b"ann", text), None);
     assert_eq!(seal.open_task(&holder, text), None);

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::rows::line;
 use crate::checks::Checks;
-use crate::stage::{CATALOG, DIRECT, SETUP, Stage, leaves, until};
+use crate::stage::{NO_CLIENTS, Stage, leaves, until};
 use crate::step;
 
 pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
@@ -35,13 +35,12 @@ pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
 
 /// Statements that Weir's sessions sent, as the server logged them.
 pub(crate) fn guarded_statements(stage: &Stage) -> Result<usize> {
-    let own = [CATALOG, DIRECT, SETUP];
     Ok(stage
         .postgres
         .log
         .statements()?
         .iter()
-        .filter(|(application, _)| !own.contains(&application.as_str()))
+        .filter(|(application, _)| !NO_CLIENTS.contains(&application.as_str()))
         .count())
 }
 
@@ -65,9 +64,7 @@ fn statements(stage: &Stage, checks: &mut Checks) -> Result<()> {
     );
 
     let names: BTreeSet<_> = stage.postgres.log.applications()?.into_iter().collect();
-    let known = |name: &String| {
-        name.starts_with("weir:") || [CATALOG, DIRECT, SETUP].contains(&name.as_str())
-    };
+    let known = |name: &String| name.starts_with("weir:") || NO_CLIENTS.contains(&name.as_str());
     let seen = names
         .iter()
         .map(String::as_str)

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::checks::Checks;
 use crate::demo::{guarded_statements, stored_checkpoints, verification};
-use crate::stage::{CATALOG, Caller, DIRECT, SETUP, Said, Stage, leaves, process, psql, until};
+use crate::stage::{Caller, NO_CLIENTS, Said, Stage, leaves, process, psql, until};
 
 /// Kills altogether.
 const CYCLES: u32 = 60;
@@ -123,9 +123,7 @@ fn account(stage: &Stage, checks: &mut Checks) -> Result<()> {
     let names = stage.postgres.log.applications()?;
     let strangers: Vec<_> = names
         .iter()
-        .filter(|name| {
-            !name.starts_with("weir:") && ![CATALOG, SETUP, DIRECT].contains(&name.as_str())
-        })
+        .filter(|name| !name.starts_with("weir:") && !NO_CLIENTS.contains(&name.as_str()))
         .collect();
     let seen = format!(
         "{} sessions, {} of strangers: {:?}",

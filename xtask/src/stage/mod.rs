@@ -48,8 +48,9 @@ use record::Change;
 /// By what name direct controls are known in the server's log.
 pub(crate) const DIRECT: &str = "direct-control";
 
-/// How Weir's own catalogue sessions are known there.
-pub(crate) const CATALOG: &str = "weir-catalog";
+/// Whose sessions are no client's through Weir: Weir's own, which read catalogues and, for
+/// `weir connection check`, what a role may do; the stage's, and the direct controls.
+pub(crate) const NO_CLIENTS: [&str; 4] = ["weir-catalog", "weir-check", SETUP, DIRECT];
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
