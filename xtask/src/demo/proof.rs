@@ -14,6 +14,9 @@ use crate::checks::Checks;
 use crate::stage::{NO_CLIENTS, Stage, leaves, until};
 use crate::step;
 
+/// How soon a kept record is in the log's files.
+const PUBLISHED_MAX: Duration = Duration::from_secs(10);
+
 pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
     statements(stage, checks)?;
     calls(stage, checks)?;
@@ -52,7 +55,7 @@ fn statements(stage: &Stage, checks: &mut Checks) -> Result<()> {
             leaves::count(&leaves::read(&stage.log())?, "intent", "demo-pg"),
         ))
     };
-    let agreed = until("agreement", Duration::from_secs(5), || {
+    let agreed = until("agreement", PUBLISHED_MAX, || {
         Ok(Some(counts()?).filter(|(logged, kept)| logged == kept))
     });
     let (logged, kept) = agreed.or_else(|_| counts())?;
@@ -84,8 +87,14 @@ fn calls(stage: &Stage, checks: &mut Checks) -> Result<()> {
     let is_call = |leaf: &&Value| {
         leaf["kind"] == "intent" && leaf["accesses"].to_string().contains("mcp.call_tool")
     };
-    let kept = leaves::read(&stage.log())?.iter().filter(is_call).count();
-    let ran = stage.mcp.calls()?.len();
+    let counts = || {
+        let kept = leaves::read(&stage.log())?.iter().filter(is_call).count();
+        Ok::<_, anyhow::Error>((stage.mcp.calls()?.len(), kept))
+    };
+    let agreed = until("agreement", PUBLISHED_MAX, || {
+        Ok(Some(counts()?).filter(|(ran, kept)| *ran == kept + DIRECT_CALLS))
+    });
+    let (ran, kept) = agreed.or_else(|_| counts())?;
     let seen = format!(
         "{ran} calls at the server, {DIRECT_CALLS} of them controls; {kept} intents in the ledger"
     );

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
+use super::sessions_with;
 use crate::checks::Checks;
 use crate::stage::mcp::PLAIN;
 use crate::stage::{Caller, Idp, Stage, policies, put_in_force};
@@ -126,7 +127,7 @@ fn called(stage: &Stage, idp: &Idp, checks: &mut Checks) -> Result<()> {
         answer["structuredContent"]["text"] == "hello",
         &said.all(),
     );
-    let sessions = stage.control.admin().run(&["sessions", "list"])?;
+    let sessions = sessions_with(stage, "robot")?;
     checks.see(
         "the session is the provider's subject's",
         sessions.contains("robot"),

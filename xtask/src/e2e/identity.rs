@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::sessions_with;
 use crate::checks::Checks;
 use crate::stage::{Idp, Stage, put_in_force};
 
@@ -90,7 +91,7 @@ fn as_password(stage: &Stage, idp: &Idp, checks: &mut Checks) -> Result<()> {
         said.all().contains("inside TLS") && said.out.is_empty(),
         &said.all(),
     );
-    let sessions = stage.control.admin().run(&["sessions", "list"])?;
+    let sessions = sessions_with(stage, "robot")?;
     checks.see(
         "the session is its subject's",
         sessions.contains("robot"),

@@ -17,11 +17,12 @@ mod stdio;
 pub(crate) mod throw;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use crate::checks::Checks;
-use crate::stage::{E2E, Selection, Stage};
+use crate::stage::{E2E, Selection, Stage, until};
 use crate::{drivers, mcp};
 
 /// What to play.
@@ -143,4 +144,14 @@ fn play(selection: &Selection, only: &[String]) -> Result<()> {
     }
     println!("{}", checks.summary("end to end"));
     Ok(())
+}
+
+/// The list of sessions, once it names somebody: what the log has comes to the control plane with
+/// the next checkpoint.
+fn sessions_with(stage: &Stage, who: &str) -> Result<String> {
+    let list = || stage.control.admin().run(&["sessions", "list"]);
+    let found = until("a session in the list", Duration::from_secs(30), || {
+        Ok(Some(list()?).filter(|list| list.contains(who)))
+    });
+    found.or_else(|_| list())
 }
