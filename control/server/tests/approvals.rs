@@ -521,6 +521,17 @@ async fn an_approver_sees_of_a_call_what_policy_lets_them_see() {
     let files = json!([{ "path": "a.cedar", "content": cedar }, { "path": "masks.toml", "content": masks }]);
     let push = json!({ "files": files, "message": "masks" });
     control.admin(Method::POST, "/policy/push", push).await;
+    let escaped = r#"tools/call refund {"ssn":"123\u002d45-6789"}"#;
+    let request = v1::ApprovalRequest {
+        operation: escaped.into(),
+        digest: vec![2; 32],
+        ..call(2, "alice")
+    };
+    let behind = format!("/approvals/{}", node.request(request).await.id);
+    let withheld = r#"tools/call refund {"ssn":"[ssn withheld]"}"#;
+    for (token, seen) in [(&clear, escaped), (&masked, withheld), (&nothing, withheld)] {
+        assert_eq!(control.get(token, &behind).await["operation"], seen);
+    }
     for (token, seen) in [
         (&clear, r#"{"cents":100,"ssn":"123-45-6789"}"#),
         (&masked, r#"{"cents":100,"ssn":"*******6789"}"#),

@@ -104,7 +104,7 @@ impl Sight {
             .filter_map(|class| Class::parse(class))
             .collect();
         let mut found = Vec::new();
-        detect::scan(row.operation.as_bytes(), classes, &mut found);
+        detect::scan_through(&row.operation, classes, &mut found);
         let tool = tool(row);
         let context = JudgeContext {
             now: self.now,
@@ -170,6 +170,10 @@ fn replaced(
         out.push_str(before);
         match reveal(*class) {
             Reveal::Clear => out.push_str(value),
+            // What a mask leaves of escapes could say more than what it leaves of the value.
+            Reveal::Mask(..) if value.contains('\\') => {
+                out.push_str(&format!("[{class} withheld]"));
+            }
             Reveal::Mask(rule, _) => out.push_str(&masked(&rule, key, value, *class)),
             Reveal::Deny(_) => out.push_str(&format!("[{class} withheld]")),
         }
