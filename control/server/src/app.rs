@@ -7,11 +7,11 @@ use weir_api::v1::to_data_plane::Message;
 use crate::approval;
 use crate::clock::now;
 use crate::error::Result;
-use crate::http::Checks;
 use crate::hub::Hub;
-use crate::idp::Fetches;
+use crate::idp::fetches::Fetches;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::server_checks::ServerChecks;
 use crate::store::Store;
 use crate::store::approval::Row;
 
@@ -24,7 +24,7 @@ pub(crate) struct App {
     /// Whose keys are fetched, and were.
     pub(crate) fetches: Fetches,
     /// Looks at servers that nodes were asked for.
-    pub(crate) checks: Checks,
+    pub(crate) checks: ServerChecks,
     /// Where data planes reach us, for join strings.
     pub(crate) grpc_url: String,
     /// Where people reach the web pages, as links say it.

@@ -26,6 +26,7 @@ mod rpc;
 mod seal;
 mod secret;
 mod serve;
+mod server_checks;
 mod store;
 mod world;
 

@@ -14,10 +14,11 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::app::App;
 use crate::hub::Hub;
-use crate::idp::Fetches;
+use crate::idp::fetches::Fetches;
 use crate::keys::Keys;
 use crate::limits::DRAIN_S_MAX;
 use crate::metrics::Metrics;
+use crate::server_checks::ServerChecks;
 use crate::store::Store;
 use crate::{http, idp, notify, rpc};
 
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
         hub,
         metrics: Metrics::default(),
         fetches: Fetches::default(),
-        checks: http::Checks::default(),
+        checks: ServerChecks::default(),
         grpc_url: grpc_url.clone(),
         inbox: inbox.unwrap_or_else(|| http_url.clone()),
     });

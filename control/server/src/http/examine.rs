@@ -1,13 +1,11 @@
 //! What the stored roles of a connection could do at its server. A node is asked that serves it: it
 //! opens sessions there anyway, and a server that is closed to everybody else lets nobody else look.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use tokio::sync::oneshot;
 use weir_api::http::{ConnectionReport, RoleFinding, RoleReport};
 use weir_api::v1::to_data_plane::Message;
 use weir_api::v1::{ConnectionCheck, ConnectionChecked};
@@ -20,50 +18,6 @@ use crate::store::{fleet, server};
 
 /// How long a node may take: it asks each role in turn.
 const ANSWER_MAX: Duration = Duration::from_secs(50);
-
-/// Checks that were asked for and not answered, by id.
-#[derive(Default)]
-pub(crate) struct Checks(Mutex<HashMap<String, Waiting>>);
-
-/// Of which node, and who waits.
-type Waiting = (String, oneshot::Sender<ConnectionChecked>);
-
-/// One check; forgotten when dropped.
-struct Asked<'a> {
-    checks: &'a Checks,
-    id: String,
-}
-
-impl Checks {
-    fn ask(&self, node: &str, id: &str) -> (Asked<'_>, oneshot::Receiver<ConnectionChecked>) {
-        let (sender, receiver) = oneshot::channel();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(id.to_owned(), (node.to_owned(), sender));
-        let asked = Asked {
-            checks: self,
-            id: id.to_owned(),
-        };
-        (asked, receiver)
-    }
-
-    /// A node's answer. One that it was not asked for is dropped.
-    pub(crate) fn answer(&self, node: &str, checked: ConnectionChecked) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.get(&checked.id).is_some_and(|(asked, _)| asked == node)
-            && let Some((_, waits)) = all.remove(&checked.id)
-        {
-            // Whoever asked may have gone.
-            let _ = waits.send(checked);
-        }
-    }
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        let mut all = self.checks.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(&self.id);
-    }
-}
 
 /// `POST /api/v1/connections/{name}/check`
 pub(crate) async fn check(

@@ -14,7 +14,6 @@ mod state;
 mod tool;
 
 pub(crate) use account::{check_new, insert_token};
-pub(crate) use examine::Checks;
 
 use std::sync::Arc;
 

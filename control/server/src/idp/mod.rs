@@ -5,9 +5,10 @@
 //! its outcome, and for a while after it nobody fetches again.
 
 mod fetch;
+pub(crate) mod fetches;
+pub(crate) mod jwks;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -17,7 +18,7 @@ use weir_api::http::IdentityProvider;
 use crate::app::App;
 use crate::clock::now;
 use crate::error::{Error, Result};
-use crate::limits::{LIST_MAX, TEXT_BYTES_MAX};
+use crate::limits::TEXT_BYTES_MAX;
 use crate::store::idp;
 
 /// Between two fetches that nobody asked for. A key that was withdrawn is believed this long.
@@ -33,28 +34,6 @@ const METADATA: &str = "/.well-known/openid-configuration";
 const ALGORITHMS: [&str; 7] = [
     "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA",
 ];
-
-/// Kinds of keys that these are made with.
-const KEY_TYPES: [&str; 3] = ["RSA", "EC", "OKP"];
-
-/// When the keys of each issuer were last fetched; locked while they are.
-#[derive(Default)]
-pub(crate) struct Fetches(Mutex<HashMap<String, Arc<Fetch>>>);
-
-type Fetch = tokio::sync::Mutex<Option<Instant>>;
-
-impl Fetches {
-    fn of(&self, issuer: &str) -> Arc<Fetch> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(issuer.to_owned()).or_default())
-    }
-
-    /// An issuer that is gone.
-    pub(crate) fn forget(&self, issuer: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(issuer);
-    }
-}
 
 /// Where the metadata of an issuer is.
 pub(crate) fn configuration(issuer: &str) -> String {
@@ -128,44 +107,9 @@ pub(crate) async fn keys(provider: &IdentityProvider) -> anyhow::Result<String> 
             url.context("its metadata has no jwks_uri")?.to_owned()
         }
     };
-    let jwks = fetch::get(&url, ca).await?;
-    check_keys(&jwks)?;
-    Ok(jwks)
-}
-
-/// A key set with at least one key that can be for signatures. Data planes read it in full, and
-/// leave out what they cannot use.
-fn check_keys(jwks: &str) -> anyhow::Result<()> {
-    let set: Value = serde_json::from_str(jwks).context("its key set is not JSON")?;
-    let keys = set["keys"].as_array().context("its key set has no keys")?;
-    let is_usable = |key: &Value| {
-        let kind = key["kty"].as_str().unwrap_or_default();
-        KEY_TYPES.contains(&kind) && key.get("use").is_none_or(|is_for| is_for == "sig")
-    };
-    ensure!(
-        keys.len() <= LIST_MAX,
-        "its key set has {} keys",
-        keys.len()
-    );
-    ensure!(
-        keys.iter().any(is_usable),
-        "its key set has no public key for signatures"
-    );
-    // A private key would go to every data plane.
-    ensure!(
-        keys.iter()
-            .all(|key| key.get("d").is_none() && key.get("k").is_none()),
-        "its key set has private keys, which it must not publish"
-    );
-    Ok(())
-}
-
-/// The names of the keys in a set.
-pub(crate) fn key_names(jwks: &str) -> Vec<String> {
-    let set: Value = serde_json::from_str(jwks).unwrap_or_default();
-    let keys = set["keys"].as_array().into_iter().flatten();
-    keys.map(|key| key["kid"].as_str().unwrap_or("-").to_owned())
-        .collect()
+    let keys = fetch::get(&url, ca).await?;
+    jwks::check(&keys)?;
+    Ok(keys)
 }
 
 /// Fetches an issuer's keys unless that was done a moment ago, and tells data planes if they are
@@ -215,26 +159,4 @@ async fn refresh_all(app: &App) -> Result<()> {
         refresh(app, &stored.provider.issuer).await?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn key_sets_that_no_data_plane_could_use_are_refused() {
-        assert!(check_keys(r#"{"keys":[{"kty":"RSA","n":"x","e":"AQAB"},{"kty":"new"}]}"#).is_ok());
-        for bad in [
-            "",
-            "[]",
-            "{}",
-            r#"{"keys":[]}"#,
-            r#"{"keys":[{"kty":"new"}]}"#,
-            r#"{"keys":[{"kty":"RSA","use":"enc"}]}"#,
-            r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#,
-            r#"{"keys":[{"kty":"EC","x":"x","y":"y","d":"secret"}]}"#,
-        ] {
-            assert!(check_keys(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -11,7 +11,7 @@ use weir_api::v1::{
     FromDataPlane, GuardMode, Health, Nack, RedeemResult,
 };
 
-use super::stream::Session;
+use super::session::Session;
 use super::{log, tools};
 use crate::approval::{self, Opened};
 use crate::clock::now;
@@ -60,7 +60,7 @@ fn fetch_keys(session: &Session, issuer: String) {
 }
 
 async fn ack(session: &mut Session, ack: &Ack) -> Result<()> {
-    let Some(version) = session.pusher.answered(&ack.nonce, ack.version.as_ref()) else {
+    let Some(version) = session.pushed.answered(&ack.nonce, ack.version.as_ref()) else {
         tracing::warn!(node = session.node, "acknowledges what was not sent");
         return Ok(());
     };
@@ -72,7 +72,7 @@ async fn ack(session: &mut Session, ack: &Ack) -> Result<()> {
 }
 
 async fn nack(session: &mut Session, nack: Nack) -> Result<()> {
-    let Some(version) = session.pusher.answered(&nack.nonce, nack.version.as_ref()) else {
+    let Some(version) = session.pushed.answered(&nack.nonce, nack.version.as_ref()) else {
         tracing::warn!(node = session.node, "refuses what was not sent");
         return Ok(());
     };
@@ -83,7 +83,7 @@ async fn nack(session: &mut Session, nack: Nack) -> Result<()> {
         error,
         "refused its world"
     );
-    session.pusher.rejected(&version);
+    session.pushed.rejected(&version);
     let mut tx = session.app.store.begin().await?;
     fleet::nack(&mut tx, &session.node, &version, &error, now()).await?;
     tx.commit().await?;

@@ -6,7 +6,7 @@ use weir_api::v1::to_data_plane::Message;
 use weir_api::v1::{self, Leaves, LeavesAck};
 use weir_audit::log::{Checkpoint, VerifierKey};
 
-use super::stream::Session;
+use super::session::Session;
 use crate::clock::{now, signed, unsigned};
 use crate::error::Result;
 use crate::metrics::Metrics;

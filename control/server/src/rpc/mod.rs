@@ -3,6 +3,8 @@
 mod inbound;
 mod log;
 mod push;
+mod pushed;
+mod session;
 mod stream;
 mod tools;
 

@@ -8,37 +8,16 @@ use tokio::time::{MissedTickBehavior, interval};
 use tonic::{Status, Streaming};
 use weir_api::limits::FRESH_S;
 use weir_api::v1::to_data_plane::Message;
-use weir_api::v1::{FromDataPlane, Hello, LeavesAck, ToDataPlane};
+use weir_api::v1::{FromDataPlane, Hello, LeavesAck};
 
-use super::push::Pusher;
+use super::pushed::Pushed;
+use super::session::Session;
 use super::{inbound, internal, log};
 use crate::app::App;
 use crate::clock::{now, unsigned};
 use crate::error::Result;
 use crate::hub::Outbound;
 use crate::store::{approval, fleet, leaf};
-
-/// What handlers of a stream share.
-pub(crate) struct Session {
-    pub(crate) app: Arc<App>,
-    pub(crate) node: String,
-    pub(crate) outbound: Outbound,
-    pub(crate) pusher: Pusher,
-}
-
-impl Session {
-    /// Queues an answer. Waits while the node is behind: it reads no more of us, so we
-    /// read no more of it.
-    pub(crate) async fn answer(&self, message: Message) {
-        // The node may be gone; the loop sees that by itself.
-        let _ = self
-            .outbound
-            .send(Ok(ToDataPlane {
-                message: Some(message),
-            }))
-            .await;
-    }
-}
 
 /// Serves a node until either side ends the stream.
 pub(crate) async fn run(
@@ -53,7 +32,7 @@ pub(crate) async fn run(
         app,
         node,
         outbound,
-        pusher: Pusher::default(),
+        pushed: Pushed::default(),
     };
     tracing::info!(node = session.node, build = hello.build, "connected");
     welcome(&mut session, hello)

@@ -9,7 +9,7 @@ use weir_api::v1::to_data_plane::Message as To;
 use weir_api::v1::{ToolSeen, ToolsSeen, ToolsStored};
 use weir_facts::{is_hidden, is_plain_name, name_skeleton};
 
-use super::stream::Session;
+use super::session::Session;
 use crate::clock::now;
 use crate::error::{Error, Result};
 use crate::limits::TOOLS_MAX;

@@ -29,7 +29,7 @@ impl Stored {
     /// As people see it.
     pub(crate) fn view(self) -> IdentityProviderView {
         IdentityProviderView {
-            keys: crate::idp::key_names(&self.jwks),
+            keys: crate::idp::jwks::names(&self.jwks),
             fetched: self.fetched.map(unsigned),
             error: self.error,
             provider: self.provider,

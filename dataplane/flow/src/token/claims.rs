@@ -5,7 +5,7 @@ use std::sync::Arc;
 use weir_facts::{Agent, Group, Identity};
 use weir_mcp::json::{Document, Kind, Value};
 
-use super::jwt::read;
+use super::object::read;
 use super::{
     Bearer, GROUPS_MAX, IdentityProvider, NAME_BYTES_MAX, NOT_BEFORE_SLACK_S, SCOPE_BYTES_MAX,
     SCOPES_MAX, TokenError,

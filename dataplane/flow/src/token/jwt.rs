@@ -1,8 +1,7 @@
 //! The compact serialisation (RFC 7515 §7.1) and the header.
 
-use weir_mcp::json::{Document, KeyEquality, Kind};
-
 use super::claims::Claims;
+use super::object::read;
 use super::{Bearer, IdentityProvider, TOKEN_BYTES_MAX, TokenError, base64url};
 
 /// Kinds of tokens that are taken (RFC 7519 §5.1, RFC 9068 §2.1). Tokens for other purposes, such
@@ -76,17 +75,5 @@ impl Header {
                 .into_owned(),
             kid,
         })
-    }
-}
-
-/// One object in which no key stands twice, at any depth.
-pub(super) fn read(json: &[u8]) -> Result<Document<'_>, TokenError> {
-    let document = Document::parse(json).map_err(|_| TokenError::Malformed("JSON"))?;
-    let is_object = document.root().kind() == Kind::Object;
-    let is_unique = document.unique_keys_everywhere(KeyEquality::Exact).is_ok();
-    if is_object && is_unique {
-        Ok(document)
-    } else {
-        Err(TokenError::Malformed("JSON"))
     }
 }

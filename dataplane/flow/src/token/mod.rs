@@ -11,6 +11,7 @@ mod base64url;
 mod claims;
 mod jwks;
 mod jwt;
+mod object;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -217,7 +218,7 @@ impl<'t> Unverified<'t> {
         let header = parts
             .next()
             .and_then(|header| base64url::decode(header).ok());
-        parts.count() == 2 && header.is_some_and(|header| jwt::read(&header).is_ok())
+        parts.count() == 2 && header.is_some_and(|header| object::read(&header).is_ok())
     }
 
     /// Whether its own claims let it be used there and now, which proves nothing else of it.

@@ -2,7 +2,8 @@
 
 use weir_facts::MaskRule;
 
-use super::string::{HIDDEN, hex};
+use super::hex::{hex, unhex};
+use super::string::HIDDEN;
 use super::{Format, Masked};
 use crate::MaskKey;
 
@@ -49,20 +50,4 @@ fn written(bytes: &[u8]) -> Vec<u8> {
     let mut text = b"\\x".to_vec();
     text.extend(hex(bytes));
     text
-}
-
-fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
-    let (pairs, rest) = digits.as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let value = |digit: u8| {
-        char::from(digit)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
-    };
-    pairs
-        .iter()
-        .map(|[high, low]| Some(value(*high)? << 4 | value(*low)?))
-        .collect()
 }

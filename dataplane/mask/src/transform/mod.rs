@@ -35,6 +35,7 @@ pub(crate) mod array;
 mod bytes;
 mod calendar;
 mod constant;
+mod hex;
 pub(crate) mod kind;
 mod number;
 mod scalar;

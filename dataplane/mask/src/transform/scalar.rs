@@ -3,8 +3,8 @@
 use weir_facts::MaskRule;
 
 use super::Format;
+use super::hex::hex;
 use super::kind::Kind;
-use super::string::hex;
 use crate::MaskKey;
 
 /// A JSON string (RFC 8259, section 7) in place of any JSON value.

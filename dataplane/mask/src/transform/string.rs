@@ -2,6 +2,7 @@
 
 use weir_facts::MaskRule;
 
+use super::hex::hex;
 use super::{Masked, calendar};
 use crate::MaskKey;
 
@@ -26,15 +27,6 @@ pub(crate) fn mask(rule: &MaskRule, key: &MaskKey, value: &mut [u8]) -> Masked {
         }
         MaskRule::Digits => digits(key, value),
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> Vec<u8> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(HIDDEN);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }
 
 fn keep_first(value: &mut [u8], count: usize) -> Masked {

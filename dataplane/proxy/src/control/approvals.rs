@@ -8,7 +8,7 @@ use weir_api::v1;
 use weir_facts::{ApprovalId, ConnectionName, Digest, Group, Principal};
 use weir_flow::{ApprovalRequest, Decision, Event};
 
-use super::cancels::Place;
+use super::place::{Notice, Place};
 
 /// Everything that flows wait for.
 #[derive(Default)]
@@ -26,9 +26,6 @@ struct Waiting {
     /// The id that counts at the control plane, once it has answered.
     approval: Option<ApprovalId>,
 }
-
-/// An event and whom it is for.
-pub(crate) type Notice = (Place, Event);
 
 impl Approvals {
     /// A flow asks. The message goes to the control plane.

@@ -7,16 +7,7 @@ use std::collections::hash_map::Entry;
 use weir_facts::FlowId;
 use weir_flow::{CancelKey, Event, ServerCancel};
 
-use super::approvals::Notice;
-
-/// Where a flow lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    /// The worker that owns it.
-    pub(crate) worker: u16,
-    /// The flow.
-    pub(crate) flow: FlowId,
-}
+use super::place::{Notice, Place};
 
 /// All keys on offer.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ mod health;
 mod keeper;
 mod login;
 mod mcp;
+mod place;
 mod rotation;
 mod server_tls;
 mod shipping;
@@ -41,10 +42,11 @@ use weir_handover::{HealthReport, ProxyEnd, ProxyReport, ToProxy, Welcome};
 
 use crate::relay::{Both, Mailbox, ToControl, ToWorker, Worker};
 use crate::tls::AcceptorSource;
-use approvals::{Approvals, Notice};
-use cancels::{CancelKeys, Place};
+use approvals::Approvals;
+use cancels::CancelKeys;
 use catalogs::Catalogs;
 use keeper::Keeper;
+use place::{Notice, Place};
 use rotation::Rotation;
 use shipping::Shipping;
 use stream::Uplink;
@@ -657,8 +659,9 @@ fn unix_seconds() -> u64 {
 /// What tests set beside a worker.
 #[cfg(test)]
 pub(crate) mod bed {
-    pub(crate) use super::cancels::{CancelKeys, Place};
+    pub(crate) use super::cancels::CancelKeys;
     pub(crate) use super::catalogs::Catalogs;
     pub(crate) use super::check::check;
+    pub(crate) use super::place::Place;
     pub(crate) use super::server_tls::ServerTls;
 }

@@ -17,7 +17,7 @@ use weir_flow::{Process, Program, Serving, World};
 use weir_handover::{Attest, Handed, ProxyEnd, ProxyReport, ToProxy, ToWarden, WorkloadFacts};
 use weir_redirect::FlowOrigin;
 
-use super::cancels::Place;
+use super::place::Place;
 use crate::relay::Both;
 
 /// Attestations that may wait at the warden; it refuses to hold more.
