@@ -3,9 +3,10 @@
     server.py PORT DSN POOL trace|plain
 
 It has the tools t0 … t63 for one call at a time each, and each sends two statements that name
-their tool, so that whoever reads the audit log can tell which call they are for. With `trace` the
-statements carry the call's trace context in a comment, as sqlcommenter writes it; one in eight
-calls leaves its second statement to a task that outlives the answer.
+their tool, so that whoever reads the audit log can tell which call they are for; and `pair`, which
+asks once two calls of it are open. With `trace` the statements carry the call's trace context in a
+comment, as sqlcommenter writes it; one in eight calls of a numbered tool leaves its second
+statement to a task that outlives the answer.
 """
 
 import asyncio
@@ -30,10 +31,14 @@ async def ask(text: str) -> int:
         return row[0]
 
 
+def comment_of(ctx: Context) -> str:
+    parent = (ctx.headers or {}).get("traceparent")
+    return f" /*traceparent='{parent}'*/" if MODE == "trace" and parent else ""
+
+
 def tool(number: int):
     async def call(n: int, ctx: Context) -> str:
-        parent = (ctx.headers or {}).get("traceparent")
-        comment = f" /*traceparent='{parent}'*/" if MODE == "trace" and parent else ""
+        comment = comment_of(ctx)
         first = await ask(f"SELECT {n} AS tool_{number}{comment}")
         second = f"SELECT {n} + 1 AS tool_{number}{comment}"
         if comment and n % 8 == 0:
@@ -47,6 +52,17 @@ def tool(number: int):
     return call
 
 
+both = asyncio.Barrier(2)
+
+
+async def pair(who: str, ctx: Context) -> str:
+    await both.wait()
+    await ask(f"SELECT 1 AS pair_{who}{comment_of(ctx)}")
+    await both.wait()
+    return f"asked for {who}"
+
+
+server.add_tool(pair, name="pair", description="asks Postgres once it is open twice")
 for number in range(TOOLS):
     server.add_tool(tool(number), name=f"t{number}", description="asks Postgres")
 

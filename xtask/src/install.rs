@@ -63,6 +63,20 @@ pub(crate) const SETPRIV: Need = Need {
     package: "util-linux",
 };
 
+/// Asks over HTTP and HTTPS, as people do.
+pub(crate) const CURL: Need = Need {
+    what: "curl",
+    paths: &["/usr/bin/curl", "/bin/curl"],
+    package: "curl",
+};
+
+/// Makes the certificates of servers.
+pub(crate) const OPENSSL: Need = Need {
+    what: "openssl(1)",
+    paths: &["/usr/bin/openssl", "/bin/openssl"],
+    package: "openssl",
+};
+
 /// Python with its installer, for the drivers' stories.
 pub(crate) const PYTHON: Need = Need {
     what: "Python 3 with venv and pip",

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::step;
+use crate::{install, step};
 
 /// Does something unless it was done for these files already.
 pub(crate) fn once(kept: &Path, files: &[PathBuf], act: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -31,6 +31,7 @@ pub(crate) fn once(kept: &Path, files: &[PathBuf], act: impl FnOnce() -> Result<
 /// folder's own files beside it.
 pub(crate) fn python(sources: &Path, kept: &Path, what: &str) -> Result<()> {
     let locked = sources.join("requirements.txt");
+    install::ensure(&[install::PYTHON])?;
     once(kept, std::slice::from_ref(&locked), || {
         let venv = kept.join("venv");
         step::output(
@@ -65,6 +66,7 @@ pub(crate) fn python(sources: &Path, kept: &Path, what: &str) -> Result<()> {
 /// folder's own files beside it.
 pub(crate) fn node(sources: &Path, kept: &Path, what: &str) -> Result<()> {
     let locked = sources.join("package-lock.json");
+    install::ensure(&[install::NPM])?;
     once(kept, std::slice::from_ref(&locked), || {
         for name in ["package.json", "package-lock.json"] {
             fs::copy(sources.join(name), kept.join(name)).context(name)?;

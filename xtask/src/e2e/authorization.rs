@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::sessions_with;
 use crate::checks::Checks;
+use crate::install;
 use crate::stage::mcp::PLAIN;
 use crate::stage::{Caller, Idp, Stage, policies, put_in_force};
 
@@ -21,6 +22,7 @@ unless { context.scopes.contains("refunds:write") };
 "#;
 
 pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
+    install::ensure(&[install::CURL])?;
     let admin = stage.control.admin();
     let idp = Idp::start(&stage.record, stage.site)?;
     let before = policies::active(&admin)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::crossed;
 use crate::checks::Checks;
 use crate::demo::{stored_checkpoints, verification};
 use crate::stage::policies::{self, Edit};
@@ -58,6 +59,7 @@ pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
     alone(stage, checks, &plain)?;
     crowded(stage, checks, &plain)?;
     by_trace(stage, checks, &traced)?;
+    crossed::play(stage, &packages, (&plain, &traced), checks)?;
     shown(stage, checks)?;
     policies::roll_back(stage.site, &admin, old)
 }
@@ -182,7 +184,7 @@ fn tell(links: &[Linked]) -> String {
     )
 }
 
-fn records(stage: &Stage) -> Result<Vec<Value>> {
+pub(super) fn records(stage: &Stage) -> Result<Vec<Value>> {
     leaves::read(&stage.log())
 }
 
@@ -235,8 +237,9 @@ fn links(all: &[Value], before: usize) -> Vec<Linked> {
 }
 
 /// A server of the SDK's, in the guarded cgroup, so that its statements go through Weir.
-struct Server {
-    url: String,
+pub(super) struct Server {
+    /// Where its clients are sent.
+    pub url: String,
     _daemon: Daemon,
 }
 

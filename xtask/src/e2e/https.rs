@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use super::chain;
 use crate::checks::Checks;
+use crate::install;
 use crate::stage::mcp::{PLAIN, answer};
 use crate::stage::{Caller, Certificate, Mcp, Said, Stage, put_in_force};
 
 pub(super) fn play(stage: &Stage, checks: &mut Checks) -> Result<()> {
+    install::ensure(&[install::CURL])?;
     let folder = stage.site.folder().join("tls");
     let certificate = Certificate::make(&folder.join("corp"))?;
     let mcp = Mcp::start_https(&stage.record, stage.site, &certificate)?;

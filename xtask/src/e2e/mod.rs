@@ -4,6 +4,7 @@
 mod authorization;
 mod chain;
 mod crash;
+mod crossed;
 mod doctor;
 mod encryption;
 pub(crate) mod evasion;

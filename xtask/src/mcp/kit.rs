@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::packages::{self, copy, make, readable};
 use crate::stage::{Caller, Said, Site};
-use crate::{install, step};
+use crate::step;
 
 /// Longest that one program may take: CI has two slow cores.
 const PROGRAM_MAX_S: &str = "240";
@@ -20,7 +20,6 @@ pub(super) struct Kit {
 
 /// Installs what is missing.
 pub(super) fn prepare(site: Site) -> Result<Kit> {
-    install::ensure(&[install::PYTHON, install::NPM])?;
     let (sources, kept) = (
         step::root().join("xtask/mcp/suite"),
         step::root().join("target/mcp-suite"),

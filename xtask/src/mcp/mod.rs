@@ -5,12 +5,15 @@
 //! really asked, it writes down itself: that is the witness of what Weir let through.
 
 mod abilities;
+mod asked;
 mod attacks;
+mod authority;
 mod clients;
 mod conformance;
 mod holds;
 mod kit;
 mod ladder;
+mod loose;
 mod servers;
 mod setup;
 mod sse;
@@ -29,7 +32,7 @@ use crate::stage::{E2E, Selection, Stage};
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only these parts: `conformance`, `clients`, `sse`, `attacks`, `toolbox`, `holds`, `ladder`; all without a name.
+    /// Only these parts: `conformance`, `clients`, `sse`, `attacks`, `loose`, `asked`, `authority`, `toolbox`, `holds`, `ladder`; all without a name.
     names: Vec<String>,
     /// Use Weir's programs in this folder instead of building them.
     #[arg(long, value_name = "FOLDER")]
@@ -63,6 +66,17 @@ const PARTS: &[Part] = &[
         "attacks",
         "What must not pass: each attack direct, where it succeeds, and through Weir",
         attacks::play,
+    ),
+    (
+        "loose",
+        "Values hidden by their place, and arguments by their type, at a server that checks nothing",
+        loose::play,
+    ),
+    ("asked", "What a server asks its client", asked::play),
+    (
+        "authority",
+        "A server that is its own authorization server",
+        authority::play,
     ),
     (
         "toolbox",

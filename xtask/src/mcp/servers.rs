@@ -65,6 +65,16 @@ impl Server {
         })
     }
 
+    /// Starts a server of Node's.
+    pub(super) fn node(stage: &Stage, kit: &Kit, name: &'static str, entry: &str) -> Result<Self> {
+        let entry = kit.at(&format!("node/{entry}"));
+        Self::start(stage, kit, name, |port, witness| {
+            let mut command = Command::new(kit.node());
+            command.args([&entry, port, witness]);
+            command
+        })
+    }
+
     /// Starts a server that is told its port and where to write down what it is asked.
     pub(super) fn start(
         stage: &Stage,
@@ -117,14 +127,24 @@ impl Server {
 
     /// Makes it a connection of Weir's.
     pub(super) fn register(&self, stage: &Stage) -> Result<()> {
+        self.register_with(stage, &[])
+    }
+
+    /// The same, with this beside its address.
+    pub(super) fn register_with(&self, stage: &Stage, more: &[&str]) -> Result<()> {
         let address = format!("127.0.0.1:{}", self.port);
         let words = ["connection", "add", self.name, "--kind", "mcp"];
-        let more = ["--address", &address, "--env", "demo", "--tls", "disable"];
+        let place = ["--address", &address, "--env", "demo", "--tls", "disable"];
         stage
             .control
             .admin()
-            .run(&[words.as_slice(), &more].concat())
+            .run(&[words.as_slice(), &place, more].concat())
             .map(|_| ())
+    }
+
+    /// What it was really asked to do beyond `before`, in order.
+    pub(super) fn asked_since(&self, before: usize) -> Result<Vec<Value>> {
+        Ok(self.asked()?.split_off(before))
     }
 
     /// What it was really asked to do, in order, as it wrote that down itself.

@@ -7,7 +7,8 @@ use super::servers::{Carrier, Server};
 use crate::stage::policies::{self, Edit};
 use crate::stage::{Stage, put_in_force};
 
-const POLICY: [Edit; 3] = [
+/// What the suite adds to the demo's policies.
+pub(super) const POLICY: [Edit; 4] = [
     Edit {
         file: "masks.toml",
         from: "",
@@ -23,6 +24,11 @@ const POLICY: [Edit; 3] = [
         from: "",
         to: include_str!("../../mcp/suite/sse.cedar"),
     },
+    Edit {
+        file: "policies.cedar",
+        from: "",
+        to: include_str!("../../mcp/suite/loose.cedar"),
+    },
 ];
 
 /// What was set up.
@@ -35,6 +41,8 @@ pub(super) struct Setup {
     pub shop: Server,
     /// A server that takes whatever it can make sense of.
     pub naive: Server,
+    /// One that says what its tools take, and checks nothing.
+    pub loose: Server,
     before: u64,
 }
 
@@ -44,7 +52,8 @@ pub(super) fn make(stage: &Stage, kit: &Kit) -> Result<Setup> {
     let sse = Server::fixture(stage, kit, "suite-sse", Carrier::Sse)?;
     let shop = Server::fixture(stage, kit, "suite-shop", Carrier::Http)?;
     let naive = Server::naive(stage, kit, "suite-naive")?;
-    for server in [&open, &sse, &shop, &naive] {
+    let loose = Server::node(stage, kit, "suite-loose", "loose.mjs")?;
+    for server in [&open, &sse, &shop, &naive, &loose] {
         server.register(stage)?;
     }
     let admin = stage.control.admin();
@@ -55,13 +64,14 @@ pub(super) fn make(stage: &Stage, kit: &Kit) -> Result<Setup> {
         sse,
         shop,
         naive,
+        loose,
         before,
     })
 }
 
 impl Setup {
-    fn servers(&self) -> [&Server; 4] {
-        [&self.open, &self.sse, &self.shop, &self.naive]
+    fn servers(&self) -> [&Server; 5] {
+        [&self.open, &self.sse, &self.shop, &self.naive, &self.loose]
     }
 
     /// Who listens where.

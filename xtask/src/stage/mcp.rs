@@ -17,7 +17,7 @@ use super::process::{Daemon, Stop};
 use super::record::Record;
 use super::site::{Site, free_port};
 use super::user;
-use crate::step;
+use crate::{install, step};
 
 /// The sources that lie beside the lock file.
 const SOURCES: [&str; 4] = [
@@ -238,6 +238,7 @@ pub(crate) struct Certificate {
 impl Certificate {
     /// For `localhost`, by an authority that is made for it.
     pub(crate) fn make(folder: &Path) -> Result<Self> {
+        install::ensure(&[install::OPENSSL])?;
         fs::create_dir_all(folder).with_context(|| format!("mkdir {}", folder.display()))?;
         let at = |name: &str| folder.join(name).display().to_string();
         let openssl = |words: &[&str]| {

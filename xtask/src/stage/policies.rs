@@ -9,6 +9,7 @@ use super::{Hand, Site, put_in_force};
 use crate::step;
 
 /// One replacement in one file of the bundle; an empty `from` appends.
+#[derive(Clone, Copy)]
 pub(crate) struct Edit {
     /// The file, relative to the bundle.
     pub file: &'static str,
@@ -21,13 +22,18 @@ pub(crate) struct Edit {
 /// Pushes the demo's policies with these edits, and waits until they are in force. Returns the
 /// new version's number.
 pub(crate) fn push(site: Site, hand: &Hand, name: &str, edits: &[Edit]) -> Result<u64> {
-    let folder = site.folder().join(format!("policies-{name}"));
-    write(&folder, edits)?;
-    let folder = folder.display().to_string();
+    let folder = draft(site, name, edits)?;
     let pushed = put_in_force(site, hand, || {
         hand.json(&["policy", "push", &folder, "-m", name])
     })?;
     pushed["number"].as_u64().context("the push has no number")
+}
+
+/// The demo's policies with these edits, in a folder that nobody has pushed.
+pub(crate) fn draft(site: Site, name: &str, edits: &[Edit]) -> Result<String> {
+    let folder = site.folder().join(format!("policies-{name}"));
+    write(&folder, edits)?;
+    Ok(folder.display().to_string())
 }
 
 /// The active version's number.

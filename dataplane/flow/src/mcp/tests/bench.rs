@@ -636,7 +636,8 @@ impl Bench {
             .filter(|(name, _)| name == "masks.toml")
             .chain(nothing)
             .collect();
-        self.world = Arc::new(world(2, files, Durability::Kept, ToolPins::none()));
+        let version = self.world.version + 1;
+        self.world = Arc::new(world(version, files, Durability::Kept, ToolPins::none()));
     }
 }
 

@@ -4,7 +4,10 @@ use weir_audit::Kind;
 
 use super::bench::{ADA, Bench, chunk, json, post, sse};
 use super::{CALL, REFUND, text_result};
-use crate::io::{Decision, Event};
+use crate::io::{Decision, Event, Piece};
+use crate::resource::ResourceUri;
+use crate::token::OpaqueTokens;
+use crate::world::McpAuthorization;
 
 const SECRET: &str = "123-45-6789";
 
@@ -252,4 +255,85 @@ fn another_approval_that_is_spent_does_not_release_a_call() {
     assert_eq!(reply.server, "");
     let reply = bench.event(Event::Redeemed { id, granted: true });
     assert!(reply.server.ends_with(REFUND), "{}", reply.server);
+}
+
+#[test]
+fn of_a_refusal_of_the_servers_own_no_body_is_shown() {
+    let server = || McpAuthorization::Server {
+        resource: ResourceUri::parse("http://localhost:3901/mcp").expect("canonical"),
+        opaque: OpaqueTokens::Refuse,
+    };
+    for status in ["401 Unauthorized", "403 Forbidden"] {
+        let mut bench = Bench::of_workload("reporter");
+        bench.authorize(server(), Vec::new(), "");
+        let asked = post("", "", CALL).replace("Host: localhost", "Host: localhost:3901");
+        assert!(bench.client(&asked).server.contains("tools/call"));
+        let answer = json(&text_result("of the server")).replace("200 OK", status);
+        let shown = bench.server(&answer).client;
+        assert!(
+            shown.starts_with(&format!("HTTP/1.1 {status}")) && !shown.contains("of the server"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn an_event_of_another_type_than_message_is_no_message() {
+    for kind in ["other", "endpoint", "Message"] {
+        let mut bench = Bench::new();
+        bench.client(&post(ADA, "", CALL));
+        let event = |kind: &str, text: &str| {
+            chunk(&format!("event: {kind}\ndata: {}\n\n", text_result(text)))
+        };
+        let shown = bench
+            .server(&format!("{}{}", sse(), event(kind, "aside")))
+            .client;
+        assert!(!shown.contains("aside"), "{kind}: {shown}");
+        let reason = bench.last().reason;
+        assert_eq!(reason, "an event of a type that MCP does not have");
+        let shown = bench.server(&event("message", "answer")).client;
+        assert!(shown.contains("answer"), "{kind}: {shown}");
+    }
+}
+
+#[test]
+fn a_session_that_was_not_asked_for_is_not_begun() {
+    let named = |answer: &str| answer.replacen("\r\n", "\r\nMcp-Session-Id: at-server\r\n", 1);
+    let event = chunk(&format!("data: {}\n\n", text_result("fine")));
+    for answer in [
+        named(&json(&text_result("fine"))),
+        format!("{}{event}", named(sse())),
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&post(ADA, "", CALL));
+        let shown = bench.server(&answer).client;
+        assert!(
+            shown.contains("fine") && !shown.to_lowercase().contains("mcp-session-id"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn an_open_stream_ends_when_its_caller_may_not_use_the_server_any_more() {
+    let line = chunk(
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":\"news\"}}\n\n",
+    );
+    let listen = format!(
+        "GET /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADA}\r\nAccept: text/event-stream\r\n\r\n"
+    );
+    for asked in [listen, post(ADA, "", CALL)] {
+        let mut bench = Bench::new();
+        bench.client(&asked);
+        let shown = bench.server(&format!("{}{line}", sse())).client;
+        assert!(shown.contains("news"), "{shown}");
+        bench.change_policy();
+        let shown = bench.server(&line).client;
+        assert!(shown.contains("news"), "one that permits it still: {shown}");
+        bench.forbid_everything();
+        let reply = bench.event(Event::WorldChanged);
+        let is_over = |piece: &Piece| matches!(piece, Piece::Shutdown | Piece::Reset);
+        assert!(reply.pieces.iter().any(is_over), "{:?}", reply.pieces);
+        assert_eq!(bench.server(&line).client, "");
+    }
 }
