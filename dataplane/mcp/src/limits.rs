@@ -103,6 +103,27 @@ pub const DEFINITION_BYTES_MAX: usize = 128 * 1024;
 /// repetition must not become a mountain.
 pub const PATTERN_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes of all compiled patterns of a schema, which is kept as long as its tool: hundreds of those
+/// that people write.
+pub const PATTERNS_BYTES_MAX: usize = 512 * 1024;
+
+/// Parts of a schema: real ones have hundreds, and each that is kept takes half a kilobyte.
+pub const SCHEMA_PARTS_MAX: usize = 4096;
+
+/// Parts that speak of the places of one message, in all: real schemas have a few hundred, and a
+/// hostile one as many as a message has values, times its own parts.
+pub const REACHED_PARTS_MAX: usize = 1 << 16;
+
+/// What may be done to hold a message against a schema, whatever its size, in units of one part
+/// that is looked at, some tens of nanoseconds.
+pub const EFFORT_BASE: u64 = 1 << 20;
+
+/// What may be done in addition for each value and name of it: time is in proportion to length.
+pub const EFFORT_PER_VALUE: u64 = 32;
+
+/// What may be done for the largest message: less than a second.
+pub const EFFORT_MAX: u64 = 1 << 23;
+
 /// Parts of a schema that are looked at to decide about one value. Schemas of real tools need
 /// fewer than a hundred; one that refers to itself in many ways could need any number.
 pub const SCHEMA_STEPS_MAX: u32 = 4096;

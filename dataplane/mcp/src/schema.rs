@@ -6,11 +6,14 @@
 //! [`Schema::proposals`] names values that may, and [`Schema::mistyped`] finds arguments of a type
 //! that the schema does not let them have. What cannot be decided (a reference to elsewhere, a
 //! pattern that this grammar does not have, a schema that is too entangled) counts as undecided,
-//! and a value about which anything is undecided does not fit.
+//! and a value about which anything is undecided does not fit. All that is done for one message is
+//! bounded by an [`Effort`]: servers write schemas and answers, and choose both.
 
 mod admits;
+mod effort;
 mod format;
 mod params;
+mod pattern;
 mod place;
 mod propose;
 mod read;
@@ -18,9 +21,8 @@ mod types;
 
 use std::cmp::Ordering;
 
-use regex_lite::Regex;
-
 pub use admits::Scalar;
+pub use effort::Effort;
 pub use params::ParamFields;
 pub use place::Reach;
 pub use propose::Proposal;
@@ -28,6 +30,7 @@ pub use types::{Mistyped, TypeSet};
 
 use crate::json::Document;
 use format::Format;
+use pattern::Pattern;
 
 /// A schema, its parts in one list.
 #[derive(Clone, Debug)]
@@ -128,9 +131,6 @@ struct Bound {
     /// How a number may lie to it.
     is: [Ordering; 2],
 }
-
-#[derive(Clone, Debug)]
-struct Pattern(Option<Regex>);
 
 impl Schema {
     fn node(&self, id: NodeId) -> Option<&Node> {

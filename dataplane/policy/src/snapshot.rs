@@ -295,6 +295,19 @@ impl Snapshot {
         })
     }
 
+    /// Labelled places of all tools' results, each with its tool; none for those of every tool.
+    pub fn every_place(&self, on: &ConnectionName) -> impl Iterator<Item = (&str, &LabelledPlace)> {
+        let masks = self
+            .connections
+            .get(on)
+            .and_then(|compiled| compiled.masks.as_ref());
+        let tools = masks.into_iter().flat_map(|masks| &masks.places);
+        tools.flat_map(|(tool, places)| {
+            let tool = if **tool == *EVERY_TOOL { "" } else { &**tool };
+            places.iter().map(move |place| (tool, place))
+        })
+    }
+
     /// Functions of a connection that somebody vouches for.
     #[must_use]
     pub fn harmless(&self, on: &ConnectionName) -> &[Harmless] {

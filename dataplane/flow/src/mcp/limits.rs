@@ -18,6 +18,9 @@ pub(super) const ASKERS_MAX: usize = 1024;
 /// Places of masked values that one record names; all are masked.
 pub(super) const MASKED_NAMED_MAX: usize = 32;
 
+/// JSON documents of one text that are read, one after another: lines of a table that was exported.
+pub(super) const DOCUMENTS_MAX: usize = 1 << 16;
+
 /// Bytes of requests and answers that the flows of one worker hold whole at one time: sixteen of
 /// the largest answers, or some ten thousand ordinary ones.
 pub(super) const BODIES_BYTES_MAX: usize = 256 << 20;

@@ -16,7 +16,7 @@ use weir_mcp::schema::Schema;
 use self::blob::Blobs;
 use self::fit::Form;
 use self::places::{Marks, structured};
-use super::limits::MASKED_NAMED_MAX;
+use super::limits::{DOCUMENTS_MAX, MASKED_NAMED_MAX};
 
 /// What becomes of the classes that the connection's answers are searched for, and of what stands
 /// at labelled places of a tool's results.
@@ -77,6 +77,16 @@ impl Withheld {
         Self {
             outside: outside.to_owned(),
             inside: format!("the answer holds {what} that may not be shown"),
+        }
+    }
+
+    /// A text in which labelled places cannot be found.
+    fn unread(pointer: &str) -> Self {
+        Self {
+            outside: "a text begins like JSON and cannot be read".to_owned(),
+            inside: format!(
+                "{pointer} begins like JSON, and labelled places cannot be found in it"
+            ),
         }
     }
 
@@ -186,6 +196,10 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn show(&mut self, offer: &Offer<'_>) -> Shown {
+        if self.withheld.is_some() {
+            // Nothing of the answer is shown, and the first reason is as good as any.
+            return Shown::Same;
+        }
         let text = offer.text();
         let blob = self.blobs.decoded(offer.index(), &text);
         let is_marked = self.marks.has(offer.index());
@@ -223,33 +237,67 @@ impl Work<'_> {
         !self.found.is_empty()
     }
 
-    /// A text that is JSON stays JSON: its own texts are masked one by one, and what is found in
-    /// it after that, between them, as in any text.
+    /// A text that is JSON, or several documents of it one after another, stays so: its own texts
+    /// are masked one by one, and what is found in it after that, between them, as in any text.
     fn through(&mut self, pointer: Pointer<'_>, text: &str, is_found: bool) -> Shown {
-        let inner = is_json(text)
-            .then(|| Document::parse(text.as_bytes()).ok())
-            .flatten();
-        let Some(inner) = inner else {
+        let mut masked = String::new();
+        let mut rest = text;
+        let mut is_same = true;
+        let mut count = 0;
+        while let Some(begun) = json_in(rest) {
+            count += 1;
+            let read = Document::parse_first(begun.as_bytes()).ok();
+            let Some((inner, taken)) = read.filter(|_| count <= DOCUMENTS_MAX) else {
+                if !self.masks.places.is_empty() && has_strings(begun) {
+                    self.withheld = Some(Withheld::unread(&pointer()));
+                    return Shown::Null;
+                }
+                break;
+            };
+            let edits = self.inside(pointer, &inner);
+            is_same &= edits.is_empty();
+            masked.push_str(rest.strip_suffix(begun).unwrap_or_default());
+            masked.push_str(&String::from_utf8(edits.apply(inner.bytes())).unwrap_or_default());
+            rest = begun.get(taken..).unwrap_or_default();
+        }
+        if rest.len() == text.len() {
             return match is_found {
                 true => self.replaced(pointer, text),
                 false => Shown::Same,
             };
-        };
-        let outer = std::mem::replace(
-            &mut self.marks,
-            Marks::of_text(&self.masks.places, &inner.root()),
-        );
-        let edits = reveal_inner(&inner, |offer| {
+        }
+        if is_same && !is_found {
+            return Shown::Same;
+        }
+        masked.push_str(rest);
+        if !self.look(&masked) {
+            return Shown::Text(masked);
+        }
+        self.replaced(pointer, &masked)
+    }
+
+    /// What is replaced in a document that is a text, or part of one. Texts in it may be JSON in
+    /// turn; each such step at least doubles what quotes take, so that there are few.
+    fn inside(&mut self, pointer: Pointer<'_>, inner: &Document<'_>) -> Edits {
+        let marks = Marks::of_text(&self.masks.places, &inner.root());
+        let outer = std::mem::replace(&mut self.marks, marks);
+        let has_places = !self.masks.places.is_empty();
+        let edits = reveal_inner(inner, |offer| {
+            if self.withheld.is_some() {
+                return Shown::Same;
+            }
             let text = offer.text();
             let is_marked = self.marks.has(offer.index());
             let is_found = offer.kind != Offered::Truth && self.look(&text);
-            if !is_found && !is_marked {
+            let is_looked_into = has_places && offer.kind == Offered::Text && is_json(&text);
+            if !is_found && !is_marked && !is_looked_into {
                 return Shown::Same;
             }
             let pointer: Pointer<'_> = &|| format!("{}#{}", pointer(), offer.pointer());
-            let shown = match is_found {
-                true => self.replaced(pointer, &text),
-                false => Shown::Same,
+            let shown = match (offer.kind, is_found) {
+                (Offered::Text, _) => self.through(pointer, &text, is_found),
+                (_, true) => self.replaced(pointer, &text),
+                (_, false) => Shown::Same,
             };
             let is_value = is_marked && offer.kind != Offered::Text;
             match self.marked(offer.index(), pointer, &text, shown) {
@@ -258,14 +306,7 @@ impl Work<'_> {
             }
         });
         self.marks = outer;
-        if edits.is_empty() && !is_found {
-            return Shown::Same;
-        }
-        let masked = String::from_utf8(edits.apply(text.as_bytes())).unwrap_or_default();
-        if !self.look(&masked) {
-            return Shown::Text(masked);
-        }
-        self.replaced(pointer, &masked)
+        edits
     }
 
     /// What is shown of a value at a labelled place, of which the detectors' masks have left
@@ -359,7 +400,20 @@ type Pointer<'a> = &'a dyn Fn() -> String;
 
 /// Whether a text may be a JSON document of its own.
 fn is_json(text: &str) -> bool {
-    text.trim_start().starts_with(['{', '['])
+    json_in(text).is_some()
+}
+
+/// What of a text may be a JSON document: all after blanks, and the mark that some files begin with.
+fn json_in(text: &str) -> Option<&str> {
+    let begun = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    begun.starts_with(['{', '[']).then_some(begun)
+}
+
+/// Whether a text that begins like a JSON document has a string where the first could be: then it is
+/// one that others may read and Weir cannot (cut short, `NaN`, half of a character), and no prose.
+fn has_strings(text: &str) -> bool {
+    let is_before = |c: char| c.is_whitespace() || matches!(c, '{' | '[');
+    text.trim_start_matches(is_before).starts_with('"')
 }
 
 /// What is shown of a value. One with escapes in it stands inside of a JSON string of the text:

@@ -1,6 +1,8 @@
 //! One message of the server's on its way to the client: matched, filtered, masked,
 //! recorded.
 
+use std::collections::BTreeSet;
+
 use weir_audit::Kind;
 use weir_facts::{Side, Verdict};
 use weir_mcp::json::{Document, Edits, Kind as JsonKind, Value};
@@ -13,7 +15,7 @@ use weir_mcp::session::Pending;
 use super::context::Told;
 use super::exchange::{Exchange, Running};
 use super::limits::ABSENT_TEXT_BYTES_MAX;
-use super::masks::Withheld;
+use super::masks::{Masks, Withheld};
 use super::reshape::Unfit;
 use super::stateless::Replacements;
 use super::{Desk, End, aside, pins};
@@ -247,8 +249,7 @@ impl Stream<'_> {
 
     /// An error that names no request.
     fn told(&self, desk: &mut Desk, env: &Env<'_>, document: &Document<'_>) -> Passed {
-        let tool = self.only_tool();
-        let ready = self.mask(desk, env, &Shaped::Read(document), &[], &tool, None);
+        let ready = self.mask_untold(desk, env, Shaped::Read(document), &[]);
         Passed::Send(ready.bytes)
     }
 
@@ -263,6 +264,26 @@ impl Stream<'_> {
         tool: &str,
         answers: Option<(&Id, ClientMethod)>,
     ) -> Ready {
+        let masks = desk
+            .verdicts
+            .masks(&desk.context, env, &self.exchange.caller, tool);
+        self.masked(desk, env, shaped, sealed, tool, &masks, answers)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what `mask` has, and the masks that it looked up"
+    )]
+    fn masked(
+        &self,
+        desk: &Desk,
+        env: &Env<'_>,
+        shaped: &Shaped<'_>,
+        sealed: &[&[&str]],
+        tool: &str,
+        masks: &Masks,
+        answers: Option<(&Id, ClientMethod)>,
+    ) -> Ready {
         let withheld = |text: &str, reason: String| {
             let revision = self.exchange.revision();
             let told = match answers {
@@ -272,9 +293,6 @@ impl Stream<'_> {
             };
             Ready::refused(told, reason)
         };
-        let masks = desk
-            .verdicts
-            .masks(&desk.context, env, &self.exchange.caller, tool);
         let again;
         let document = match shaped {
             Shaped::Read(document) => *document,
@@ -435,8 +453,7 @@ impl Stream<'_> {
             .context
             .holder(&self.exchange.caller, &self.exchange.session);
         let sealed = edited(document, span, desk.context.seal.request(&holder, id));
-        let tool = self.only_tool();
-        let ready = self.mask(desk, env, &Shaped::Edited(sealed), &[], &tool, None);
+        let ready = self.mask_untold(desk, env, Shaped::Edited(sealed), &[]);
         if ready.verdict == "deny" {
             return self.unasked(desk, env, id, "a request that may not be shown");
         }
@@ -503,8 +520,10 @@ impl Stream<'_> {
             reshaped.sealed.push(&["params", "progressToken"]);
         }
         let shaped = replaced(document, reshaped.edits)?;
-        let tool = reshaped.tool.unwrap_or_else(|| self.only_tool());
-        let ready = self.mask(desk, env, &shaped, &reshaped.sealed, &tool, None);
+        let ready = match reshaped.tool {
+            Some(tool) => self.mask(desk, env, &shaped, &reshaped.sealed, &tool, None),
+            None => self.mask_untold(desk, env, shaped, &reshaped.sealed),
+        };
         Ok(if ready.verdict == "deny" {
             Passed::Drop("a notification that may not be shown")
         } else {
@@ -531,13 +550,36 @@ impl Stream<'_> {
         }
     }
 
-    /// The tool whose call this stream answers, if it is one alone.
-    fn only_tool(&self) -> String {
-        let mut tools = self.pending.iter().map(|(_, running)| tool(running));
-        match (tools.next(), tools.next()) {
-            (Some(tool), None) => tool.to_owned(),
-            (Some(_) | None, _) => String::new(),
+    /// Masks a message that does not tell which request it is about: as for each that this stream
+    /// answers, one after another; and where it answers none, as for any tool's.
+    fn mask_untold(
+        &self,
+        desk: &mut Desk,
+        env: &Env<'_>,
+        shaped: Shaped<'_>,
+        sealed: &[&[&str]],
+    ) -> Ready {
+        let tools: BTreeSet<_> = self.pending.iter().map(|(_, asked)| tool(asked)).collect();
+        let mut tools = tools.into_iter();
+        let Some(first) = tools.next() else {
+            let caller = &self.exchange.caller;
+            let masks = desk.verdicts.masks_of_any(&desk.context, env, caller);
+            return self.masked(desk, env, &shaped, sealed, "", &masks, None);
+        };
+        let mut ready = self.mask(desk, env, &shaped, sealed, first, None);
+        for tool in tools {
+            if ready.is_own {
+                break;
+            }
+            let shaped = Shaped::Edited(std::mem::take(&mut ready.bytes));
+            let mut again = self.mask(desk, env, &shaped, sealed, tool, None);
+            if !again.is_own && again.places.is_empty() {
+                again.verdict = ready.verdict;
+            }
+            again.places.splice(0..0, ready.places);
+            ready = again;
         }
+        ready
     }
 }
 

@@ -9,6 +9,7 @@ mod calls;
 mod carriers;
 mod closed;
 mod endpoints;
+mod evasions;
 mod holds;
 mod links;
 mod oauth;

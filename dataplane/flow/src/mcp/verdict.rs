@@ -34,6 +34,8 @@ pub(crate) struct Verdicts {
 struct Known {
     judged: HashMap<Access, Judgement>,
     masks: HashMap<Box<str>, Arc<Masks>>,
+    /// For what may be of any tool's call.
+    any: Option<Arc<Masks>>,
 }
 
 impl Known {
@@ -220,6 +222,33 @@ impl Verdicts {
         }
     }
 
+    /// What is masked in a message that may be of any tool's call, as servers tell things while
+    /// they work: what is labelled in any of their results.
+    pub(crate) fn masks_of_any(
+        &mut self,
+        context: &Context,
+        env: &Env<'_>,
+        caller: &Caller,
+    ) -> Arc<Masks> {
+        self.enter(env, caller);
+        if let Some(masks) = &self.known.any {
+            return masks.clone();
+        }
+        let (who, on) = (&caller.principal, &context.connection.name);
+        let snapshot = &env.world.snapshot;
+        let cx = judging(context, env, caller, None, &[]);
+        let places = snapshot.every_place(on).map(|(tool, place)| {
+            let reveal = snapshot.reveal_labelled(who, on, &place.classes, tool, &cx);
+            (place.path.clone(), reveal)
+        });
+        let (rules, blobs) = classes(context, env, caller, "", &cx);
+        let masks = Arc::new(Masks::new(rules.into_iter(), places, blobs));
+        if !is_fleeting(context, env) {
+            self.known.any = Some(masks.clone());
+        }
+        masks
+    }
+
     /// What is masked in answers of a tool, or in anything else where `tool` is empty.
     pub(crate) fn masks(
         &mut self,
@@ -241,32 +270,14 @@ impl Verdicts {
         let on = &context.connection.name;
         let snapshot = &env.world.snapshot;
         let cx = judging(context, env, caller, None, &[]);
-        let classes = snapshot
-            .detectors(on)
-            .iter()
-            .filter_map(|class| Class::parse(class));
-        let rules = classes.map(|class| {
-            (
-                class,
-                snapshot.reveal_class(&caller.principal, on, class.as_str(), tool, &cx),
-            )
-        });
         let places = snapshot.places(on, tool).map(|place| {
             let who = &caller.principal;
             let reveal = snapshot.reveal_labelled(who, on, &place.classes, tool, &cx);
             (place.path.clone(), reveal)
         });
-        let has_blobs = snapshot
-            .detectors(on)
-            .iter()
-            .any(|class| **class == *BLOB_CLASS);
-        let blobs = match has_blobs {
-            true => snapshot.reveal_class(&caller.principal, on, BLOB_CLASS, tool, &cx),
-            false => Reveal::Clear,
-        };
-        let masks = Arc::new(Masks::new(rules, places, blobs));
-        let fleeting = Reads::CLOCK.union(Reads::SOURCE_IP).union(Reads::ARGUMENTS);
-        if !snapshot.reads(on, Action::McpReveal).any(fleeting) {
+        let (rules, blobs) = classes(context, env, caller, tool, &cx);
+        let masks = Arc::new(Masks::new(rules.into_iter(), places, blobs));
+        if !is_fleeting(context, env) {
             self.known.masks.insert(tool.into(), masks.clone());
             shared.keep(world, asker, |known| {
                 known.masks.insert(tool.into(), masks.clone());
@@ -274,6 +285,39 @@ impl Verdicts {
         }
         masks
     }
+}
+
+/// What is shown of the classes that answers are searched for, and of blobs.
+fn classes(
+    context: &Context,
+    env: &Env<'_>,
+    caller: &Caller,
+    tool: &str,
+    cx: &JudgeContext<'_>,
+) -> (Vec<(Class, Reveal)>, Reveal) {
+    let (who, on) = (&caller.principal, &context.connection.name);
+    let snapshot = &env.world.snapshot;
+    let detectors = snapshot.detectors(on);
+    let classes = detectors.iter().filter_map(|class| Class::parse(class));
+    let rules = classes.map(|class| {
+        let reveal = snapshot.reveal_class(who, on, class.as_str(), tool, cx);
+        (class, reveal)
+    });
+    let blobs = match detectors.iter().any(|class| **class == *BLOB_CLASS) {
+        true => snapshot.reveal_class(who, on, BLOB_CLASS, tool, cx),
+        false => Reveal::Clear,
+    };
+    (rules.collect(), blobs)
+}
+
+/// Whether what is shown hangs on more than the world and the caller.
+fn is_fleeting(context: &Context, env: &Env<'_>) -> bool {
+    let fleeting = Reads::CLOCK.union(Reads::SOURCE_IP).union(Reads::ARGUMENTS);
+    let reads = env
+        .world
+        .snapshot
+        .reads(&context.connection.name, Action::McpReveal);
+    reads.any(fleeting)
 }
 
 /// The judgement of a call whose arguments policy reads, and of which one has another type than the

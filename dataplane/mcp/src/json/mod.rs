@@ -73,6 +73,18 @@ impl<'b> Document<'b> {
         Self::parse_reusing(bytes, Vec::new())
     }
 
+    /// Reads the document at the beginning of a body after which others may follow, or anything
+    /// else, and says where it ends. A number ends where it is no number any more.
+    ///
+    /// # Errors
+    /// Where the body does not begin with a document of the subset named above.
+    pub fn parse_first(bytes: &'b [u8]) -> Result<(Self, usize), JsonError> {
+        let mut nodes = Vec::new();
+        let end = parse::parse_first(bytes, &mut nodes)?;
+        let bytes = bytes.get(..end).unwrap_or(bytes);
+        Ok((Self { bytes, nodes }, end))
+    }
+
     fn parse_reusing(bytes: &'b [u8], mut nodes: Vec<Node>) -> Result<Self, JsonError> {
         nodes.reserve(bytes.len() / 16 + 8);
         parse::parse(bytes, &mut nodes)?;

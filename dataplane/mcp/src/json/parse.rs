@@ -45,6 +45,21 @@ pub enum JsonError {
 }
 
 pub(super) fn parse(bytes: &[u8], nodes: &mut Vec<Node>) -> Result<(), JsonError> {
+    let mut walker = first(bytes, nodes)?;
+    walker.space();
+    if walker.at == bytes.len() {
+        Ok(())
+    } else {
+        Err(JsonError::Trailing(walker.at))
+    }
+}
+
+/// Reads the document at the beginning. Where it ends.
+pub(super) fn parse_first(bytes: &[u8], nodes: &mut Vec<Node>) -> Result<usize, JsonError> {
+    first(bytes, nodes).map(|walker| walker.at)
+}
+
+fn first<'a>(bytes: &'a [u8], nodes: &'a mut Vec<Node>) -> Result<Walker<'a>, JsonError> {
     nodes.clear();
     if u32::try_from(bytes.len()).is_err() {
         return Err(JsonError::Large);
@@ -60,12 +75,7 @@ pub(super) fn parse(bytes: &[u8], nodes: &mut Vec<Node>) -> Result<(), JsonError
     while let Some(&open) = walker.open.last() {
         walker.step(open)?;
     }
-    walker.space();
-    if walker.at == bytes.len() {
-        Ok(())
-    } else {
-        Err(JsonError::Trailing(walker.at))
-    }
+    Ok(walker)
 }
 
 struct Walker<'a> {

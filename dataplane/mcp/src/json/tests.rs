@@ -444,3 +444,26 @@ proptest! {
         prop_assert_eq!(walked(&body), twin::read(&body));
     }
 }
+
+#[test]
+fn the_first_of_several_documents_ends_where_it_ends() {
+    for (text, end) in [
+        (r#"{"a":[1]} {"b":2}"#, 9),
+        ("[][]", 2),
+        ("[1] prose", 3),
+        (r#""a"b"#, 3),
+        ("12,", 2),
+    ] {
+        let (document, taken) = Document::parse_first(text.as_bytes()).expect(text);
+        assert_eq!(
+            (taken, document.bytes()),
+            (end, &text.as_bytes()[..end]),
+            "{text}"
+        );
+        let alone = Document::parse(document.bytes()).expect(text);
+        assert_eq!(alone.values().count(), document.values().count(), "{text}");
+    }
+    for text in ["", " ", "{", "[1,]", "prose"] {
+        assert!(Document::parse_first(text.as_bytes()).is_err(), "{text}");
+    }
+}

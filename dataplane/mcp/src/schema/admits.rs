@@ -1,9 +1,8 @@
 //! Whether a scalar may stand where a part speaks.
 
-use std::cell::Cell;
-
-use super::{Bound, Constant, Node, NodeId, Schema, TypeSet};
-use crate::limits::{SCHEMA_DEPTH_MAX, SCHEMA_STEPS_MAX};
+use super::effort::Fuel;
+use super::{Bound, Constant, Effort, Node, NodeId, Schema, TypeSet};
+use crate::limits::SCHEMA_DEPTH_MAX;
 
 /// A value that is no object and no array.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,30 +88,21 @@ fn float(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
-/// How much may still be looked at.
-pub(super) struct Fuel(Cell<u32>);
-
-impl Fuel {
-    pub(super) const fn new() -> Self {
-        Self(Cell::new(SCHEMA_STEPS_MAX))
-    }
-
-    pub(super) fn burn(&self) -> bool {
-        let left = self.0.get();
-        self.0.set(left.saturating_sub(1));
-        left > 0
-    }
-}
-
 impl Schema {
-    pub(super) fn admits(&self, id: NodeId, value: &Scalar<'_>, fuel: &Fuel, depth: u32) -> Admits {
+    pub(super) fn admits(
+        &self,
+        id: NodeId,
+        value: &Scalar<'_>,
+        fuel: &Fuel<'_>,
+        depth: u32,
+    ) -> Admits {
         let Some(node) = self
             .node(id)
             .filter(|_| fuel.burn() && depth < SCHEMA_DEPTH_MAX)
         else {
             return Admits::Undecided;
         };
-        let own = node.admits(value);
+        let own = node.admits(value, fuel.effort);
         if own == Admits::No {
             return own;
         }
@@ -157,7 +147,10 @@ fn exactly_one(each: impl Iterator<Item = Admits>) -> Admits {
 
 impl Node {
     /// By the keywords of this part alone.
-    fn admits(&self, value: &Scalar<'_>) -> Admits {
+    fn admits(&self, value: &Scalar<'_>, effort: &Effort) -> Admits {
+        if !effort.spend(self.work_for(value)) {
+            return Admits::Undecided;
+        }
         if let Some(always) = self.always {
             return always.into();
         }
@@ -169,7 +162,7 @@ impl Node {
         let shape = match value {
             Scalar::Null | Scalar::Bool(_) => Admits::Yes,
             Scalar::Number(text) => self.admits_number(text),
-            Scalar::Text(text) => self.admits_text(text),
+            Scalar::Text(text) => self.admits_text(text, effort),
         };
         let known = if self.is_unknown {
             Admits::Undecided
@@ -177,6 +170,16 @@ impl Node {
             Admits::Yes
         };
         Admits::from(is_of_type && is_chosen).and(shape).and(known)
+    }
+
+    /// What is to be compared, in units of effort.
+    fn work_for(&self, value: &Scalar<'_>) -> usize {
+        let choices = self.choices.as_ref().map_or(0, Vec::len);
+        let length = match value {
+            Scalar::Null | Scalar::Bool(_) => 0,
+            Scalar::Number(text) | Scalar::Text(text) => text.len(),
+        };
+        choices / 4 + self.bounds.len() / 4 + length / 64
     }
 
     fn admits_number(&self, text: &str) -> Admits {
@@ -193,7 +196,7 @@ impl Node {
         Admits::from(self.bounds.iter().all(is_within) && is_multiple)
     }
 
-    fn admits_text(&self, text: &str) -> Admits {
+    fn admits_text(&self, text: &str, effort: &Effort) -> Admits {
         let length = text.chars().count() as u64;
         let fits = self.length_min.is_none_or(|min| length >= min)
             && self.length_max.is_none_or(|max| length <= max)
@@ -201,9 +204,8 @@ impl Node {
         let pattern = match &self.pattern {
             None => Admits::Yes,
             Some(pattern) => pattern
-                .0
-                .as_ref()
-                .map_or(Admits::Undecided, |pattern| pattern.is_match(text).into()),
+                .is_in(text, effort)
+                .map_or(Admits::Undecided, Admits::from),
         };
         Admits::from(fits).and(pattern)
     }

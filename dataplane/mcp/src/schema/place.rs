@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use weir_facts::Step;
 
-use super::admits::{Admits, Fuel, Scalar};
-use super::{NodeId, Schema};
+use super::admits::{Admits, Scalar};
+use super::effort::Fuel;
+use super::{Effort, Node, NodeId, Schema};
 
 /// The parts that speak of one place. A part that is one of several alternatives (`anyOf`, `oneOf`,
 /// `not`, `if`) need not hold there, but whether it does decides about the whole.
@@ -25,6 +26,12 @@ impl Reach {
         self.0.iter().any(|(_, is_alternative)| *is_alternative)
     }
 
+    /// How many parts that are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn parts(&self) -> impl Iterator<Item = (NodeId, bool)> {
         self.0.iter().copied()
     }
@@ -39,10 +46,10 @@ impl Schema {
 
     /// What speaks of a place one step below another.
     #[must_use]
-    pub fn below(&self, reach: &Reach, step: Step<'_>) -> Reach {
+    pub fn below(&self, reach: &Reach, step: Step<'_>, effort: &Effort) -> Reach {
         let mut found = BTreeSet::new();
-        for (id, is_alternative) in self.opened(reach) {
-            self.children(id, step, &mut |child| {
+        for (id, is_alternative) in self.opened(reach, effort) {
+            self.children(id, step, effort, &mut |child| {
                 found.insert((child, is_alternative));
             });
         }
@@ -52,8 +59,8 @@ impl Schema {
     /// Whether the name of a member of the object at `reach` decides about that object: then no
     /// other may take its place.
     #[must_use]
-    pub fn minds_names(&self, reach: &Reach) -> bool {
-        self.opened(reach)
+    pub fn minds_names(&self, reach: &Reach, effort: &Effort) -> bool {
+        self.opened(reach, effort)
             .into_iter()
             .filter_map(|(id, _)| self.node(id))
             .any(|node| {
@@ -67,8 +74,8 @@ impl Schema {
     /// How many elements at the beginning of the arrays at `reach` have parts of their own; all
     /// after them have the same.
     #[must_use]
-    pub fn prefix(&self, reach: &Reach) -> usize {
-        let opened = self.opened(reach);
+    pub fn prefix(&self, reach: &Reach, effort: &Effort) -> usize {
+        let opened = self.opened(reach, effort);
         let nodes = opened.into_iter().filter_map(|(id, _)| self.node(id));
         nodes.map(|node| node.prefix.len()).max().unwrap_or(0)
     }
@@ -76,8 +83,14 @@ impl Schema {
     /// Whether `shown` may take the place of `original`: every part that must hold does, and every
     /// alternative says of it what it says of the original, so that whatever hangs on it stays.
     #[must_use]
-    pub fn fits(&self, reach: &Reach, original: &Scalar<'_>, shown: &Scalar<'_>) -> bool {
-        let fuel = Fuel::new();
+    pub fn fits(
+        &self,
+        reach: &Reach,
+        original: &Scalar<'_>,
+        shown: &Scalar<'_>,
+        effort: &Effort,
+    ) -> bool {
+        let fuel = Fuel::new(effort);
         reach.parts().all(|(id, is_alternative)| {
             let admits = self.admits(id, shown, &fuel, 0);
             if is_alternative {
@@ -89,11 +102,17 @@ impl Schema {
     }
 
     /// The parts with those that they apply in place.
-    fn opened(&self, reach: &Reach) -> BTreeSet<(NodeId, bool)> {
+    fn opened(&self, reach: &Reach, effort: &Effort) -> BTreeSet<(NodeId, bool)> {
         let mut found = BTreeSet::new();
         let mut open: Vec<_> = reach.parts().collect();
         while let Some((id, is_alternative)) = open.pop() {
-            let Some(node) = self.node(id).filter(|_| found.insert((id, is_alternative))) else {
+            if !found.insert((id, is_alternative)) {
+                continue;
+            }
+            let Some(node) = self
+                .node(id)
+                .filter(|node| effort.spend(1 + node.applied_in_place()))
+            else {
                 continue;
             };
             open.extend(node.all.iter().map(|id| (*id, is_alternative)));
@@ -110,8 +129,19 @@ impl Schema {
         found
     }
 
-    pub(super) fn children(&self, id: NodeId, step: Step<'_>, found: &mut impl FnMut(NodeId)) {
-        let Some(node) = self.node(id) else { return };
+    pub(super) fn children(
+        &self,
+        id: NodeId,
+        step: Step<'_>,
+        effort: &Effort,
+        found: &mut impl FnMut(NodeId),
+    ) {
+        let Some(node) = self
+            .node(id)
+            .filter(|node| effort.spend(1 + node.properties.len() / 8))
+        else {
+            return;
+        };
         match step {
             Step::Name(name) => {
                 let mut is_named = false;
@@ -121,8 +151,8 @@ impl Schema {
                     found(*child);
                 }
                 for (pattern, child) in &node.by_pattern {
-                    // One that cannot be read may be meant.
-                    if pattern.0.as_ref().is_none_or(|it| it.is_match(name)) {
+                    // One that cannot be decided may be meant.
+                    if pattern.is_in(name, effort).unwrap_or(true) {
                         is_named = true;
                         found(*child);
                     }
@@ -136,5 +166,13 @@ impl Schema {
                 own.into_iter().chain(node.contains).for_each(found);
             }
         }
+    }
+}
+
+impl Node {
+    /// How many parts it applies in place.
+    fn applied_in_place(&self) -> usize {
+        let listed = self.any.iter().chain(&self.one).map(Vec::len);
+        self.all.len() + self.dependent.len() + listed.sum::<usize>()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Constant, Node, NodeId, Reach, Schema};
+use super::{Constant, Effort, Node, NodeId, Reach, Schema};
 use crate::limits::PROPOSALS_MAX;
 
 /// A value to try.
@@ -22,10 +22,13 @@ pub enum Proposal {
 impl Schema {
     /// Values that may fit at a place, none of which hangs on what stands there.
     #[must_use]
-    pub fn proposals(&self, reach: &Reach) -> Vec<Proposal> {
+    pub fn proposals(&self, reach: &Reach, effort: &Effort) -> Vec<Proposal> {
         let mut found = Vec::new();
-        self.each(reach, |node| {
+        self.each(reach, effort, |node| {
             node.propose(&mut found);
+            if found.len() >= PROPOSALS_MAX {
+                return Vec::new();
+            }
             node.any
                 .iter()
                 .chain(&node.one)
@@ -39,9 +42,9 @@ impl Schema {
 
     /// Bounds of the lengths of texts at a place, the strictest.
     #[must_use]
-    pub fn lengths(&self, reach: &Reach) -> (usize, usize) {
+    pub fn lengths(&self, reach: &Reach, effort: &Effort) -> (usize, usize) {
         let (mut min, mut max) = (0, u64::MAX);
-        self.each(reach, |node| {
+        self.each(reach, effort, |node| {
             min = min.max(node.length_min.unwrap_or(0));
             max = max.min(node.length_max.unwrap_or(u64::MAX));
             Vec::new()
@@ -51,7 +54,7 @@ impl Schema {
     }
 
     /// Visits the parts of a place, those that they apply in place, and what the visit names.
-    fn each(&self, reach: &Reach, mut visit: impl FnMut(&Node) -> Vec<NodeId>) {
+    fn each(&self, reach: &Reach, effort: &Effort, mut visit: impl FnMut(&Node) -> Vec<NodeId>) {
         let mut seen = BTreeSet::new();
         let mut open: Vec<NodeId> = reach.parts().map(|(id, _)| id).collect();
         open.reverse();
@@ -59,7 +62,11 @@ impl Schema {
             let Some(node) = self.node(id).filter(|_| seen.insert(id)) else {
                 continue;
             };
-            open.extend(visit(node).into_iter().rev());
+            let named = visit(node);
+            if !effort.spend(1 + named.len() + node.all.len()) {
+                return;
+            }
+            open.extend(named.into_iter().rev());
             open.extend(&node.all);
         }
     }
@@ -67,7 +74,8 @@ impl Schema {
 
 impl Node {
     fn propose(&self, found: &mut Vec<Proposal>) {
-        for constant in self.choices.iter().flatten().chain(&self.named) {
+        let room = PROPOSALS_MAX.saturating_sub(found.len());
+        for constant in self.choices.iter().flatten().chain(&self.named).take(room) {
             found.extend(match constant {
                 Constant::Null => Some(Proposal::Null),
                 Constant::Bool(truth) => Some(Proposal::Bool(*truth)),
@@ -86,7 +94,7 @@ impl Node {
                 found.push(Proposal::Number(number.to_string()));
             }
         };
-        for bound in &self.bounds {
+        for bound in self.bounds.iter().take(room) {
             number(bound.of);
             for away in [1.0, -1.0, 0.5, -0.5] {
                 number(bound.of + away);

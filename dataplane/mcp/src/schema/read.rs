@@ -3,12 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use regex_lite::RegexBuilder;
-
 use super::format::Format;
 use super::{Bound, Condition, Constant, Node, NodeId, Pattern, Schema, TypeSet};
 use crate::json::{Kind, Value};
-use crate::limits::PATTERN_BYTES_MAX;
+use crate::limits::{PATTERNS_BYTES_MAX, SCHEMA_PARTS_MAX};
 
 impl Schema {
     /// Reads a schema. Whatever it is, something is read: what is no schema says nothing.
@@ -19,6 +17,7 @@ impl Schema {
             nodes: Vec::new(),
             known: HashMap::new(),
             open: Vec::new(),
+            patterns_room: PATTERNS_BYTES_MAX,
         };
         reader.part(*schema);
         // A list instead of recursion: references may form a chain of any length.
@@ -39,18 +38,35 @@ struct Reader<'d> {
     nodes: Vec<Node>,
     known: HashMap<usize, NodeId>,
     open: Vec<(NodeId, Value<'d>)>,
+    /// Bytes that patterns may still be compiled to.
+    patterns_room: usize,
 }
 
 impl<'d> Reader<'d> {
-    /// The part that a value is, which is read once.
+    /// The part that a value is, which is read once. Of a schema of too many, the rest is one part
+    /// about which nothing can be decided.
     fn part(&mut self, value: Value<'d>) -> NodeId {
         let next = self.nodes.len();
+        if next >= SCHEMA_PARTS_MAX {
+            let known = self.known.get(&value.index()).copied();
+            return known.unwrap_or_else(|| self.beyond());
+        }
         let id = *self.known.entry(value.index()).or_insert(next);
         if id == next {
             self.nodes.push(Node::default());
             self.open.push((id, value));
         }
         id
+    }
+
+    fn beyond(&mut self) -> NodeId {
+        if self.nodes.len() == SCHEMA_PARTS_MAX {
+            self.nodes.push(Node {
+                is_unknown: true,
+                ..Node::default()
+            });
+        }
+        SCHEMA_PARTS_MAX
     }
 
     fn parts(&mut self, list: Value<'d>) -> Vec<NodeId> {
@@ -88,7 +104,6 @@ impl<'d> Reader<'d> {
     }
 
     /// What is said of scalars. Whether it was that.
-    #[expect(clippy::unused_self, reason = "a table beside that of applicators")]
     fn scalar_keyword(&mut self, node: &mut Node, key: &str, value: Value<'d>) -> bool {
         let number = || value.number().and_then(|number| number.parse::<f64>().ok());
         let bound = |allowed| number().map(|of| Bound { of, is: allowed });
@@ -100,7 +115,10 @@ impl<'d> Reader<'d> {
             }
             "const" => node.choices = Some(vec![constant(&value)]),
             "default" => node.named.push(constant(&value)),
-            "pattern" => node.pattern = value.text().map(|text| pattern(&text)),
+            "pattern" => {
+                let text = value.text();
+                node.pattern = text.map(|text| Pattern::read(&text, &mut self.patterns_room));
+            }
             "format" => node.format = value.text().and_then(|name| Format::read(&name)),
             "minLength" => node.length_min = count(&value),
             "maxLength" => node.length_max = count(&value),
@@ -136,7 +154,8 @@ impl<'d> Reader<'d> {
             "patternProperties" => {
                 for (name, part) in value.members() {
                     let part = self.part(part);
-                    let name = pattern(&name.text().unwrap_or_default());
+                    let name = name.text().unwrap_or_default();
+                    let name = Pattern::read(&name, &mut self.patterns_room);
                     node.by_pattern.push((name, part));
                 }
             }
@@ -205,13 +224,4 @@ fn constant(value: &Value<'_>) -> Constant {
         Kind::String | Kind::Key => Constant::Text((*value.text().unwrap_or_default()).into()),
         Kind::Object | Kind::Array => Constant::Composite,
     }
-}
-
-/// ECMA 262 writes patterns; where the grammars differ (look-around, references back), this one has
-/// none, and the pattern cannot be decided.
-fn pattern(text: &str) -> Pattern {
-    let built = RegexBuilder::new(text)
-        .size_limit(PATTERN_BYTES_MAX)
-        .build();
-    Pattern(built.ok())
 }

@@ -10,13 +10,13 @@ fn schema(text: &str) -> Schema {
 
 fn at(schema: &Schema, steps: &[Step<'_>]) -> Reach {
     let root = schema.root();
-    steps
-        .iter()
-        .fold(root, |reach, step| schema.below(&reach, *step))
+    steps.iter().fold(root, |reach, step| {
+        schema.below(&reach, *step, &Effort::of(0))
+    })
 }
 
 fn takes(schema: &Schema, value: &Scalar<'_>) -> bool {
-    schema.fits(&schema.root(), &Scalar::Null, value)
+    schema.fits(&schema.root(), &Scalar::Null, value, &Effort::of(0))
 }
 
 #[test]
@@ -131,8 +131,59 @@ fn what_refers_to_itself_in_many_ways_is_given_up_soon() {
     let schema = schema(&text);
     assert!(!takes(&schema, &Scalar::Text("a")));
     let document = Document::parse(b"1").expect("JSON");
-    assert_eq!(schema.mistyped(&document.root()), None, "undecided passes");
+    let found = schema
+        .mistyped(&document.root())
+        .expect("not held against it");
+    assert_eq!(
+        found.to_string(),
+        "the arguments cannot be held against the tool's definition"
+    );
     assert!(schema.declared("a").is_none());
+}
+
+#[test]
+fn what_is_kept_of_a_schema_and_done_with_it_has_an_end() {
+    use crate::limits::{PATTERN_BYTES_MAX, PATTERNS_BYTES_MAX, SCHEMA_PARTS_MAX};
+    let list =
+        |part: &str, count: usize| format!(r#"{{"anyOf":[{}]}}"#, vec![part; count].join(","));
+    // `[a-z]{3000}` takes a hundred kilobytes.
+    let large = list(r#"{"pattern":"^[a-z]{3000}$"}"#, 100);
+    let kept = schema(&large);
+    let fits = |id| {
+        kept.admits(
+            id,
+            &Scalar::Text("a"),
+            &effort::Fuel::new(&Effort::of(0)),
+            0,
+        )
+    };
+    let decided = (1..=100)
+        .filter(|id| fits(*id) == admits::Admits::No)
+        .count();
+    assert!(
+        (1..=PATTERNS_BYTES_MAX / PATTERN_BYTES_MAX * 4).contains(&decided),
+        "{decided}"
+    );
+
+    let many = schema(&list(r#"{"type":"string"}"#, 2 * SCHEMA_PARTS_MAX));
+    assert_eq!(many.nodes.len(), SCHEMA_PARTS_MAX + 1);
+    assert!(!takes(
+        &schema(&format!(
+            r#"{{"allOf":[{}]}}"#,
+            vec!["true"; 5000].join(",")
+        )),
+        &Scalar::Null
+    ));
+
+    let slow = schema(r#"{"pattern":"(x+x+)+y"}"#);
+    let (effort, text) = (Effort::of(1), "x".repeat(1 << 20));
+    assert!(!slow.fits(&slow.root(), &Scalar::Null, &Scalar::Text("y"), &effort));
+    assert!(!effort.is_spent());
+    for _ in 0..16 {
+        let _ = slow.fits(&slow.root(), &Scalar::Null, &Scalar::Text(&text), &effort);
+    }
+    assert!(effort.is_spent());
+    assert!(!slow.fits(&slow.root(), &Scalar::Null, &Scalar::Text("xxy"), &effort));
 }
 
 #[test]
@@ -144,7 +195,7 @@ fn a_place_is_spoken_of_by_whatever_applies_there() {
         "patternProperties":{"^x-":{"type":"string"}},"additionalProperties":{"type":"number"}}"##,
     );
     let fits = |steps: &[Step<'_>], value: &Scalar<'_>| {
-        schema.fits(&at(&schema, steps), &Scalar::Null, value)
+        schema.fits(&at(&schema, steps), &Scalar::Null, value, &Effort::of(0))
     };
     let ssn = [Name("rows"), Index(7), Name("ssn")];
     assert!(fits(&ssn, &Scalar::Text("6789")) && !fits(&ssn, &Scalar::Text("*****")));
@@ -153,9 +204,12 @@ fn a_place_is_spoken_of_by_whatever_applies_there() {
     assert!(!fits(&[Name("x-a")], &Scalar::Number("1")));
     assert!(!fits(&[Name("other")], &Scalar::Text("1")));
     assert!(at(&schema, &[Name("rows"), Index(7), Name("free")]).is_empty());
-    assert!(schema.minds_names(&schema.root()));
-    assert!(!schema.minds_names(&at(&schema, &ssn)));
-    assert_eq!(schema.prefix(&at(&schema, &[Name("rows")])), 1);
+    assert!(schema.minds_names(&schema.root(), &Effort::of(0)));
+    assert!(!schema.minds_names(&at(&schema, &ssn), &Effort::of(0)));
+    assert_eq!(
+        schema.prefix(&at(&schema, &[Name("rows")]), &Effort::of(0)),
+        1
+    );
 }
 
 #[test]
@@ -167,10 +221,10 @@ fn an_alternative_must_go_on_saying_what_it_says() {
     let number = at(&schema, &[Step::Name("number")]);
     assert!(number.has_alternatives());
     let card = Scalar::Text("4111");
-    assert!(schema.fits(&number, &card, &Scalar::Text("0000")));
+    assert!(schema.fits(&number, &card, &Scalar::Text("0000"), &Effort::of(0)));
     for other in ["****", "XX00"] {
         assert!(
-            !schema.fits(&number, &card, &Scalar::Text(other)),
+            !schema.fits(&number, &card, &Scalar::Text(other), &Effort::of(0)),
             "{other}"
         );
     }
@@ -201,7 +255,7 @@ fn proposals_are_the_schemas_own() {
         ),
     ] {
         let schema = schema(text);
-        let proposals = schema.proposals(&schema.root());
+        let proposals = schema.proposals(&schema.root(), &Effort::of(0));
         let found = proposals.iter().map(|proposal| match proposal {
             Proposal::Null => Scalar::Null,
             Proposal::Bool(truth) => Scalar::Bool(*truth),
@@ -271,6 +325,22 @@ fn an_argument_of_another_type_is_found() {
 }
 
 #[test]
+fn an_argument_that_is_too_deep_to_be_held_against_the_schema_is_mistyped() {
+    let schema = schema(r##"{"properties":{"a":{"$ref":"#"},"n":{"type":"integer"}}}"##);
+    let nested = |levels: usize| {
+        let text = format!(
+            "{}{{\"n\":\"1\"}}{}",
+            r#"{"a":"#.repeat(levels),
+            "}".repeat(levels)
+        );
+        let document = Document::parse(text.as_bytes()).expect("JSON");
+        schema.mistyped(&document.root()).map(|it| it.wanted)
+    };
+    assert_eq!(nested(8), Some(TypeSet::INTEGER));
+    assert_eq!(nested(100), Some(TypeSet::NONE));
+}
+
+#[test]
 fn types_of_arguments_are_read_by_path() {
     let schema = schema(CUSTOMER);
     let told = |path: &str| schema.declared(path).map(|types| types.to_string());
@@ -337,10 +407,10 @@ proptest! {
         for reach in [schema.root(), reach] {
             let original = Scalar::Text("aa");
             // A value may always stay where only alternatives speak and all of them are decided.
-            let shown = Scalar::Text(&text);
-            let fits = schema.fits(&reach, &original, &shown);
-            prop_assert_eq!(fits, schema.fits(&reach, &original, &shown));
-            let _ = (schema.proposals(&reach), schema.lengths(&reach), schema.minds_names(&reach));
+            let (shown, effort) = (Scalar::Text(&text), Effort::of(0));
+            let fits = schema.fits(&reach, &original, &shown, &effort);
+            prop_assert_eq!(fits, schema.fits(&reach, &original, &shown, &effort));
+            let _ = (schema.proposals(&reach, &effort), schema.lengths(&reach, &effort), schema.minds_names(&reach, &effort));
         }
         let _ = schema.declared("a/0");
     }

@@ -4,8 +4,9 @@ use std::fmt;
 
 use weir_facts::Step;
 
-use super::admits::{Fuel, is_integer};
-use super::{NodeId, Reach, Schema};
+use super::admits::is_integer;
+use super::effort::Fuel;
+use super::{Effort, NodeId, Reach, Schema};
 use crate::json::{Kind, Value};
 use crate::limits::SCHEMA_DEPTH_MAX;
 
@@ -109,13 +110,28 @@ impl fmt::Display for TypeSet {
 pub struct Mistyped {
     /// Where, as a JSON Pointer without its first `/`; empty for all of them.
     pub argument: String,
-    /// What it should be.
+    /// What it should be; nothing where that could not be found out.
     pub wanted: TypeSet,
+}
+
+impl Mistyped {
+    const fn unknown() -> Self {
+        Self {
+            argument: String::new(),
+            wanted: TypeSet::NONE,
+        }
+    }
 }
 
 impl fmt::Display for Mistyped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { argument, wanted } = self;
+        if *wanted == TypeSet::NONE {
+            return write!(
+                f,
+                "the arguments cannot be held against the tool's definition"
+            );
+        }
         if argument.is_empty() {
             return write!(f, "the arguments must be {wanted}");
         }
@@ -125,10 +141,13 @@ impl fmt::Display for Mistyped {
 
 impl Schema {
     /// The first value that has a type which the schema does not let it have. Of alternatives, one
-    /// must take it; what cannot be decided passes.
+    /// must take it; what the schema leaves undecided passes. Arguments that are nested too deep, or
+    /// take too long, are mistyped: who sends them chooses how many come before the one that is.
     #[must_use]
     pub fn mistyped(&self, value: &Value<'_>) -> Option<Mistyped> {
-        self.first(0, value, &mut String::new(), &Fuel::new(), 0)
+        let effort = Effort::of(value.next_index() - value.index());
+        let found = self.first(0, value, &mut String::new(), &effort, 0);
+        found.or_else(|| effort.is_spent().then(Mistyped::unknown))
     }
 
     fn first(
@@ -136,12 +155,13 @@ impl Schema {
         id: NodeId,
         value: &Value<'_>,
         at: &mut String,
-        fuel: &Fuel,
+        effort: &Effort,
         depth: u32,
     ) -> Option<Mistyped> {
-        let node = self
-            .node(id)
-            .filter(|_| depth < SCHEMA_DEPTH_MAX && fuel.burn())?;
+        if depth >= SCHEMA_DEPTH_MAX || !effort.spend(1) {
+            return Some(Mistyped::unknown());
+        }
+        let node = self.node(id)?;
         if let Some(wanted) = node.types.filter(|types| !types.any(TypeSet::of(value))) {
             return Some(Mistyped {
                 argument: at.clone(),
@@ -149,23 +169,23 @@ impl Schema {
             });
         }
         for id in &node.all {
-            if let Some(found) = self.first(*id, value, at, fuel, depth + 1) {
+            if let Some(found) = self.first(*id, value, at, effort, depth + 1) {
                 return Some(found);
             }
         }
         for list in node.any.iter().chain(&node.one) {
             let mut each = list
                 .iter()
-                .map(|id| self.first(*id, value, at, fuel, depth + 1));
+                .map(|id| self.first(*id, value, at, effort, depth + 1));
             let first = each.next().flatten();
             if first.is_some() && each.all(|found| found.is_some()) {
                 return first.map(|first| Mistyped {
-                    wanted: self.declared_at(id, &Fuel::new(), 0),
+                    wanted: self.declared_at(id, &Fuel::new(effort), 0),
                     ..first
                 });
             }
         }
-        self.first_below(id, value, at, fuel, depth)
+        self.first_below(id, value, at, effort, depth)
     }
 
     fn first_below(
@@ -173,7 +193,7 @@ impl Schema {
         id: NodeId,
         value: &Value<'_>,
         at: &mut String,
-        fuel: &Fuel,
+        effort: &Effort,
         depth: u32,
     ) -> Option<Mistyped> {
         let named = value.members().map(|(key, member)| {
@@ -195,7 +215,7 @@ impl Schema {
                 None => Step::Index(index),
             };
             let mut children = Vec::new();
-            self.children(id, step, &mut |child| children.push(child));
+            self.children(id, step, effort, &mut |child| children.push(child));
             // `contains` asks for one of the elements only.
             let contains = self.node(id).and_then(|node| node.contains);
             children.retain(|child| Some(*child) != contains);
@@ -206,7 +226,7 @@ impl Schema {
             at.push_str(&token);
             let found = children
                 .into_iter()
-                .find_map(|child| self.first(child, &inner, at, fuel, depth + 1));
+                .find_map(|child| self.first(child, &inner, at, effort, depth + 1));
             if found.is_some() {
                 return found;
             }
@@ -219,26 +239,27 @@ impl Schema {
     /// `None` where the schema does not declare it, though it may let it pass.
     #[must_use]
     pub fn declared(&self, argument: &str) -> Option<TypeSet> {
+        let effort = Effort::of(0);
         let mut reach = self.root();
         for token in argument.split('/') {
             let name = token.replace("~1", "/").replace("~0", "~");
-            let mut below = self.below(&reach, Step::Name(&name));
+            let mut below = self.below(&reach, Step::Name(&name), &effort);
             if let (true, Ok(index)) = (below.is_empty(), name.parse()) {
-                below = self.below(&reach, Step::Index(index));
+                below = self.below(&reach, Step::Index(index), &effort);
             }
             if below.is_empty() {
                 return None;
             }
             reach = below;
         }
-        Some(self.types(&reach))
+        Some(self.types(&reach, &effort))
     }
 
     /// The types that a value at a place may have, as far as they are declared.
     #[must_use]
-    pub fn types(&self, reach: &Reach) -> TypeSet {
+    pub fn types(&self, reach: &Reach, effort: &Effort) -> TypeSet {
         let must: Vec<_> = reach.parts().collect();
-        let fuel = Fuel::new();
+        let fuel = Fuel::new(effort);
         let held = must.iter().filter(|(_, is_alternative)| !is_alternative);
         let types = held.fold(TypeSet::ALL, |all, (id, _)| {
             all.common(self.declared_at(*id, &fuel, 0))
@@ -252,7 +273,7 @@ impl Schema {
         types.common(other.unwrap_or(TypeSet::ALL))
     }
 
-    fn declared_at(&self, id: NodeId, fuel: &Fuel, depth: u32) -> TypeSet {
+    fn declared_at(&self, id: NodeId, fuel: &Fuel<'_>, depth: u32) -> TypeSet {
         let Some(node) = self
             .node(id)
             .filter(|_| depth < SCHEMA_DEPTH_MAX && fuel.burn())

@@ -56,18 +56,13 @@ impl Blobs {
     }
 
     fn walk(&mut self, value: &Value<'_>) {
+        // Looked for once: of an object with one name many times, readers take any.
+        let (mut is_picture, mut said) = (None, None);
         for (key, member) in value.members() {
             let is_file = key.is_text("blob")
-                || (key.is_text("data")
-                    && value
-                        .get("type")
-                        .is_some_and(|kind| kind.is_text("image") || kind.is_text("audio")));
+                || (key.is_text("data") && *is_picture.get_or_insert_with(|| is_picture_of(value)));
             if is_file && member.kind() == Kind::String {
-                let said = value.get("mimeType").and_then(|kind| kind.text());
-                let said = match said.is_some_and(|kind| is_text_like(&kind)) {
-                    true => Said::Text,
-                    false => Said::Other,
-                };
+                let said = *said.get_or_insert_with(|| said_of(value));
                 self.0.push((member.index(), said));
             }
             self.walk(&member);
@@ -121,6 +116,22 @@ impl Work<'_> {
                 }
             },
         }
+    }
+}
+
+/// Whether an object says that its `data` is a picture or sound.
+fn is_picture_of(value: &Value<'_>) -> bool {
+    let is_so = |kind: Value<'_>| kind.is_text("image") || kind.is_text("audio");
+    let mut members = value.members();
+    members.any(|(key, kind)| key.is_text("type") && is_so(kind))
+}
+
+fn said_of(value: &Value<'_>) -> Said {
+    let is_text = |kind: Value<'_>| kind.text().is_some_and(|kind| is_text_like(&kind));
+    let mut members = value.members();
+    match members.any(|(key, kind)| key.is_text("mimeType") && is_text(kind)) {
+        true => Said::Text,
+        false => Said::Other,
     }
 }
 

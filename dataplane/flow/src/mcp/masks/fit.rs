@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use weir_facts::{MaskRule, Step};
 use weir_mcp::json::{Kind, Value, quote};
+use weir_mcp::limits::REACHED_PARTS_MAX;
 use weir_mcp::reveal::{Offer, Offered, Shown};
-use weir_mcp::schema::{Proposal, Reach, Scalar, Schema, TypeSet};
+use weir_mcp::schema::{Effort, Proposal, Reach, Scalar, Schema, TypeSet};
 
 /// Nothing fits.
 pub(super) struct Unfit;
@@ -24,11 +25,23 @@ pub(super) struct Form<'a> {
 /// What of a schema speaks of each value: reaches by number, and the number by position.
 struct Spoken<'a> {
     schema: &'a Schema,
+    /// Servers choose schemas and answers: what is done to hold one against the other has an end.
+    effort: Effort,
     reaches: Vec<Reach>,
+    /// Parts of all of them.
+    reached: usize,
     known: HashMap<Reach, usize>,
     named: HashMap<(usize, Box<str>), usize>,
     counted: HashMap<(usize, usize), usize>,
     of: Vec<(usize, usize)>,
+}
+
+/// What speaks of one value.
+#[derive(Clone, Copy)]
+struct There<'a> {
+    schema: &'a Schema,
+    reach: &'a Reach,
+    effort: &'a Effort,
 }
 
 impl<'a> Form<'a> {
@@ -79,11 +92,12 @@ impl<'a> Form<'a> {
         let spoken = self
             .spoken
             .get_or_insert_with(|| Spoken::of(schema, &content));
-        let Some(reach) = spoken.reach(offer.index()) else {
+        let effort = &spoken.effort;
+        let Some(reach) = spoken.reach(offer.index()).filter(|_| !effort.is_spent()) else {
             return Err(Unfit);
         };
         if offer.kind == Offered::Key {
-            let minds = schema.minds_names(reach);
+            let minds = schema.minds_names(reach, effort) || effort.is_spent();
             return if minds { Err(Unfit) } else { Ok(shown) };
         }
         if reach.is_empty() {
@@ -94,18 +108,24 @@ impl<'a> Form<'a> {
             Offered::Number => Scalar::Number(text),
             Offered::Truth => Scalar::Bool(text == "true"),
         };
-        let own = own(schema, reach, offer.kind, text, &shown, hides_length);
-        let implied = schema.proposals(reach).into_iter();
-        let implied = implied.chain(nothing(schema, reach, offer.kind));
+        let there = There {
+            schema,
+            reach,
+            effort,
+        };
+        let own = own(there, offer.kind, text, &shown, hides_length);
         let is_same = |proposal: &Proposal| scalar(proposal) == original;
-        let fits = |proposal: &Proposal| schema.fits(reach, &original, &scalar(proposal));
+        let fits = |proposal: &Proposal| schema.fits(reach, &original, &scalar(proposal), effort);
         let mut own = own.into_iter().filter(|it| !is_same(it) || has_no_more(it));
         let found = own.find(fits).or_else(|| {
+            let implied = schema.proposals(reach, effort).into_iter();
+            let implied = implied.chain(nothing(there, offer.kind));
             // A value of the schema's own says nothing, even where it is the one that stands
             // there; unless which one is chosen hangs on that.
             let mut implied = implied.filter(|it| !(reach.has_alternatives() && is_same(it)));
             implied.find(fits)
         });
+        let found = found.filter(|_| !effort.is_spent());
         found.map(|proposal| literal(&proposal)).ok_or(Unfit)
     }
 }
@@ -114,7 +134,9 @@ impl<'a> Spoken<'a> {
     fn of(schema: &'a Schema, content: &Value<'_>) -> Self {
         let mut spoken = Self {
             schema,
+            effort: Effort::of(content.next_index() - content.index()),
             reaches: Vec::new(),
+            reached: 0,
             known: HashMap::new(),
             named: HashMap::new(),
             counted: HashMap::new(),
@@ -129,9 +151,14 @@ impl<'a> Spoken<'a> {
         let next = self.reaches.len();
         let number = *self.known.entry(reach.clone()).or_insert(next);
         if number == next {
+            self.reached += reach.len();
             self.reaches.push(reach);
         }
         number
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.effort.is_spent() || self.reached > REACHED_PARTS_MAX
     }
 
     fn reach(&self, index: usize) -> Option<&Reach> {
@@ -144,13 +171,17 @@ impl<'a> Spoken<'a> {
         let Some(reach) = self.reaches.get(number) else {
             return number;
         };
-        let below = self.schema.below(reach, step);
+        let below = self.schema.below(reach, step, &self.effort);
         self.number(below)
     }
 
     /// Notes each value with what speaks of it, and each key with what speaks of its object.
-    /// Nesting is bounded by the parser; elements of one array have one answer.
+    /// Nesting is bounded by the parser; elements of one array have one answer. Where it is too
+    /// much, the rest is spoken of by nobody knows what, and nothing fits there.
     fn walk(&mut self, value: &Value<'_>, number: usize) {
+        if self.is_too_much() {
+            return;
+        }
         match value.kind() {
             Kind::Object => {
                 for (key, member) in value.members() {
@@ -169,7 +200,7 @@ impl<'a> Spoken<'a> {
                 let prefix = self
                     .reaches
                     .get(number)
-                    .map_or(0, |reach| self.schema.prefix(reach));
+                    .map_or(0, |reach| self.schema.prefix(reach, &self.effort));
                 for (index, element) in value.elements().enumerate() {
                     let like = index.min(prefix);
                     let known = self.counted.get(&(number, like)).copied();
@@ -213,8 +244,7 @@ fn number(shown: &str) -> String {
 
 /// What a mask has left, from the most faithful to the least.
 fn own(
-    schema: &Schema,
-    reach: &Reach,
+    there: There<'_>,
     kind: Offered,
     text: &str,
     shown: &Shown,
@@ -222,14 +252,14 @@ fn own(
 ) -> Vec<Proposal> {
     let masked = match shown {
         Shown::Text(masked) => masked,
-        Shown::Null => return nothing(schema, reach, kind).collect(),
+        Shown::Null => return nothing(there, kind).collect(),
         Shown::Same | Shown::Literal(_) => return Vec::new(),
     };
     match kind {
         Offered::Number => vec![Proposal::Number(number(masked))],
         Offered::Truth => vec![Proposal::Bool(masked == "true")],
         Offered::Text | Offered::Key => {
-            let (min, max) = schema.lengths(reach);
+            let (min, max) = there.schema.lengths(there.reach, there.effort);
             let mut found = vec![masked.clone(), sized(masked, min, max)];
             if !hides_length {
                 found.extend(shaped(text, masked));
@@ -286,12 +316,8 @@ fn has_no_more(proposal: &Proposal) -> bool {
 }
 
 /// Values that say nothing: `null` where the schema declares it, and one of the same type.
-fn nothing(
-    schema: &Schema,
-    reach: &Reach,
-    kind: Offered,
-) -> impl Iterator<Item = Proposal> + use<> {
-    let types = schema.types(reach);
+fn nothing(there: There<'_>, kind: Offered) -> impl Iterator<Item = Proposal> + use<> {
+    let types = there.schema.types(there.reach, there.effort);
     let is_nullable = types != TypeSet::ALL && types.any(TypeSet::NULL);
     let same = match kind {
         Offered::Text | Offered::Key => Proposal::Text(String::new()),

@@ -22,15 +22,16 @@ pub(super) fn structured<'d>(message: &Value<'d>) -> Option<Value<'d>> {
 }
 
 impl Marks {
-    /// Places of a message: in its structured content, and in the data of an error, which servers
-    /// fill with what they would have answered.
+    /// Places of a message: in its structured content, and in the data of an error or of a line of
+    /// the log, which servers fill with what they would have answered.
     pub(super) fn of_message(places: &[Place], message: &Value<'_>) -> Self {
         let mut marks = Self(Vec::new());
         if places.is_empty() {
             return marks;
         }
         let data = message.get("error").and_then(|error| error.get("data"));
-        for root in structured(message).into_iter().chain(data) {
+        let logged = message.get("params").and_then(|params| params.get("data"));
+        for root in structured(message).into_iter().chain(data).chain(logged) {
             marks.walk(places, &root);
         }
         marks.0.sort_unstable();
