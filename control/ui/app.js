@@ -176,7 +176,7 @@ async function sessions() {
 const VERDICTS = { allow: ["✓ allow", "ok"], mask: ["▨ mask", "mask"], hold: ["⏸ hold", "warn"], deny: ["✕ deny", "bad"] };
 
 const cause = (link) => !link ? null : link.candidates
-  ? (link.candidates === 1 ? "a call that is not known for certain" : `one of ${link.candidates} calls`)
+  ? (link.candidates === 1 ? "a call that is not known for certain (ambiguous)" : `one of ${link.candidates} calls (ambiguous)`)
   : el("span", {}, el("a", { href: `#/sessions/${encodeURIComponent(link.session)}` }, `call ${link.operation} of ${link.session}`), ` by ${link.kind}`);
 
 // A record, and below the intent of a call what it caused in other sessions.

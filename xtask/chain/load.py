@@ -1,8 +1,9 @@
 """Calls tools of the chain server, on connections that stay open.
 
-    load.py URL CLIENTS CALLS
+    load.py URL CLIENTS CALLS [TOOL]
 
-Each client calls its own tool, one call after another. Prints how many answers were right.
+Each client calls its own tool, or all of them the one that is named, one call after another: the
+client `c` with the numbers from `c * CALLS` on. Prints how many answers were right.
 """
 
 import http.client
@@ -12,6 +13,7 @@ import threading
 import urllib.parse
 
 URL, CLIENTS, CALLS = urllib.parse.urlsplit(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+TOOL = sys.argv[4] if len(sys.argv) > 4 else None
 right = [0] * CLIENTS
 wrong = []
 
@@ -33,7 +35,7 @@ def client(number):
     connection = http.client.HTTPConnection(URL.hostname, URL.port, timeout=120)
     for index in range(CALLS):
         n = number * CALLS + index
-        params = {"name": f"t{number}", "arguments": {"n": n}}
+        params = {"name": TOOL or f"t{number}", "arguments": {"n": n}}
         status, text = post(connection, {"id": index, "method": "tools/call", "params": params})
         try:
             said = json.loads(text)["result"]["content"][0]["text"]

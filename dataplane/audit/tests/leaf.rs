@@ -57,6 +57,7 @@ fn principal(text: &str) -> Principal {
             cgroup: text.into(),
             executable: text.into(),
             executable_digest: Some(Digest([0xff; 32])),
+            lineage: Arc::default(),
         })),
         identity: Some(Arc::new(Identity {
             issuer: text.into(),

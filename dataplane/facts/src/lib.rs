@@ -24,7 +24,7 @@ pub use id::{ApprovalId, ConnectionName, Digest, FlowId, OperationRef, Operation
 pub use link::{CallRef, Link};
 pub use mask::{MaskRule, MaskRuleError};
 pub use path::{Along, JsonPath, JsonPathError, Step};
-pub use principal::{Agent, Group, Identity, Principal, Workload};
+pub use principal::{Agent, Group, Identity, Principal, ProcessRef, Workload};
 pub use side::Side;
 pub use tool::{is_hidden, is_plain_name, name_skeleton};
 pub use verdict::{Denial, HoldTerms, PolicyId, Reveal, Verdict};

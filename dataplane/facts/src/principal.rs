@@ -38,6 +38,18 @@ pub struct Workload {
     pub executable: Arc<str>,
     /// SHA-256 of the executable's content.
     pub executable_digest: Option<Digest>,
+    /// The process and those that it descends from, nearest first. Empty where no server is
+    /// registered that clients start, and where it could not be read.
+    pub lineage: Arc<[ProcessRef]>,
+}
+
+/// One process among all that this host has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessRef {
+    /// Thread group id, which is used again.
+    pub pid: u32,
+    /// When it started, in clock ticks since the host's start.
+    pub started_ticks: u64,
 }
 
 /// An authenticated user or service account.

@@ -10,8 +10,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use weir_audit::{Append, RecordSeq};
 use weir_facts::{
-    Access, ApprovalId, ConnectionName, Digest, FlowId, Group, HoldTerms, Now, Principal, Side,
-    Workload,
+    Access, ApprovalId, ConnectionName, Digest, FlowId, Group, HoldTerms, Now, Principal,
+    ProcessRef, Side, Workload,
 };
 use weir_sql::{Catalog, Epoch};
 
@@ -56,6 +56,8 @@ pub struct Program {
     pub executable: Arc<str>,
     /// SHA-256 of the executable's content; `None` for one too large to be read.
     pub executable_digest: Option<Digest>,
+    /// The process: the asker's child.
+    pub process: ProcessRef,
     /// SHA-256 over its arguments, each with a NUL behind it. They are not told themselves: they
     /// may be secrets.
     pub arguments_digest: Digest,

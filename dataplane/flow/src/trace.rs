@@ -1,5 +1,5 @@
 //! W3C Trace Context as far as a call and the SQL that it causes are linked by it: where a
-//! `traceparent` stands in a text of SQL, and which trace it names.
+//! `traceparent` stands in a text of SQL or in a session's name, and which trace it names.
 
 /// The trace of a `traceparent` (W3C Trace Context §3.2.2.3): what stays the same from a call
 /// to everything that it causes.
@@ -55,6 +55,12 @@ impl TraceId {
         let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == ';');
         let last = last_comment(text).and_then(Self::of_comment);
         last.or_else(|| first_comment(text).and_then(Self::of_comment))
+    }
+
+    /// The trace that a session's name (`application_name`) is, or ends with behind a blank or a
+    /// slash: `app 00-…-…-01`. A server keeps 63 bytes of a name, of which this takes 55.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::of(name.rsplit([' ', '/']).next()?)
     }
 
     fn of_comment(comment: &str) -> Option<Self> {
@@ -156,6 +162,25 @@ mod tests {
         ] {
             assert_eq!(TraceId::of_sql(&sql), trace(), "{sql}");
         }
+    }
+
+    #[test]
+    fn a_session_is_named_by_a_trace_alone_or_behind_a_name() {
+        for name in ["", "app ", "app/", "weir:ada@uid:7/", "x y/z "] {
+            assert_eq!(
+                TraceId::of_name(&format!("{name}{PARENT}")),
+                trace(),
+                "{name}"
+            );
+        }
+        for name in [
+            "psql".to_owned(),
+            format!("app{PARENT}"),
+            format!("{PARENT} psql"),
+        ] {
+            assert_eq!(TraceId::of_name(&name), None, "{name}");
+        }
+        assert_eq!(TraceId::of_name(&PARENT[..54]), None);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
-use weir_facts::{Access, ConnectionName, Denial, Digest, Group, Identity, Principal, Workload};
+use weir_facts::{
+    Access, ConnectionName, Denial, Digest, Group, Identity, Principal, ProcessRef, Workload,
+};
 use weir_mask::MaskKey;
 use weir_policy::{ClockTrust, JudgeContext, Judgement, Snapshot};
 use weir_postgres::auth::ClientKeys;
@@ -482,6 +484,8 @@ pub struct Process {
     pub executable: Arc<str>,
     /// SHA-256 of its content.
     pub executable_digest: Option<Digest>,
+    /// It and those that it descends from, nearest first.
+    pub lineage: Arc<[ProcessRef]>,
 }
 
 impl WorkloadRule {
@@ -518,6 +522,7 @@ impl World {
             cgroup: process.cgroup.clone(),
             executable: process.executable.clone(),
             executable_digest: process.executable_digest,
+            lineage: process.lineage.clone(),
         }
     }
 

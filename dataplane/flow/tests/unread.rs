@@ -122,6 +122,7 @@ fn engineer() -> Workload {
         cgroup: "/".into(),
         executable: "/usr/bin/psql".into(),
         executable_digest: None,
+        lineage: Arc::default(),
     }
 }
 

@@ -20,7 +20,7 @@ pub use channel::{Channel, HandoverError, ProxyEnd, WardenEnd, inherit, pair};
 pub use equipment::{Equipment, EquipmentError, Listening};
 pub use message::{
     Attest, CanaryReport, CanaryState, Control, CounterReport, GuardReport, GuardState, Handed,
-    HealthReport, HookReport, ListenerRole, ProgramFacts, ProxyReport, Redirected, Serving,
-    ToProxy, ToWarden, Welcome, WorkloadFacts,
+    HealthReport, HookReport, ListenerRole, ProcessFacts, ProgramFacts, ProxyReport, Redirected,
+    Serving, ToProxy, ToWarden, Welcome, WorkloadFacts,
 };
 pub use sys::{adopt, send as send_packet};

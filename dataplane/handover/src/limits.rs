@@ -21,5 +21,9 @@ pub const ASK_BYTES_MAX: usize = 4096;
 /// Bytes of a path or reason in a message: `PATH_MAX`.
 pub const TEXT_BYTES_MAX: usize = 4096;
 
+/// Processes that one is told to descend from, itself included: a server of standard input and
+/// output is started by a launcher or two, and starts a shell and workers of its own.
+pub const LINEAGE_MAX: usize = 16;
+
 /// Processes that share one listening socket: the workers of a server that forks.
 pub const SERVING_MAX: usize = 256;

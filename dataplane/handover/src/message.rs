@@ -209,6 +209,19 @@ pub struct WorkloadFacts {
     pub executable: String,
     /// SHA-256 of the executable's content.
     pub executable_sha256: Option<[u8; 32]>,
+    /// It and those that it descends from, nearest first; at most
+    /// [`crate::limits::LINEAGE_MAX`]. Empty where nobody needs it, or it could not be read.
+    pub lineage: Vec<ProcessFacts>,
+}
+
+/// One process among all that the host has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessFacts {
+    /// Process (thread group) id.
+    pub pid: u32,
+    /// Field 22 of `/proc/PID/stat`.
+    pub started_ticks: u64,
 }
 
 /// A flow to a server of standard input and output.
@@ -227,6 +240,8 @@ pub struct Handed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramFacts {
+    /// The process that executes it.
+    pub process: ProcessFacts,
     /// Path of the executable.
     pub executable: String,
     /// SHA-256 of the executable's content.

@@ -74,6 +74,7 @@ fn workload(name: &str, names: &[&str]) -> Option<Arc<Workload>> {
         cgroup: "/demo".into(),
         executable: "/usr/bin/psql".into(),
         executable_digest: None,
+        lineage: Arc::default(),
     }))
 }
 

@@ -14,23 +14,31 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
-use weir_handover::limits::TEXT_BYTES_MAX;
+use weir_handover::limits::{LINEAGE_MAX, TEXT_BYTES_MAX};
 use weir_handover::stdio::Peer;
-use weir_handover::{Attest, ProgramFacts, WorkloadFacts};
+use weir_handover::{Attest, ProcessFacts, ProgramFacts, WorkloadFacts};
 
 use crate::Gone;
 use crate::config::read_bounded;
 use crate::limits::{ARGUMENT_BYTES_MAX, DIGESTS_MAX, EXECUTABLE_BYTES_MAX, PROC_BYTES_MAX};
 use crate::sys;
 
+const NO_START: &str = "/proc/PID/stat has no start time";
+
+/// How often a lineage is read until it stays the same: parents end seldom, and one at a time.
+const LINEAGE_TRIES: usize = 3;
+
 /// Answers who callers are. Shared by the attesting threads.
 pub(crate) struct Attestor {
     cgroup_root: PathBuf,
     gone: Gone,
     ticks_per_second: u64,
+    /// Whether it matters from whom callers descend.
+    tells_lineage: AtomicBool,
     digests: Mutex<HashMap<FileId, [u8; 32]>>,
 }
 
@@ -63,8 +71,15 @@ impl Attestor {
             cgroup_root,
             gone,
             ticks_per_second: sys::ticks_per_second(),
+            tells_lineage: AtomicBool::new(false),
             digests: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Tells of each caller from whom it descends, from now on: a server that a client starts is
+    /// known by that. It costs a few reads of `/proc` for each, so not where there is none.
+    pub(crate) fn tell_lineage(&self, tells: bool) {
+        self.tells_lineage.store(tells, Ordering::Relaxed);
     }
 
     /// The facts of a caller, or why there are none. Every error refuses the flow.
@@ -95,6 +110,7 @@ impl Attestor {
                 cgroup: self.cgroup_path(asked.cgroup_id)?,
                 executable: String::new(),
                 executable_sha256: None,
+                lineage: Vec::new(),
             }),
         }
     }
@@ -119,6 +135,7 @@ impl Attestor {
             cgroup,
             executable,
             executable_sha256,
+            lineage: Vec::new(),
         })
     }
 
@@ -132,10 +149,12 @@ impl Attestor {
         check_ids(pid, &status, peer.uid, peer.gid)?;
         let (executable, executable_sha256) = self.executable(pid)?;
         let arguments_sha256 = digest_of_arguments(pid)?;
+        let started_ticks = start_ticks(&read_of(pid, "stat")?).ok_or(NO_START)?;
         must_run(pid, pidfd.as_fd())?;
         let started_by = started_by(peer);
         must_run(peer.pid, peer.pidfd.as_fd())?;
         Ok(ProgramFacts {
+            process: ProcessFacts { pid, started_ticks },
             executable,
             executable_sha256,
             arguments_sha256,
@@ -152,7 +171,7 @@ impl Attestor {
 
     fn examine(&self, asked: &Attest) -> Result<WorkloadFacts, String> {
         let read = |name: &str| read_of(asked.tgid, name);
-        let started = start_ticks(&read("stat")?).ok_or("/proc/PID/stat has no start time")?;
+        let started = start_ticks(&read("stat")?).ok_or(NO_START)?;
         if !started_before(started, self.ticks_per_second, asked.connect_boottime_ns) {
             return Err(format!(
                 "process {} started after the connect: its number was used again",
@@ -171,7 +190,18 @@ impl Attestor {
             cgroup,
             executable,
             executable_sha256,
+            lineage: self.lineage(asked.tgid),
         })
+    }
+
+    /// The caller and those that it descends from; nothing where that is not told.
+    fn lineage(&self, pid: u32) -> Vec<ProcessFacts> {
+        if !self.tells_lineage.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let same = |(first, second)| (first == second).then_some(second);
+        let read = (0..LINEAGE_TRIES).find_map(|_| same((lineage(pid)?, lineage(pid)?)));
+        read.unwrap_or_default()
     }
 
     fn confirm_cgroup(&self, path: &str, id_at_connect: u64) -> Result<(), String> {
@@ -314,6 +344,32 @@ fn bounded_text(path: &Path) -> Result<String, String> {
     }
 }
 
+/// A process and those that it descends from, as they are read one after the other.
+///
+/// Read twice with the same outcome, and the process still runs, they are what they seem: a child
+/// whose parent has ended gets another one at once, and never the old one's number back, so
+/// whoever was the parent at both times lived all the while, and its line was its own.
+fn lineage(pid: u32) -> Option<Vec<ProcessFacts>> {
+    let mut line = Vec::new();
+    let mut next = pid;
+    // Process 1 is everybody's ancestor, and 0 is none that can be seen from here.
+    while next > 1 && line.len() < LINEAGE_MAX {
+        let stat = read_of(next, "stat").ok()?;
+        line.push(ProcessFacts {
+            pid: next,
+            started_ticks: start_ticks(&stat)?,
+        });
+        next = parent(&stat)?;
+    }
+    Some(line)
+}
+
+/// Field 4 of `/proc/PID/stat`.
+fn parent(stat: &str) -> Option<u32> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// Field 22 of `/proc/PID/stat` (proc(5)). The second field, in parentheses, is the process's
 /// own to choose, so counting begins behind the last parenthesis.
 fn start_ticks(stat: &str) -> Option<u64> {
@@ -393,6 +449,44 @@ mod tests {
     }
 
     #[test]
+    fn a_process_is_told_to_descend_from_its_parents_where_that_matters() {
+        let attestor = attestor(Gone::Refuse);
+        assert_eq!(attestor.attest(&ourselves()).unwrap().lineage, []);
+        attestor.tell_lineage(true);
+        let own = attestor.attest(&ourselves()).unwrap().lineage;
+        let pids: Vec<_> = own.iter().map(|process| process.pid).collect();
+        let parents = [std::process::id(), std::os::unix::process::parent_id()];
+        let parents = parents.map(|pid| Some(pid).filter(|pid| *pid > 1));
+        let parents: Vec<_> = parents.into_iter().flatten().collect();
+        assert!(pids.starts_with(&parents), "{pids:?}");
+        assert!(pids.len() <= LINEAGE_MAX && !pids.contains(&1), "{pids:?}");
+        // A grandchild is known by the same facts as its parent's parent, which is this process.
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "sleep 600 & echo $!; wait"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = String::new();
+        let mut lines = io::BufReader::new(shell.stdout.take().unwrap());
+        io::BufRead::read_line(&mut lines, &mut told).unwrap();
+        let grandchild = lineage(told.trim().parse().unwrap()).unwrap();
+        assert_eq!(grandchild[1].pid, shell.id());
+        assert_eq!(grandchild[2..], own[..grandchild.len() - 2]);
+        for process in &grandchild[..2] {
+            sys_kill(process.pid);
+        }
+        shell.wait().unwrap();
+    }
+
+    fn sys_kill(pid: u32) {
+        let killed = std::process::Command::new("kill")
+            .arg("-9")
+            .arg(pid.to_string())
+            .status();
+        assert!(killed.unwrap().success());
+    }
+
+    #[test]
     fn a_process_that_started_after_the_connect_is_not_the_caller() {
         let asked = Attest {
             connect_boottime_ns: 1,
@@ -464,6 +558,7 @@ mod tests {
     fn a_process_cannot_move_its_start_time_by_its_name() {
         let stat = "7 (a) b) 1 (x) R 1 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 555 0 0";
         assert_eq!(start_ticks(stat), Some(555));
+        assert_eq!(parent("7 (a) b) 1 (x) R 1 2) S 5 1 1"), Some(5));
         assert_eq!(start_ticks("7 (a"), None);
         assert_eq!(start_ticks(""), None);
     }

@@ -147,6 +147,7 @@ pub(crate) fn check(
 mod tests {
     use std::process::{Child, Command, Stdio};
 
+    use weir_handover::ProcessFacts;
     use weir_handover::stdio::{SOCKET, ask, stream_pair};
 
     use super::*;
@@ -164,6 +165,10 @@ mod tests {
 
     fn program() -> ProgramFacts {
         ProgramFacts {
+            process: ProcessFacts {
+                pid: 7,
+                started_ticks: 1,
+            },
             executable: "/bin/a".into(),
             executable_sha256: None,
             arguments_sha256: [1; 32],
@@ -240,6 +245,7 @@ mod tests {
         assert_eq!(program.arguments_sha256, arguments);
         let executable = std::fs::read_link(format!("/proc/{}/exe", child.id())).unwrap();
         assert_eq!(program.executable, executable.to_str().unwrap());
+        assert_eq!(program.process.pid, child.id());
         // Not the asker's child: this process's own parent, and nobody.
         child.kill().unwrap();
         child.wait().unwrap();

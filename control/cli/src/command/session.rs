@@ -161,8 +161,8 @@ fn told(event: &Event) -> String {
             "caused by call {} of {} (by {})",
             link.operation, link.session, link.kind
         ),
-        1 => "caused by a call that is not known for certain".to_owned(),
-        many => format!("caused by one of {many} calls"),
+        1 => "caused by a call that is not known for certain (ambiguous)".to_owned(),
+        many => format!("caused by one of {many} calls (ambiguous)"),
     });
     let parts = parts_of(event).into_iter().chain(cause);
     parts.collect::<Vec<_>>().join("; ")
@@ -223,6 +223,30 @@ mod tests {
             rows: 0,
             outcome: String::new(),
             duration_us: 0,
+        }
+    }
+
+    #[test]
+    fn a_link_tells_how_it_is_known_and_an_ambiguous_one_that_it_is() {
+        let of = |kind: &str, candidates| Event {
+            link: Some(Link {
+                kind: kind.into(),
+                session: if candidates == 0 { "n1.07" } else { "" }.into(),
+                operation: 4,
+                candidates,
+            }),
+            ..event(1, "intent", 1, "SELECT 1")
+        };
+        for (event, expected) in [
+            (of("trace", 0), "caused by call 4 of n1.07 (by trace)"),
+            (of("process", 0), "caused by call 4 of n1.07 (by process)"),
+            (of("ambiguous", 3), "caused by one of 3 calls (ambiguous)"),
+            (
+                of("ambiguous", 1),
+                "caused by a call that is not known for certain (ambiguous)",
+            ),
+        ] {
+            assert_eq!(told(&event), expected);
         }
     }
 

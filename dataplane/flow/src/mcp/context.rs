@@ -10,6 +10,7 @@ use weir_mcp::http::{Authority, HostError, RequestHead, check_host};
 use weir_mcp::session::{Holder, Seal};
 
 use super::caller::Caller;
+use crate::calls::Place;
 use crate::io::{Env, Start};
 use crate::release::Counter;
 use crate::tools::ServerTools;
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) id: FlowId,
     pub(crate) source: SocketAddr,
     pub(crate) target: SocketAddr,
+    /// Where its calls are open.
+    pub(crate) place: Place,
     pub(crate) connection: Arc<Connection>,
     /// The world that this is of.
     world: u64,
@@ -82,6 +85,10 @@ impl Context {
             id: start.id,
             source: arrival.source,
             target: arrival.target,
+            place: match &arrival.program {
+                Some(program) => Place::Started(program.process),
+                None => Place::at(arrival.target),
+            },
             hosts: hosts(&connection, arrival.target),
             is_named: is_named(&connection),
             tools: env.tools.of(&connection.name),

@@ -13,7 +13,7 @@ use super::context::Told;
 use super::exchange::{Exchange, Plan, Running, What};
 use super::hold::Grant;
 use super::{Desk, End, oauth};
-use crate::calls::OpenCall;
+use crate::calls::{OpenCall, Owner, Place, Traces};
 use crate::io::{Effect, Env, Piece};
 use crate::release::Released;
 use crate::trace::TraceId;
@@ -153,7 +153,7 @@ pub(crate) fn release(
     if !content.is_of(exchange) {
         return Err(End::Broken("proofs that name another request"));
     }
-    let carried = carried(exchange, &plans, env);
+    let carried = carried(desk, exchange, &plans, env);
     let mut running = Vec::with_capacity(plans.len());
     let mut last = None;
     for (plan, (operation, permit, receipt)) in plans.into_iter().zip(proofs) {
@@ -166,13 +166,11 @@ pub(crate) fn release(
         last = Some(released);
         let call = matches!(plan.what, What::Request { .. }).then(|| {
             let own = plan.trace.as_deref().and_then(TraceId::of);
-            let traces = own
-                .into_iter()
-                .chain(carried.trace.filter(|it| Some(*it) != own));
             env.calls.open(
-                desk.context.target,
+                desk.context.place,
+                Owner::of(&exchange.caller.principal),
                 operation,
-                traces.collect(),
+                Traces::of(own, carried.trace),
                 env.now.mono_ns,
             )
         });
@@ -215,7 +213,7 @@ struct Carried {
 
 /// The client's trace goes on as it came; where it has none, one is begun, so that a server that
 /// passes contexts on tells which call its statements are for.
-fn carried(exchange: &Exchange, plans: &[Plan], env: &mut Env<'_>) -> Carried {
+fn carried(desk: &Desk, exchange: &Exchange, plans: &[Plan], env: &mut Env<'_>) -> Carried {
     let own = exchange.head.fields.get("traceparent");
     if let Some(trace) = own.and_then(TraceId::of) {
         return Carried {
@@ -235,10 +233,19 @@ fn carried(exchange: &Exchange, plans: &[Plan], env: &mut Env<'_>) -> Carried {
     }
     let (trace, traceparent) = match requests.find_map(|plan| plan.trace.clone()) {
         Some(traceparent) => (TraceId::of(&traceparent), traceparent),
-        None => {
-            let (trace, traceparent) = TraceId::begin(env.random);
-            (Some(trace), traceparent.into())
-        }
+        None => match desk.context.place {
+            Place::Address(_) => {
+                let (trace, traceparent) = TraceId::begin(env.random);
+                (Some(trace), traceparent.into())
+            }
+            // A server of standard input and output gets no head of a request.
+            Place::Started(_) => {
+                return Carried {
+                    traceparent: None,
+                    trace: None,
+                };
+            }
+        },
     };
     Carried {
         traceparent: Some(traceparent),

@@ -197,7 +197,9 @@ impl McpFlow {
     pub(crate) fn begin(start: &Start, connection: Arc<Connection>, env: &mut Env<'_>) -> Self {
         let target = start.arrival.target;
         env.out.effects.push(Effect::Dial { target });
-        if env.calls.is_to_be_asked(target, env.now.mono_ns) {
+        // The warden has told who a server is that was handed over.
+        let listens = start.arrival.program.is_none();
+        if listens && env.calls.is_to_be_asked(target, env.now.mono_ns) {
             env.out.effects.push(Effect::FindServer(target));
         }
         Self {

@@ -181,8 +181,9 @@ impl Desk {
         frame: &[u8],
         refusal: &Refusal,
     ) {
+        let is_settled = self.session.is_settled();
         self.context
-            .keep_refusal(env, &refusal.message, &refusal.inside, frame);
+            .keep_refusal(env, &refusal.message, &refusal.inside, frame, is_settled);
         if self.session.is_skipping() {
             // The server ignores everything to the next Sync, and answers nothing of it.
             return;
@@ -305,7 +306,8 @@ impl Desk {
             judgement,
             ..
         } = *asked;
-        let receipt = self.context.keep_intent(env, asked, &note);
+        let is_settled = self.session.is_settled();
+        let receipt = self.context.keep_intent(env, asked, &note, is_settled);
         let Ok(receipt) = receipt else {
             return Err(Refusal::unrecorded().into());
         };

@@ -8,6 +8,8 @@ use weir_facts::{FlowId, Link, OperationRef, Principal};
 use weir_policy::JudgeContext;
 
 use super::client::Asked;
+use super::named::SessionName;
+use crate::calls::Said;
 use crate::io::Env;
 use crate::release::Counter;
 use crate::world::{Connection, World, source_ip};
@@ -18,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) source: SocketAddr,
     pub(crate) target: SocketAddr,
     pub(crate) connection: Arc<Connection>,
+    /// What the session is named at the server.
+    pub(crate) name: SessionName,
     pub(crate) principal: Principal,
     pub(crate) database: Arc<str>,
     /// The role at the server.
@@ -70,11 +74,14 @@ impl Context {
         }
     }
 
-    /// The MCP call that caused an operation with this text.
-    fn link(&self, env: &Env<'_>, sql: &str) -> Option<Link> {
-        let workload = self.principal.workload.as_ref();
-        let pid = workload.map(|workload| workload.pid);
-        env.calls.link(pid, sql, env.now.mono_ns)
+    /// The MCP call that caused an operation with this text; `is_settled` as the session says.
+    fn link(&self, env: &Env<'_>, sql: &str, is_settled: bool) -> Option<Link> {
+        let said = Said {
+            sql,
+            session: self.name.trace_of(sql, is_settled),
+        };
+        let process = self.principal.workload.as_deref();
+        env.calls.link(process, said, env.now.mono_ns)
     }
 
     /// Keeps the intent of an operation.
@@ -83,6 +90,7 @@ impl Context {
         env: &mut Env<'_>,
         asked: &Asked<'_>,
         note: &str,
+        is_settled: bool,
     ) -> Result<Receipt, JournalError> {
         let (plan, judgement) = (asked.plan, asked.judgement);
         let plans = || std::iter::once(plan).chain(asked.behind.iter().map(|behind| &**behind));
@@ -113,7 +121,7 @@ impl Context {
             reason: note,
             approval: asked.grant.map(|grant| grant.approval),
             approvers: asked.grant.map_or(&[], |grant| &grant.approvers),
-            link: self.link(env, &plan.text),
+            link: self.link(env, &plan.text, is_settled),
             bytes: asked.bytes,
             ..self.record(Kind::Intent, env)
         };
@@ -153,12 +161,13 @@ impl Context {
         summary: &str,
         reason: &str,
         bytes: &[u8],
+        is_settled: bool,
     ) {
         let record = Record {
             summary,
             reason,
             bytes,
-            link: self.link(env, text_of(bytes)),
+            link: self.link(env, text_of(bytes), is_settled),
             verdict: "deny",
             ..self.record(Kind::Refusal, env)
         };

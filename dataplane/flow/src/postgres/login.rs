@@ -65,15 +65,9 @@ impl Login {
         connection: &Connection,
         credential: &Credential,
         startup: &StartupMessage,
-        principal: &str,
+        name: Option<String>,
     ) -> Result<Self, End> {
-        let attribution = match (env.world.settings.attribution, connection.attribution) {
-            (Attribution::ApplicationName, Attribution::ApplicationName) => {
-                Attribution::ApplicationName
-            }
-            (Attribution::Off, _) | (_, Attribution::Off) => Attribution::Off,
-        };
-        let parameters = parameters(startup, attribution, principal);
+        let parameters = parameters(startup, name);
         let mut packet = Vec::new();
         ServerStartup {
             version: startup.version,
@@ -287,33 +281,39 @@ fn refused(body: &[u8]) -> End {
     End::Unserved(String::from_utf8_lossy(text).into_owned())
 }
 
-/// The client's parameters, with the principal in `application_name` where the server's log is to name it.
-fn parameters(
-    startup: &StartupMessage,
-    attribution: Attribution,
+/// The name that the session gets at the server, with the principal before the client's own, and
+/// that own one; `None` where the server's log is not to name the principal.
+pub(crate) fn named<'s>(
+    env: &Env<'_>,
+    connection: &Connection,
+    startup: &'s StartupMessage,
     principal: &str,
-) -> Vec<Parameter> {
-    let mut parameters = startup.parameters.clone();
-    match attribution {
-        Attribution::Off => {}
-        Attribution::ApplicationName => {
-            let own = parameters
-                .iter()
-                .position(|parameter| parameter.setting == Setting::ApplicationName);
-            let own = own
-                .map(|index| parameters.remove(index).value)
-                .unwrap_or_default();
-            let mut value = format!("weir:{principal}/{own}");
-            let end = (0..=APPLICATION_NAME_BYTES)
-                .rev()
-                .find(|end| value.is_char_boundary(*end))
-                .unwrap_or_default();
-            value.truncate(end);
-            parameters.push(Parameter {
-                setting: Setting::ApplicationName,
-                value,
-            });
-        }
+) -> Option<(String, &'s str)> {
+    match (env.world.settings.attribution, connection.attribution) {
+        (Attribution::ApplicationName, Attribution::ApplicationName) => {}
+        (Attribution::Off, _) | (_, Attribution::Off) => return None,
     }
+    let mut parameters = startup.parameters.iter();
+    let own = parameters.find(|parameter| parameter.setting == Setting::ApplicationName);
+    let own = own.map_or("", |parameter| parameter.value.as_str());
+    let mut sent = format!("weir:{principal}/{own}");
+    sent.truncate(sent.floor_char_boundary(APPLICATION_NAME_BYTES));
+    Some((sent, own))
+}
+
+/// The client's parameters, with another `application_name` where it gets one.
+fn parameters(startup: &StartupMessage, name: Option<String>) -> Vec<Parameter> {
+    let mut parameters = startup.parameters.clone();
+    let Some(value) = name else {
+        return parameters;
+    };
+    let is_name = |parameter: &Parameter| parameter.setting == Setting::ApplicationName;
+    if let Some(own) = parameters.iter().position(is_name) {
+        parameters.remove(own);
+    }
+    parameters.push(Parameter {
+        setting: Setting::ApplicationName,
+        value,
+    });
     parameters
 }

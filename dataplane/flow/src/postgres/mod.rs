@@ -25,6 +25,7 @@ mod hold;
 mod layout;
 mod login;
 mod matching;
+mod named;
 mod notice;
 mod opening;
 mod plan;
@@ -53,6 +54,7 @@ pub use cache::PlanCache;
 use context::Context;
 use end::End;
 use login::{Logged, Login};
+use named::SessionName;
 use opening::{Opened, Opening};
 use proving::{Challenge, Proof, Proven, Who};
 use ready::Ready;
@@ -219,11 +221,17 @@ impl PostgresFlow {
             || Arc::from(startup.user.as_str()),
             |credential| credential.role.clone(),
         );
+        let shown = show(&principal);
+        let named = login::named(env, &self.connection, startup, &shown);
+        let name = named
+            .as_ref()
+            .map(|(sent, own)| SessionName::new(sent, own));
         let context = Context {
             id: self.id,
             source: self.arrival.source,
             target: self.arrival.target,
             connection: self.connection.clone(),
+            name: name.unwrap_or_default(),
             principal,
             database: startup.database.as_str().into(),
             role,
@@ -241,8 +249,8 @@ impl PostgresFlow {
         });
         keep_session(&context, env, judged.as_ref().err())?;
         let credential = judged?;
-        let shown = show(&context.principal);
-        let login = Login::begin(env, &self.connection, credential, startup, &shown)?;
+        let sent = named.map(|(sent, _)| sent);
+        let login = Login::begin(env, &self.connection, credential, startup, sent)?;
         env.out.effects.push(Effect::Catalog {
             connection: self.connection.name.clone(),
             database: context.database.clone(),
@@ -512,6 +520,7 @@ impl PostgresFlow {
             source: self.arrival.source,
             target: self.arrival.target,
             connection: self.connection.clone(),
+            name: SessionName::default(),
             principal: opening::principal(&self.arrival, Who::NOBODY),
             database: "".into(),
             role: "".into(),

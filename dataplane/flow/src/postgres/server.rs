@@ -153,7 +153,10 @@ impl Desk {
             },
             What::Ready(status) => Meaning::Ready(status),
             What::Notice => Meaning::Text,
-            What::Parameter { .. } => Meaning::Parameter,
+            What::Parameter { name, value } => {
+                self.context.name.reported(name, value);
+                Meaning::Parameter
+            }
             What::Notification => Meaning::Notification,
             What::CancelKey => Meaning::CancelKey,
             What::Bound | What::CopyIn => Meaning::Planned,

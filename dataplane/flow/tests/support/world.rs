@@ -106,6 +106,7 @@ pub(crate) fn engineer(groups: &[&str]) -> Workload {
         cgroup: "/".into(),
         executable: "/usr/bin/psql".into(),
         executable_digest: None,
+        lineage: Arc::default(),
     }
 }
 

@@ -261,6 +261,7 @@ fn principal(written: WrittenPrincipal) -> Result<Principal, String> {
             cgroup: workload.cgroup.into(),
             executable: workload.executable.into(),
             executable_digest: None,
+            lineage: Arc::default(),
         })
     });
     let agent = written

@@ -387,6 +387,7 @@ impl<P, L> Session<P, L> {
         self.push(origin, Request::Query(query));
         self.segment_open = false;
         self.segment_acts = false;
+        self.segment_runs = false;
         Ok(ticket)
     }
 
@@ -426,6 +427,7 @@ impl<P, L> Session<P, L> {
         self.segment += 1;
         self.segment_open = false;
         self.segment_acts = false;
+        self.segment_runs = false;
     }
 
     /// Refuses a message of the extended protocol: appends to `out` a message that makes the server
@@ -463,6 +465,7 @@ impl<P, L> Session<P, L> {
         );
         self.segment_open = false;
         self.segment_acts = false;
+        self.segment_runs = false;
         ticket
     }
 
@@ -582,6 +585,7 @@ impl<P, L> Session<P, L> {
         self.next_ticket += 1;
         self.segment_open = true;
         self.segment_acts |= !prepares(&request);
+        self.segment_runs |= runs(&request);
         self.queue.push_back(Entry {
             ticket,
             origin,
@@ -595,6 +599,23 @@ impl<P, L> Session<P, L> {
     pub(super) fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+}
+
+/// Whether a request runs something, or ends what was run.
+pub(super) fn runs<P, L>(request: &Request<P, L>) -> bool {
+    match request {
+        Request::Parse { .. }
+        | Request::Bind { .. }
+        | Request::DescribeStatement { .. }
+        | Request::DescribePortal { .. }
+        | Request::CloseStatement { .. }
+        | Request::ClosePortal { .. } => false,
+        Request::Startup
+        | Request::Execute { .. }
+        | Request::Query(_)
+        | Request::Sync { .. }
+        | Request::Refusal { .. } => true,
     }
 }
 

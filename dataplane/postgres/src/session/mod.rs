@@ -34,7 +34,9 @@ pub use name::{ABSENT_PORTAL, Name, NameError, RESERVED_PREFIX};
 use crate::frame::ServerTag;
 use crate::message::{MessageError, TransactionStatus};
 use crate::rows::Formats;
+use client::runs;
 use names::Names;
+
 use request::{Entry, Request};
 pub use unread::Pins;
 
@@ -376,6 +378,8 @@ pub struct Session<P, L> {
     segment_open: bool,
     /// Whether one of them did more than prepare and describe statements.
     segment_acts: bool,
+    /// Whether one of them ran something.
+    segment_runs: bool,
     /// The server skips to the next Sync, which the client has not sent yet.
     skipping: bool,
     /// FATAL came.
@@ -416,6 +420,7 @@ impl<P, L> Session<P, L> {
             segment: 0,
             segment_open: false,
             segment_acts: false,
+            segment_runs: false,
             skipping: false,
             ended: false,
             terminated: false,
@@ -434,6 +439,13 @@ impl<P, L> Session<P, L> {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.queue.is_empty() && !self.skipping && !self.segment_open
+    }
+
+    /// Whether settings are what the server has told of them, for whatever is sent now: nothing has
+    /// run since its last ReadyForQuery, with which it tells (§55.2.7), nor is about to.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.segment_runs && self.queue.iter().all(|entry| !runs(&entry.request))
     }
 
     /// Whether the client has sent requests since its last Sync or Query.

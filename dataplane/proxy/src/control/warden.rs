@@ -12,9 +12,11 @@ use anyhow::{Context, Result};
 use prost::Message;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use weir_api::v1::Update;
-use weir_facts::{ConnectionName, Digest, Workload};
+use weir_facts::{ConnectionName, Digest, ProcessRef, Workload};
 use weir_flow::{Process, Program, Serving, World};
-use weir_handover::{Attest, Handed, ProxyEnd, ProxyReport, ToProxy, ToWarden, WorkloadFacts};
+use weir_handover::{
+    Attest, Handed, ProcessFacts, ProxyEnd, ProxyReport, ToProxy, ToWarden, WorkloadFacts,
+};
 use weir_redirect::FlowOrigin;
 
 use super::place::Place;
@@ -145,6 +147,7 @@ pub(crate) fn handed(world: &World, handed: Handed, links: Vec<OwnedFd>) -> Opti
         program: Arc::new(Program {
             executable: program.executable.into(),
             executable_digest: program.executable_sha256.map(Digest),
+            process: process(program.process),
             arguments_digest: Digest(program.arguments_sha256),
             started_by: program.started_by.into(),
         }),
@@ -160,5 +163,13 @@ pub(crate) fn workload(world: &World, facts: WorkloadFacts) -> Arc<Workload> {
         cgroup: facts.cgroup.into(),
         executable: facts.executable.into(),
         executable_digest: facts.executable_sha256.map(Digest),
+        lineage: facts.lineage.into_iter().map(process).collect(),
     }))
+}
+
+fn process(facts: ProcessFacts) -> ProcessRef {
+    ProcessRef {
+        pid: facts.pid,
+        started_ticks: facts.started_ticks,
+    }
 }

@@ -50,6 +50,7 @@ impl Warden {
             hooks.govern(&guards::selectors(&held))?;
             self.resolved = resolved;
         }
+        self.attestor.tell_lineage(!held.stdio.is_empty());
         self.held = Some(held);
         self.tell_listeners(changes.added, changes.removed);
         Ok(())

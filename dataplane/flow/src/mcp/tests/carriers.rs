@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_audit::Kind;
-use weir_facts::Digest;
+use weir_facts::{Digest, ProcessRef};
 
 use super::bench::{ADA, Bench, json, post};
 use crate::io::{Effect, Piece, Program};
@@ -13,6 +13,10 @@ fn program() -> Arc<Program> {
     Arc::new(Program {
         executable: "/usr/bin/node".into(),
         executable_digest: Some(Digest([1; 32])),
+        process: ProcessRef {
+            pid: 700,
+            started_ticks: 9,
+        },
         arguments_digest: Digest([2; 32]),
         started_by: "/usr/bin/agent".into(),
     })

@@ -1,10 +1,14 @@
 //! What a call is known by while its server works on it.
 
-use weir_facts::{CallRef, FlowId, Link, OperationSeq, Side};
+use std::sync::Arc;
+
+use weir_facts::{CallRef, Digest, FlowId, Link, OperationSeq, ProcessRef, Side, Workload};
 
 use super::bench::{ADA, Bench, chunk, json, post, sse};
 use super::{CALL, text_result};
 use crate::Serving;
+use crate::calls::Said;
+use crate::io::Program;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const OTHER: &str = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -25,7 +29,12 @@ fn first() -> CallRef {
 }
 
 fn linked(bench: &Bench, pid: u32, sql: &str) -> Option<Link> {
-    bench.calls.link(Some(pid), sql, bench.now.mono_ns)
+    let process = Workload {
+        pid,
+        ..(*Bench::workload("server")).clone()
+    };
+    let said = Said { sql, session: None };
+    bench.calls.link(Some(&process), said, bench.now.mono_ns)
 }
 
 fn traced(traceparent: &str) -> String {
@@ -119,4 +128,43 @@ fn a_call_without_a_trace_gets_one_that_a_malformed_one_cannot_replace() {
         bench.server(&json(&text_result("done")));
         assert_eq!(linked(&bench, 9, &traced(begun)), trace, "also afterwards");
     }
+}
+
+#[test]
+fn the_call_of_a_server_without_a_port_is_its_processes_and_those_it_starts() {
+    let server = ProcessRef {
+        pid: SERVER,
+        started_ticks: 9,
+    };
+    let mut bench = Bench::started(Arc::new(Program {
+        executable: "/usr/bin/node".into(),
+        executable_digest: None,
+        process: server,
+        arguments_digest: Digest([2; 32]),
+        started_by: "/usr/bin/agent".into(),
+    }));
+    let worker = Workload {
+        pid: 702,
+        lineage: [
+            ProcessRef {
+                pid: 702,
+                started_ticks: 11,
+            },
+            server,
+        ]
+        .into(),
+        ..(*Bench::workload("server")).clone()
+    };
+    let said = Said {
+        sql: "SELECT 1",
+        session: None,
+    };
+    let linked = |bench: &Bench| bench.calls.link(Some(&worker), said, bench.now.mono_ns);
+    let onward = bench.client(&post(ADA, "", CALL)).server;
+    assert!(carried(&onward).is_empty(), "{onward}");
+    assert_eq!(linked(&bench), Some(Link::Process(first())));
+    // A process of that number alone is another one.
+    assert_eq!(self::linked(&bench, SERVER, "SELECT 1"), None);
+    bench.server(&json(&text_result("done")));
+    assert_eq!(linked(&bench), None);
 }

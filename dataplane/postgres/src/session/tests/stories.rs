@@ -423,3 +423,26 @@ fn a_failure_before_weirs_own_sync_is_skipped_to_the_clients() {
     feed(&mut session, ServerTag::ReadyForQuery, b"I").unwrap();
     assert!(session.is_skipping());
 }
+
+#[test]
+fn settings_are_as_the_server_told_where_nothing_has_run_since() {
+    let run = |session: &mut Tested| {
+        session.bind(name(""), &name("s"), Formats::Text).unwrap();
+        session.execute(&name("")).unwrap();
+    };
+    let mut session = started();
+    session.parse(name("s"), select(1)).unwrap();
+    assert!(session.is_settled(), "nothing runs yet");
+    run(&mut session);
+    assert!(!session.is_settled(), "it runs");
+    feed(&mut session, ServerTag::ParseComplete, b"").unwrap();
+    feed(&mut session, ServerTag::BindComplete, b"").unwrap();
+    feed(&mut session, ServerTag::CommandComplete, b"SELECT 0\0").unwrap();
+    assert!(!session.is_settled(), "what it has set is not told yet");
+    session.sync();
+    assert!(!session.is_settled());
+    feed(&mut session, ServerTag::ReadyForQuery, b"T").unwrap();
+    assert!(session.is_settled());
+    session.query(Origin::Client, &[select(1)]).unwrap();
+    assert!(!session.is_settled());
+}

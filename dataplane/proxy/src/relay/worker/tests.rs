@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use weir_audit::{
     CommitmentKey, Journal, JournalError, Kind, Memory, Position, Receipt, Record, WorkerId,
 };
-use weir_facts::{ConnectionName, Digest, OperationRef, Workload};
+use weir_facts::{ConnectionName, Digest, OperationRef, ProcessRef, Workload};
 use weir_flow::{
     Attribution, Authentication, Carrier, ClientLogin, ClientTls, Connection, Connections,
     Credential, Durability, McpAuthorization, McpTarget, PostgresTarget, Program, Settings, Stale,
@@ -406,10 +406,15 @@ fn hand(rig: &Rig, connection: &str) -> (UnixStream, UnixStream) {
             cgroup: "/agents".into(),
             executable: "/usr/bin/weir".into(),
             executable_digest: None,
+            lineage: Arc::default(),
         }),
         program: Arc::new(Program {
             executable: "/usr/bin/node".into(),
             executable_digest: None,
+            process: ProcessRef {
+                pid: 8,
+                started_ticks: 1,
+            },
             arguments_digest: Digest([1; 32]),
             started_by: "".into(),
         }),
