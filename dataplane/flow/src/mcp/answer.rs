@@ -26,7 +26,7 @@ use super::authorization;
 use super::bodies::Room;
 use super::context::Told;
 use super::exchange::{Exchange, Running, What};
-use super::limits::AFTER_TOKEN_NS;
+use super::limits::{AFTER_TOKEN_NS, EVENTS_DROPPED_MAX};
 use super::message::{Passed, Stream, summary};
 use super::post::status_of;
 use super::sessions::Listening;
@@ -59,6 +59,8 @@ pub(crate) struct Answering {
     listening: Option<Listening>,
     /// What this message has asked in such a session.
     asked: Vec<Id>,
+    /// Events of which nothing was shown.
+    dropped: usize,
 }
 
 enum Phase {
@@ -139,6 +141,7 @@ impl Answering {
             task,
             listening: None,
             asked,
+            dropped: 0,
         })
     }
 
@@ -404,8 +407,7 @@ impl Answering {
             return self.name_endpoint(desk, env, &event).map(Some);
         }
         if event.event.as_deref().is_some_and(|name| name != "message") {
-            self.note_dropped(desk, env, "an event of a type that MCP does not have");
-            return Ok(None);
+            return self.drop_event(desk, env, "an event of a type that MCP does not have");
         }
         let data = match event.data.as_deref() {
             None => None,
@@ -416,10 +418,7 @@ impl Answering {
                     String::from_utf8(bytes)
                         .map_err(|_| End::Broken("an edited message that is no text"))?,
                 ),
-                Passed::Drop(why) => {
-                    self.note_dropped(desk, env, why);
-                    return Ok(None);
-                }
+                Passed::Drop(why) => return self.drop_event(desk, env, why),
             },
         };
         if self.exchange.revision().is_stateless() || self.listening.is_some() {
@@ -465,6 +464,23 @@ impl Answering {
             .context
             .holder(&self.exchange.caller, &self.exchange.session);
         desk.context.seal.event(&holder, id, &asked)
+    }
+
+    /// Drops an event, and records that. Each is recorded with ten times the bytes that it takes a
+    /// server to send it.
+    fn drop_event(
+        &mut self,
+        desk: &Desk,
+        env: &mut Env<'_>,
+        why: &str,
+    ) -> Result<Option<Event>, End> {
+        self.dropped += 1;
+        if self.dropped > EVENTS_DROPPED_MAX {
+            let why = "too many events of which nothing may be shown";
+            return Err(End::Server(why.to_owned()));
+        }
+        self.note_dropped(desk, env, why);
+        Ok(None)
     }
 
     fn note_dropped(&self, desk: &Desk, env: &mut Env<'_>, why: &str) {

@@ -18,6 +18,10 @@ pub(super) const ASKERS_MAX: usize = 1024;
 /// Places of masked values that one record names; all are masked.
 pub(super) const MASKED_NAMED_MAX: usize = 32;
 
+/// Events of one stream of which nothing may be shown, before it ends: each is a record, and each
+/// question among them a connection on which the server is told no. Clients come back to streams.
+pub(super) const EVENTS_DROPPED_MAX: usize = 1024;
+
 /// JSON documents of one text that are read, one after another: lines of a table that was exported.
 pub(super) const DOCUMENTS_MAX: usize = 1 << 16;
 

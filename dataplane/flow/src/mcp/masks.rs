@@ -204,7 +204,10 @@ impl Work<'_> {
         let blob = self.blobs.decoded(offer.index(), &text);
         let is_marked = self.marks.has(offer.index());
         let has_places = !self.masks.places.is_empty();
-        let is_found = offer.kind != Offered::Truth && blob.is_none() && self.look(&text);
+        let is_plain = blob.as_ref().is_none_or(|blob| blob.may_be_plain(&text));
+        let is_found = offer.kind != Offered::Truth && is_plain && self.look(&text);
+        // What reads as a value where it stands is one, whatever else it can be decoded to.
+        let blob = blob.filter(|_| !is_found);
         let is_looked_into = has_places && offer.kind == Offered::Text && is_json(&text);
         if !is_found && !is_marked && blob.is_none() && !is_looked_into {
             return Shown::Same;

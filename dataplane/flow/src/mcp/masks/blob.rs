@@ -34,6 +34,8 @@ enum Said {
 pub(super) enum Blob {
     /// It is text, whatever it says.
     Text(String),
+    /// The same to clients that pass over what base64 does not have. To others it is no file.
+    Scattered(String),
     /// It says that it is text, in an encoding that detectors do not read.
     Unread,
     /// It is something else.
@@ -41,7 +43,7 @@ pub(super) enum Blob {
 }
 
 impl Blobs {
-    /// `blob` of a resource's contents, and `data` of a picture or sound.
+    /// `blob` of a resource's contents, `data` of a picture or sound, and what a `uri` itself has.
     pub(super) fn of(document: &Document<'_>) -> Self {
         let mut blobs = Self(Vec::new());
         let bytes = document.bytes();
@@ -59,7 +61,9 @@ impl Blobs {
         // Looked for once: of an object with one name many times, readers take any.
         let (mut is_picture, mut said) = (None, None);
         for (key, member) in value.members() {
+            let is_url = |value: &Value<'_>| value.raw().starts_with(b"\"data:");
             let is_file = key.is_text("blob")
+                || (key.is_text("uri") && is_url(&member))
                 || (key.is_text("data") && *is_picture.get_or_insert_with(|| is_picture_of(value)));
             if is_file && member.kind() == Kind::String {
                 let said = *said.get_or_insert_with(|| said_of(value));
@@ -72,17 +76,62 @@ impl Blobs {
         }
     }
 
-    /// The file that a string is, if it is one. What is no base64 is a text like any other.
+    /// The file that a string is, if it is one. What is no base64 to anybody is a text like any
+    /// other.
     pub(super) fn decoded(&self, index: usize, text: &str) -> Option<Blob> {
         let at = self.0.binary_search_by_key(&index, |(at, _)| *at).ok()?;
         let (_, said) = self.0.get(at)?;
-        let content = LENIENT.decode(text).ok()?;
-        Some(match (String::from_utf8(content), said) {
-            (Ok(content), _) => Blob::Text(content),
-            (Err(_), Said::Text) => Blob::Unread,
-            (Err(_), Said::Other) => Blob::Opaque,
-        })
+        let (content, is_whole) = match LENIENT.decode(text) {
+            Ok(content) => (content, true),
+            Err(_) => (LENIENT.decode(gathered(text)).ok()?, is_wrapped(text)),
+        };
+        match (String::from_utf8(content), said) {
+            (Ok(content), _) if is_whole => Some(Blob::Text(content)),
+            (Ok(content), _) => Some(Blob::Scattered(content)),
+            (Err(_), Said::Text) if is_whole => Some(Blob::Unread),
+            (Err(_), Said::Other) if is_whole => Some(Blob::Opaque),
+            (Err(_), Said::Text | Said::Other) => None,
+        }
     }
+}
+
+/// Bytes of a file in base64 that could be a value as it stands: no picture is as small.
+const VALUE_BYTES_MAX: usize = 256;
+
+impl Blob {
+    /// Whether what stands there may be a value that is no file at all.
+    pub(super) fn may_be_plain(&self, text: &str) -> bool {
+        let is_scattered = matches!(self, Self::Scattered(_));
+        is_scattered || text.len() <= VALUE_BYTES_MAX || LENIENT.decode(text).is_err()
+    }
+}
+
+/// What Node and Python take for base64 of a text: either alphabet, and nothing else of it. Of a
+/// `data` URL (RFC 2397), what follows its type.
+fn gathered(text: &str) -> Vec<u8> {
+    let content = text
+        .split_once("base64,")
+        .filter(|(before, _)| before.starts_with("data:"))
+        .map_or(text, |(_, content)| content);
+    let digits = content.bytes().filter_map(|byte| match byte {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        _ if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/') => Some(byte),
+        _ => None,
+    });
+    let mut digits: Vec<_> = digits.collect();
+    if digits.len() % 4 == 1 {
+        digits.pop();
+    }
+    digits
+}
+
+/// Whether a text is base64 of either alphabet, in lines.
+fn is_wrapped(text: &str) -> bool {
+    let belongs = |byte: u8| {
+        byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || b"+/-_=".contains(&byte)
+    };
+    text.bytes().all(belongs)
 }
 
 impl Work<'_> {
@@ -98,6 +147,14 @@ impl Work<'_> {
                     }
                     Shown::Null => Shown::Text(String::new()),
                 }
+            }
+            Blob::Scattered(content) => {
+                let has_places = !self.masks.places.is_empty() && super::is_json(&content);
+                if !has_places && !self.look(&content) {
+                    return Shown::Same;
+                }
+                self.note(pointer, || "null (no whole base64)".to_owned());
+                Shown::Text(String::new())
             }
             Blob::Unread if self.masks.is_empty() => Shown::Same,
             Blob::Unread => {

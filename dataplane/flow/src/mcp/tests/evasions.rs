@@ -1,5 +1,7 @@
-//! Ways around labelled places, and schemas that are made to take forever.
+//! Ways around labelled places and detectors, and what is made to take forever or to fill the log.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json as value};
 
 use super::CALL;
@@ -206,4 +208,71 @@ fn arguments_that_come_first_do_not_tire_the_check_of_those_that_come_last() {
     assert!(called(&value!({"ids": ids, "limit": 1})).0);
     let (is_sent, told) = called(&value!({"ids": ids, "limit": "1"}));
     assert!(!is_sent && told.contains("must be number"), "{told}");
+}
+
+#[test]
+fn base64_in_any_form_that_clients_take_is_decoded_and_a_value_in_its_place_is_one() {
+    const SECRET: &str = "the number of ada, which nobody needs, is 123-45-6789?>?";
+    let whole = STANDARD.encode(SECRET);
+    let wrapped = whole.as_bytes().chunks(16).map(String::from_utf8_lossy);
+    let wrapped: Vec<_> = wrapped.collect();
+    let blob = |text: &str| {
+        let result =
+            value!({"content": [{"type": "resource", "resource": {"uri": "x", "blob": text}}]});
+        let shown = shown(&mut bench(), &result);
+        let shown = shown["content"][0]["resource"]["blob"].as_str();
+        shown.expect("a text").to_owned()
+    };
+    for (text, told) in [
+        (wrapped.join("\r\n"), "*******6789"),
+        (URL_SAFE_NO_PAD.encode(SECRET), "*******6789"),
+        (wrapped.join("!"), ""),
+        (format!("data:;base64,{whole}"), ""),
+    ] {
+        let shown = blob(&text);
+        let digits = STANDARD.decode(&shown).expect("base64, or nothing");
+        let decoded = String::from_utf8_lossy(&digits);
+        assert!(!decoded.contains("123-45"), "{text}: {decoded}");
+        assert!(decoded.contains(told), "{text}: {decoded}");
+    }
+    for plain in ["123-45-6789", "4111111111111111"] {
+        let shown = blob(plain);
+        assert!(shown.contains('*') && shown != plain, "{shown}");
+    }
+    let link = value!({"content": [{"type": "resource_link", "name": "x", "uri": format!("data:text/plain;base64,{whole}")}]});
+    assert_eq!(shown(&mut bench(), &link)["content"][0]["uri"], "");
+    let picture = STANDARD.encode([0x89, 0x50, 0xff, 0x00].repeat(100));
+    let wrapped: Vec<_> = picture
+        .as_bytes()
+        .chunks(76)
+        .map(String::from_utf8_lossy)
+        .collect();
+    let nobody_asks = value!({"content": [{"type": "image", "mimeType": "image/png", "data": wrapped.join("\n")}]});
+    assert_eq!(shown(&mut Bench::new(), &nobody_asks), nobody_asks);
+}
+
+#[test]
+fn a_server_that_says_what_nobody_may_see_again_and_again_does_not_fill_the_log() {
+    use super::super::limits::EVENTS_DROPPED_MAX;
+    let mut bench = bench();
+    bench.client(&post(ADA, "", CALL));
+    bench.server(&format!(
+        "{}{}",
+        sse(),
+        chunk(&"data: x\n\n".repeat(EVENTS_DROPPED_MAX))
+    ));
+    let before = bench.kinds().len();
+    assert!(before > EVENTS_DROPPED_MAX);
+    bench.server(&chunk(&"data: x\n\n".repeat(100)));
+    let after = bench.kinds().len();
+    assert!(after <= before + 4, "{before} {after}");
+    assert!(
+        bench
+            .outcomes()
+            .iter()
+            .any(|it| it.contains("too many events"))
+            || bench.last().reason.contains("too many events"),
+        "{:?}",
+        bench.last()
+    );
 }
