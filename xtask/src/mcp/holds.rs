@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::kit::Kit;
 use super::setup::Setup;
 use crate::checks::Checks;
-use crate::stage::{Running, Said, Stage};
+use crate::stage::{Running, Said, Stage, until};
 
 /// A call is held for fifty seconds, and each client has one that is held for so long. One of them
 /// is a process for each call.
@@ -109,22 +109,34 @@ pub(super) fn play(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks)
         folder: &folder,
         decided: HashSet::new(),
     };
-    let begun = Instant::now();
-    while running.iter_mut().any(|(_, client)| client.is_running()) {
-        ensure!(
-            begun.elapsed() < ALL_MAX,
-            "not within {} s",
-            ALL_MAX.as_secs()
-        );
-        dana.decide()?;
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    await_clients(&mut running, ALL_MAX, || dana.decide())?;
     let ran = refunds(setup)?;
     for (number, client) in running {
         let said = client.finish()?;
         judge(checks, number, &said, &ran);
     }
     Ok(())
+}
+
+/// Waits for the ends of clients, and acts beside them.
+pub(super) fn await_clients(
+    running: &mut [(usize, Running)],
+    within: Duration,
+    mut beside: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    until("the clients' ends", within, || {
+        beside()?;
+        // Each look at what waits is a process.
+        std::thread::sleep(Duration::from_millis(150));
+        let runs = running.iter_mut().any(|(_, client)| client.is_running());
+        Ok((!runs).then_some(()))
+    })
+}
+
+/// What a client told, step by step.
+pub(super) fn steps(said: &Said) -> BTreeMap<&str, &str> {
+    let lines = said.out.lines();
+    lines.filter_map(|line| line.split_once('\t')).collect()
 }
 
 /// The number before the first order of a client.
@@ -206,11 +218,7 @@ pub(super) fn refunds(setup: &Setup) -> Result<BTreeMap<(u64, u64), usize>> {
 fn judge(checks: &mut Checks, number: usize, said: &Said, ran: &BTreeMap<(u64, u64), usize>) {
     let client = CLIENTS.get(number).map_or("nobody", |(name, _)| *name);
     let first = first(number);
-    let lines: BTreeMap<_, _> = said
-        .out
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .collect();
+    let lines = steps(said);
     for (step, order, cents, times, words) in [
         ("within", 1, 100, 1, "refunded 100"),
         ("denied", 2, 100, 0, NO),

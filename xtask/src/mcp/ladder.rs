@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::holds::{order, refunds};
+use super::holds::{await_clients, order, refunds, steps};
 use super::kit::Kit;
 use super::setup::Setup;
 use crate::checks::Checks;
@@ -104,16 +104,7 @@ pub(super) fn play(stage: &Stage, kit: &Kit, setup: &Setup, checks: &mut Checks)
         folder: &folder,
         seen: HashSet::new(),
     };
-    let begun = Instant::now();
-    while running.iter_mut().any(|(_, client)| client.is_running()) {
-        ensure!(
-            begun.elapsed() < ALL_MAX,
-            "not within {} s",
-            ALL_MAX.as_secs()
-        );
-        dana.decide()?;
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    await_clients(&mut running, ALL_MAX, || dana.decide())?;
     let ran = refunds(setup)?;
     for (number, client) in running {
         judge(checks, number, &client.finish()?, &ran);
@@ -183,11 +174,7 @@ fn withdrawn(stage: &Stage, wanted: u64) -> Result<String> {
 
 fn judge(checks: &mut Checks, number: usize, said: &Said, ran: &BTreeMap<(u64, u64), usize>) {
     let (rung, client) = CLIENTS.get(number).copied().unwrap_or_default();
-    let lines: BTreeMap<_, _> = said
-        .out
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .collect();
+    let lines = steps(said);
     let steps = match rung {
         "url" => URL,
         "input" => INPUT,

@@ -1,21 +1,12 @@
 // The TypeScript SDK's client of the transport of 2024-11-05.
 // usage: sse.mjs URL, or sse.mjs URL FIRST-ORDER for calls that wait for people
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
-import { ElicitRequestSchema, LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
+import { connected } from "./first.mjs";
 import { seen, step, story, tell } from "./story.mjs";
 
 const [url, first] = process.argv.slice(2);
 const transport = new SSEClientTransport(new URL(url));
-const client = new Client({ name: "story-sse", version: "1.0.0" }, { capabilities: { elicitation: {} } });
-client.legacyArguments = true;
-const heard = [], asked = [];
-client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => heard.push(params.data));
-client.setRequestHandler(ElicitRequestSchema, ({ params }) => {
-  asked.push(params.message);
-  return { action: "accept", content: { colour: "blue" } };
-});
-await client.connect(transport);
+const { client, heard, asked } = await connected("story-sse", transport);
 if (first) {
   const refund = (order, cents) => client.callTool({ name: "refund", arguments: { order: Number(first) + order, cents } });
   // Both wait at once, and a third call is served meanwhile.

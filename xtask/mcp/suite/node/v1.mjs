@@ -1,24 +1,15 @@
 // The TypeScript SDK's first generation.
 // usage: v1.mjs URL, or v1.mjs - COMMAND ARGUMENTS… for a server behind standard input and output
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { ElicitRequestSchema, LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
+import { connected } from "./first.mjs";
 import { step, story, tell } from "./story.mjs";
 
 const [url, command, ...args] = process.argv.slice(2);
 const transport = url === "-"
   ? new StdioClientTransport({ command, args, env: process.env })
   : new StreamableHTTPClientTransport(new URL(url));
-const client = new Client({ name: "story-v1", version: "1.0.0" }, { capabilities: { elicitation: {} } });
-client.legacyArguments = true;
-const heard = [], asked = [];
-client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => heard.push(params.data));
-client.setRequestHandler(ElicitRequestSchema, ({ params }) => {
-  asked.push(params.message);
-  return { action: "accept", content: { colour: "blue" } };
-});
-await client.connect(transport);
+const { client, heard, asked } = await connected("story-v1", transport);
 tell("server", { of: client.getServerVersion().name, revision: transport.protocolVersion });
 await step("ping", () => client.ping());
 await story(client, { heard, asked });

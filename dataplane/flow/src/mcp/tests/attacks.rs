@@ -1,8 +1,8 @@
 //! What a hostile client or server tries, one attack each.
 
-use super::bench::{ADA, ADA_ALONE, Bench, chunk, json, post, sse};
+use super::bench::{ADA, ADA_ALONE, Bench, agreed, chunk, json, post, sse};
 use super::{CALL, text_result};
-use crate::io::{Decision, Effect, Event};
+use crate::io::{Effect, Event};
 
 const SECRET: &str = "123-45-6789";
 
@@ -240,13 +240,13 @@ fn a_call_that_was_approved_does_not_run_for_a_token_that_was_taken_away_meanwhi
         let asked = bench.client(&post(ADA, "", super::REFUND)).asked();
         let id = asked.expect("people are asked").id;
         if spent_before {
-            bench.event(approved(id));
+            bench.event(agreed(id));
         }
         bench.revoke_tokens();
         let reply = if spent_before {
             bench.event(Event::Redeemed { id, granted: true })
         } else {
-            bench.event(approved(id))
+            bench.event(agreed(id))
         };
         assert!(
             reply.server.is_empty() && reply.client.contains("Nothing was executed"),
@@ -304,18 +304,6 @@ fn a_server_that_was_registered_by_name_is_not_spoken_to_by_another() {
             !is_served,
             "{host}"
         );
-    }
-}
-
-fn approved(id: weir_facts::ApprovalId) -> Event {
-    let decision = Decision::Approved {
-        approvers: vec!["weir|bob".into()],
-        groups: vec![weir_facts::Group("support-leads".into())],
-    };
-    Event::Approval {
-        request: id,
-        approval: id,
-        decision,
     }
 }
 

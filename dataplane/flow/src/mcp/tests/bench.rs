@@ -121,6 +121,11 @@ pub(super) fn approved(request: ApprovalId, approval: ApprovalId) -> Event {
     }
 }
 
+/// The same of a request that nobody has asked before.
+pub(super) fn agreed(id: ApprovalId) -> Event {
+    approved(id, id)
+}
+
 pub(super) struct Bench {
     pub(super) flow: McpFlow,
     pub(super) now: Now,
@@ -444,6 +449,12 @@ impl Bench {
     pub(super) fn server(&mut self, text: &str) -> Reply {
         let mut bytes = text.as_bytes().to_vec();
         self.call(|flow, env| flow.handle_bytes(env, Side::Server, &mut bytes))
+    }
+
+    /// Has Ada ask for what people must approve.
+    pub(super) fn hold(&mut self, request: &str) -> ApprovalRequest {
+        let asked = self.client(request).asked();
+        asked.expect("people are asked")
     }
 
     /// Has Ada list, and the server show, a tool.

@@ -2,9 +2,9 @@
 
 use weir_audit::Kind;
 
-use super::bench::{ADA, Bench, chunk, json, post, sse};
+use super::bench::{ADA, Bench, agreed, chunk, json, post, sse};
 use super::{CALL, REFUND, text_result};
-use crate::io::{Decision, Event, Piece};
+use crate::io::{Event, Piece};
 use crate::resource::ResourceUri;
 use crate::token::OpaqueTokens;
 use crate::world::McpAuthorization;
@@ -182,20 +182,8 @@ fn refund(members: &str) -> String {
 /// What a client is given for this state of the server's.
 fn state_of(content: &str) -> String {
     let mut bench = Bench::new();
-    let id = bench
-        .client(&refund(""))
-        .asked()
-        .expect("people are asked")
-        .id;
-    let decision = Decision::Approved {
-        approvers: vec!["weir|bob".into()],
-        groups: vec![weir_facts::Group("support-leads".into())],
-    };
-    bench.event(Event::Approval {
-        request: id,
-        approval: id,
-        decision,
-    });
+    let id = bench.hold(&refund("")).id;
+    bench.event(agreed(id));
     bench.event(Event::Redeemed { id, granted: true });
     let result = format!(
         r#"{{"jsonrpc":"2.0","id":1,"result":{{"resultType":"input_required","requestState":"{content}"}}}}"#
@@ -233,20 +221,8 @@ fn an_approval_is_for_one_round_of_a_call_with_what_it_brings_back() {
 #[test]
 fn another_approval_that_is_spent_does_not_release_a_call() {
     let mut bench = Bench::new();
-    let id = bench
-        .client(&post(ADA, "", REFUND))
-        .asked()
-        .expect("asked")
-        .id;
-    let decision = Decision::Approved {
-        approvers: vec!["weir|bob".into()],
-        groups: vec![weir_facts::Group("support-leads".into())],
-    };
-    bench.event(Event::Approval {
-        request: id,
-        approval: id,
-        decision,
-    });
+    let id = bench.hold(&post(ADA, "", REFUND)).id;
+    bench.event(agreed(id));
     let other = weir_facts::ApprovalId(id.0 ^ 1);
     let reply = bench.event(Event::Redeemed {
         id: other,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_facts::{Digest, Side};
 
-use super::bench::{ADA, Bench, json, post};
+use super::bench::{ADA, Bench, agreed, json, post};
 use super::{CALL, REFUND, text_result};
 use crate::io::{Decision, Effect, Event};
 use crate::tools::{FirstSight, ToolPin, ToolPins};
@@ -20,7 +20,7 @@ fn a_held_call_runs_once_after_approval_and_its_bytes_are_those_that_were_asked_
         r#"tools/call refund_order {"cents":100,"order":7}"#
     );
     assert!(bench.flow.deadline().is_some());
-    let decided = bench.event(approved(request.id));
+    let decided = bench.event(agreed(request.id));
     assert_eq!(decided.server, "");
     assert!(decided.effects.iter().any(|effect| matches!(effect, Effect::RedeemApproval { digest, .. } if *digest == request.digest)));
     let sent = bench
@@ -31,18 +31,6 @@ fn a_held_call_runs_once_after_approval_and_its_bytes_are_those_that_were_asked_
         .server;
     assert!(sent.ends_with(REFUND), "{sent}");
     assert_eq!(bench.last().verdict, "approved");
-}
-
-fn approved(id: weir_facts::ApprovalId) -> Event {
-    let decision = Decision::Approved {
-        approvers: vec!["weir|bob".into()],
-        groups: vec![weir_facts::Group("support-leads".into())],
-    };
-    Event::Approval {
-        request: id,
-        approval: id,
-        decision,
-    }
 }
 
 #[test]
@@ -84,11 +72,7 @@ fn a_call_that_people_do_not_approve_is_answered_and_not_executed() {
     ];
     for (decision, said) in decisions {
         let mut bench = Bench::new();
-        let id = bench
-            .client(&post(ADA, "", REFUND))
-            .asked()
-            .expect("people are asked")
-            .id;
+        let id = bench.hold(&post(ADA, "", REFUND)).id;
         let reply = bench.event(Event::Approval {
             request: id,
             approval: id,
@@ -102,12 +86,8 @@ fn a_call_that_people_do_not_approve_is_answered_and_not_executed() {
         );
     }
     let mut bench = Bench::new();
-    let id = bench
-        .client(&post(ADA, "", REFUND))
-        .asked()
-        .expect("people are asked")
-        .id;
-    bench.event(approved(id));
+    let id = bench.hold(&post(ADA, "", REFUND)).id;
+    bench.event(agreed(id));
     let reply = bench.event(Event::Redeemed { id, granted: false });
     assert!(
         reply.server.is_empty() && reply.client.contains("used before"),
@@ -119,11 +99,7 @@ fn a_call_that_people_do_not_approve_is_answered_and_not_executed() {
 #[test]
 fn a_call_that_waits_too_long_is_told_to_come_back_and_stays_open() {
     let mut bench = Bench::new();
-    let id = bench
-        .client(&post(ADA, "", REFUND))
-        .asked()
-        .expect("people are asked")
-        .id;
+    let id = bench.hold(&post(ADA, "", REFUND)).id;
     let begun = bench.now.mono_ns;
     let pending = format!("Approval pending, id {id}");
     let reply = bench.wait(|reply| reply.client.contains(&pending));
@@ -151,11 +127,7 @@ fn a_call_that_waits_too_long_is_told_to_come_back_and_stays_open() {
 #[test]
 fn a_client_that_leaves_has_not_cancelled() {
     let mut bench = Bench::new();
-    let id = bench
-        .client(&post(ADA, "", REFUND))
-        .asked()
-        .expect("people are asked")
-        .id;
+    let id = bench.hold(&post(ADA, "", REFUND)).id;
     let reply = bench.eof(Side::Client);
     assert!(
         matches!(reply.effects.as_slice(), [Effect::LeaveApproval(left), Effect::Finished] if *left == id),
@@ -163,16 +135,13 @@ fn a_client_that_leaves_has_not_cancelled() {
         reply.effects
     );
     assert_eq!(bench.last().outcome, "left open");
-    assert_eq!(bench.event(approved(id)).server, "");
+    assert_eq!(bench.event(agreed(id)).server, "");
 }
 
 #[test]
 fn a_cancelled_call_is_withdrawn_and_answered() {
     let mut bench = Bench::new();
-    let request = bench
-        .client(&post(ADA, "", REFUND))
-        .asked()
-        .expect("people are asked");
+    let request = bench.hold(&post(ADA, "", REFUND));
     // It comes on another connection, from the same caller.
     let cancel = |token: &str, id: &str| {
         let text = format!(
@@ -195,7 +164,7 @@ fn a_cancelled_call_is_withdrawn_and_answered() {
     );
     assert!(reply.client.contains("was cancelled"), "{}", reply.client);
     assert_eq!(bench.last().outcome, "withdrawn");
-    assert_eq!(bench.event(approved(request.id)).server, "");
+    assert_eq!(bench.event(agreed(request.id)).server, "");
 }
 
 #[test]
@@ -214,13 +183,13 @@ fn a_token_that_ends_while_its_call_waits_releases_nothing() {
                 bench.wait(|reply| reply.client.contains("text/event-stream"));
             }
             if is_late {
-                bench.event(approved(id));
+                bench.event(agreed(id));
             }
             meanwhile(&mut bench);
             let reply = if is_late {
                 bench.event(Event::Redeemed { id, granted: true })
             } else {
-                bench.event(approved(id))
+                bench.event(agreed(id))
             };
             assert_eq!(reply.server, "");
             assert!(reply.effects.is_empty(), "it is not spent: {reply:?}");
@@ -252,7 +221,7 @@ fn a_call_that_waits_is_told_so_and_its_answer_comes_as_events() {
             "{first}"
         );
         assert!(!bench.wait(|_| true).client.contains("HTTP/1.1"));
-        bench.event(approved(id));
+        bench.event(agreed(id));
         let sent = bench.event(Event::Redeemed { id, granted: true }).server;
         assert!(sent.ends_with(call), "{sent}");
         let shown = bench.server(&json(&text_result("SSN 123-45-6789"))).client;
@@ -298,12 +267,12 @@ fn an_answer_that_has_begun_ends_as_one_whatever_becomes_of_the_call() {
     let pending = bench.wait(|reply| reply.client.contains("Approval pending"));
     ended(&pending.client, "Retry the same call");
     let (mut bench, id) = held();
-    bench.event(approved(id));
+    bench.event(agreed(id));
     bench.event(Event::Redeemed { id, granted: true });
     let refused = "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno";
     ended(&bench.server(refused).client, r#""id":1,"error""#);
     let (mut bench, id) = held();
-    bench.event(approved(id));
+    bench.event(agreed(id));
     bench.event(Event::Redeemed { id, granted: true });
     let reply = bench.server("nonsense\r\n\r\n");
     assert_eq!(reply.client, "");
@@ -324,7 +293,7 @@ fn a_server_that_closes_while_a_call_waits_is_dialled_again() {
     };
     let dialling = || {
         let (mut bench, id) = held();
-        bench.event(approved(id));
+        bench.event(agreed(id));
         let reply = bench.event(Event::Redeemed { id, granted: true });
         assert!(
             matches!(reply.effects.as_slice(), [Effect::Dial { .. }]),
@@ -379,7 +348,7 @@ fn an_approval_is_for_the_policy_and_the_definition_that_it_was_asked_under() {
     assert_ne!(digest(&mut bench), plain);
     let mut bench = Bench::new();
     bench.decide_tools(pins(1, None, 0));
-    let asked = bench.client(&post(ADA, "", REFUND)).asked().expect("asked");
+    let asked = bench.hold(&post(ADA, "", REFUND));
     assert_ne!(asked.digest, plain);
     assert_eq!(asked.definition, Some(Digest([1; 32])));
 
@@ -400,18 +369,14 @@ fn an_approval_is_for_the_policy_and_the_definition_that_it_was_asked_under() {
         for is_late in [false, true] {
             let mut bench = Bench::new();
             bench.decide_tools(pins(1, None, 0));
-            let id = bench
-                .client(&post(ADA, "", REFUND))
-                .asked()
-                .expect("asked")
-                .id;
+            let id = bench.hold(&post(ADA, "", REFUND)).id;
             let reply = if is_late {
-                bench.event(approved(id));
+                bench.event(agreed(id));
                 change(&mut bench, &pins);
                 bench.event(Event::Redeemed { id, granted: true })
             } else {
                 change(&mut bench, &pins);
-                bench.event(approved(id))
+                bench.event(agreed(id))
             };
             assert_eq!(reply.server, "", "{said} {is_late}");
             assert!(
@@ -426,12 +391,8 @@ fn an_approval_is_for_the_policy_and_the_definition_that_it_was_asked_under() {
 #[test]
 fn an_approval_that_is_never_spent_is_not_waited_for() {
     let mut bench = Bench::new();
-    let id = bench
-        .client(&post(ADA, "", REFUND))
-        .asked()
-        .expect("people are asked")
-        .id;
-    bench.event(approved(id));
+    let id = bench.hold(&post(ADA, "", REFUND)).id;
+    bench.event(agreed(id));
     bench.now.mono_ns = bench.flow.deadline().expect("it waits");
     assert!(bench.timeout().client.contains("can no longer be used"));
     assert_eq!(

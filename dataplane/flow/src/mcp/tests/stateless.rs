@@ -3,7 +3,7 @@
 use weir_audit::Kind;
 use weir_facts::Side;
 
-use super::bench::{ADA, Bench, CAL, chunk, json, post, sse};
+use super::bench::{ADA, Bench, CAL, agreed, chunk, json, post, sse};
 use crate::io::Effect;
 
 /// Policies under which everything may be asked of the client and read.
@@ -547,14 +547,6 @@ fn a_client_that_closes_the_stream_of_a_held_call_withdraws_it() {
         reply.effects
     );
     assert_eq!(bench.last().outcome, "withdrawn");
-    let decision = crate::io::Decision::Approved {
-        approvers: vec!["weir|bob".into()],
-        groups: vec![weir_facts::Group("support-leads".into())],
-    };
-    let reply = bench.event(crate::io::Event::Approval {
-        request: asked.id,
-        approval: asked.id,
-        decision,
-    });
+    let reply = bench.event(agreed(asked.id));
     assert!(reply.server.is_empty() && reply.effects.is_empty());
 }
