@@ -166,6 +166,7 @@ fn a_question_and_a_notification_that_may_not_be_shown_are_not() {
         assert!(!shown.contains("6789"), "{shown}");
         // Whoever is not asked would wait: the call is answered instead.
         assert_eq!(shown.contains(r#""id":1,"result""#), told, "{shown}");
+        assert_eq!(shown.contains("data:"), told, "{shown}");
     }
 }
 
