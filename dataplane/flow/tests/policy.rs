@@ -296,6 +296,39 @@ fn what_is_prepared_with_flush_waits_outside_of_a_transaction() {
 }
 
 #[test]
+fn what_is_bound_without_an_execute_right_behind_it_reaches_no_server() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    let (guard, asked) = changed(&cluster, &["engineering"], |text| text + DELETE_HELD);
+    let mut raw = Raw::open(guard.port, "app");
+    let held = [
+        parse("s", "DELETE FROM scratch WHERE id = $1", &[]),
+        bind("p", "s", 0, b"7"),
+    ]
+    .concat();
+    // A server plans where it binds, and planning runs functions.
+    for behind in [
+        Vec::new(),
+        Raw::frame(b'H', b""),
+        execute("other", 0),
+        bind("q", "s", 0, b"8"),
+        parse("t", "SELECT 1", &[]),
+    ] {
+        raw.send(&[held.clone(), behind, sync()].concat());
+        let frames = raw.until(b'Z');
+        assert_eq!(tags(&frames), "1EZ", "{}", error(&frames));
+        assert!(
+            error(&frames).contains("right behind its Bind"),
+            "{}",
+            error(&frames)
+        );
+        raw.send(&[Raw::frame(b'C', b"Ss\0"), sync()].concat());
+        assert_eq!(tags(&raw.until(b'Z')), "3Z");
+    }
+    assert!(asked.lock().expect("unpoisoned").is_empty());
+}
+
+#[test]
 fn what_is_bound_amid_a_transaction_does_not_wait() {
     let cluster = Cluster::start();
     cluster.sql("postgres", SCHEMA);

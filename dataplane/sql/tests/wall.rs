@@ -845,11 +845,44 @@ fn a_user_object_with_a_built_in_name_is_not_trusted() {
         &shadowed.one("SELECT pg_catalog.lower('x')"),
         Action::PgCall
     ));
+    // What a row of somebody's own says is no setting's name.
+    let text = "SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'work_mem'";
+    assert!(!asks(&plain.one(text), Action::PgCall));
+    assert!(asks(&shadowed.one(text), Action::PgCall));
     // An extension's overload for its own type shadows nothing.
     assert!(!asks(
         &shadowed.one("SELECT replace(name, 'a', 'b') FROM customers"),
         Action::PgCall
     ));
+}
+
+#[test]
+fn what_a_change_reads_is_asked_as_reading() {
+    let world = World::new();
+    let reads = |text: &str| {
+        let wanted = Access {
+            action: Action::PgSelect,
+            resource: support::table("public", "customers"),
+        };
+        world.one(text).accesses.contains(&wanted)
+    };
+    for text in [
+        "UPDATE customers SET tier = tier + 1",
+        "UPDATE customers SET tier = 1 WHERE id = 1",
+        "DELETE FROM customers WHERE id = 1",
+        "UPDATE customers SET tier = 1 RETURNING id",
+        "DELETE FROM customers RETURNING id",
+        "INSERT INTO customers (id, name) VALUES (1, 'x') RETURNING id",
+    ] {
+        assert!(reads(text), "{text}");
+    }
+    for text in [
+        "UPDATE customers SET tier = 1",
+        "DELETE FROM customers",
+        "INSERT INTO customers (id, name) VALUES (1, 'x')",
+    ] {
+        assert!(!reads(text), "{text}");
+    }
 }
 
 #[test]

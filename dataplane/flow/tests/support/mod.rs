@@ -20,8 +20,8 @@ use weir_audit::{
 };
 use weir_facts::{ApprovalId, ConnectionName, FlowId, Now, OperationRef, Side, Workload};
 use weir_flow::{
-    ApprovalRequest, Arrival, Calls, CatalogCell, Decision, Effect, Env, Event, Flow, Meters,
-    Outbox, Piece, PlanCache, SeenTools, Start, World,
+    ApprovalRequest, Arrival, Calls, CancelKey, CatalogCell, Decision, Effect, Env, Event, Flow,
+    Meters, Outbox, Piece, PlanCache, SeenTools, Start, World,
 };
 
 /// What people answer to a request for approval.
@@ -76,6 +76,10 @@ struct Shared {
     meters: Meters,
     tools: SeenTools,
     pub(crate) calls: Arc<Calls>,
+    /// Which session is cancelled by which key.
+    offered: Mutex<HashMap<CancelKey, Sender<Message>>>,
+    /// Who waits for what a cancel leads to.
+    cancelling: Mutex<HashMap<FlowId, Sender<Message>>>,
     /// What all flows know of a database, as in the proxy.
     cells: Mutex<HashMap<Arc<str>, Arc<CatalogCell>>>,
 }
@@ -138,6 +142,8 @@ impl Guard {
             meters: Meters::new(),
             tools: SeenTools::new(),
             calls: Arc::new(Calls::new()),
+            offered: Mutex::default(),
+            cancelling: Mutex::default(),
             cells: Mutex::default(),
         });
         thread::spawn(move || {
@@ -171,6 +177,11 @@ pub(crate) struct Raw(pub(crate) TcpStream);
 
 impl Raw {
     pub(crate) fn open(port: u16, user: &str) -> Self {
+        Self::opened(port, user).0
+    }
+
+    /// The same, with what the server says while it is opened.
+    pub(crate) fn opened(port: u16, user: &str) -> (Self, Vec<(u8, Vec<u8>)>) {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connects");
         let patience = Some(std::time::Duration::from_secs(60));
         stream.set_read_timeout(patience).expect("a timeout");
@@ -178,8 +189,8 @@ impl Raw {
         let body = format!("\0\x03\0\0user\0{user}\0database\0postgres\0\0");
         let length = u32::try_from(body.len() + 4).expect("short");
         raw.send(&[&length.to_be_bytes(), body.as_bytes()].concat());
-        raw.until(b'Z');
-        raw
+        let said = raw.until(b'Z');
+        (raw, said)
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -488,11 +499,31 @@ impl<'a> Relay<'a> {
             | Effect::FindServer(_)
             | Effect::OfferStream
             | Effect::SendAside(_)
-            | Effect::ToStream { .. }
-            | Effect::OfferCancelKey(_)
-            | Effect::RouteCancel(_)
-            | Effect::AnswerCancel { .. } => {}
+            | Effect::ToStream { .. } => {}
+            Effect::OfferCancelKey(key) => {
+                let mut offered = self.shared.offered.lock().expect("unpoisoned");
+                offered.insert(key, self.sender.clone());
+            }
+            Effect::RouteCancel(key) => self.route_cancel(&key),
+            Effect::AnswerCancel { asker, cancel } => {
+                let mut cancelling = self.shared.cancelling.lock().expect("unpoisoned");
+                if let Some(asking) = cancelling.remove(&asker) {
+                    let _ = asking.send(Message::Event(Event::CancelRouted(cancel)));
+                }
+            }
         }
+    }
+
+    fn route_cancel(&self, key: &CancelKey) {
+        let offered = self.shared.offered.lock().expect("unpoisoned");
+        let Some(session) = offered.get(key) else {
+            return self.tell(Event::CancelRouted(None));
+        };
+        let asker = FlowId(self.id);
+        let mut cancelling = self.shared.cancelling.lock().expect("unpoisoned");
+        cancelling.insert(asker, self.sender.clone());
+        let asked = Event::CancelRequested { asker: Some(asker) };
+        let _ = session.send(Message::Event(asked));
     }
 
     fn tell(&self, event: Event) {

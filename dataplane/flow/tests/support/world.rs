@@ -1,6 +1,7 @@
 //! The demo's policies for a server of the tests' own, and a client of its own manners.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::cluster::Cluster;
@@ -44,6 +45,11 @@ pub(crate) fn snapshot(changed: &str, change: impl Fn(String) -> String) -> Snap
 }
 
 pub(crate) fn world(cluster: &Cluster) -> World {
+    world_at(cluster.address)
+}
+
+/// The same for a server that nobody starts.
+pub(crate) fn world_at(address: SocketAddr) -> World {
     let name = ConnectionName::new("demo-pg");
     let snapshot = snapshot("", |text| text);
     let credential = |role: &str| Credential {
@@ -63,7 +69,7 @@ pub(crate) fn world(cluster: &Cluster) -> World {
         snapshot: Arc::new(snapshot),
         connections: Connections::new([Connection {
             name,
-            addresses: vec![cluster.address],
+            addresses: vec![address],
             tls: Tls {
                 mode: TlsMode::Disable,
                 ca_pem: "".into(),

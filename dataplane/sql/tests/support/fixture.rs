@@ -195,7 +195,7 @@ fn rest_of(view: u32) -> &'static str {
     }
 }
 
-fn relations() -> Rows {
+fn relations(shadowing: bool) -> Rows {
     let user = RELATIONS.iter().map(|(oid, schema, name, kind, _)| {
         let toast = if *oid == 1001 { "1024" } else { "0" };
         let temporary = if schema.starts_with("pg_temp") {
@@ -222,7 +222,9 @@ fn relations() -> Rows {
                 "0",
             ])
         });
-    user.chain(system).chain(schema).collect()
+    // Somebody's own, of the name of one that is the system's.
+    let own = shadowing.then(|| row(&["9600", "shadow", "pg_settings", "v", "f", "0", "0"]));
+    user.chain(system).chain(schema).chain(own).collect()
 }
 
 fn columns() -> Rows {
@@ -305,7 +307,7 @@ fn build(shadowing: bool, equality: Rows) -> Catalog {
     };
     let results = vec![
         vec![row(&["150018"])],
-        relations(),
+        relations(shadowing),
         columns(),
         vec![row(&["1014", "1013"]), row(&["1015", "1001"])],
         vec![
