@@ -299,7 +299,7 @@ fn what_is_prepared_with_flush_waits_outside_of_a_transaction() {
 fn what_is_bound_without_an_execute_right_behind_it_reaches_no_server() {
     let cluster = Cluster::start();
     cluster.sql("postgres", SCHEMA);
-    let (guard, asked) = changed(&cluster, &["engineering"], |text| text + DELETE_HELD);
+    let (guard, _) = changed(&cluster, &["engineering"], |text| text + DELETE_HELD);
     let mut raw = Raw::open(guard.port, "app");
     let held = [
         parse("s", "DELETE FROM scratch WHERE id = $1", &[]),
@@ -311,7 +311,7 @@ fn what_is_bound_without_an_execute_right_behind_it_reaches_no_server() {
         Vec::new(),
         Raw::frame(b'H', b""),
         execute("other", 0),
-        bind("q", "s", 0, b"8"),
+        [bind("q", "s", 0, b"8"), execute("p", 0)].concat(),
         parse("t", "SELECT 1", &[]),
     ] {
         raw.send(&[held.clone(), behind, sync()].concat());
@@ -325,7 +325,29 @@ fn what_is_bound_without_an_execute_right_behind_it_reaches_no_server() {
         raw.send(&[Raw::frame(b'C', b"Ss\0"), sync()].concat());
         assert_eq!(tags(&raw.until(b'Z')), "3Z");
     }
-    assert!(asked.lock().expect("unpoisoned").is_empty());
+}
+
+#[test]
+fn a_parameter_of_a_type_that_runs_code_is_refused() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    cluster.sql(
+        "postgres",
+        "CREATE FUNCTION looks(text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+         CREATE DOMAIN noisy AS text CHECK (looks(VALUE)); CREATE DOMAIN quiet AS text;",
+    );
+    let guard = guard(&cluster, &["engineering"]);
+    let mut raw = Raw::open(guard.port, "app");
+    let mut said = |name: &str| {
+        let text = format!("SELECT oid FROM pg_type WHERE typname = '{name}'");
+        let oid = cluster.sql("postgres", &text).trim().parse();
+        let asked = parse("", "SELECT $1", &[oid.expect("an oid")]);
+        raw.send(&[asked, bind("", "", 0, b"x"), execute("", 0), sync()].concat());
+        error(&raw.until(b'Z'))
+    };
+    assert_eq!(said("text"), "");
+    assert_eq!(said("quiet"), "");
+    assert!(said("noisy").contains("runs code"), "{}", said("noisy"));
 }
 
 #[test]
