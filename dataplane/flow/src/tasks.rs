@@ -27,6 +27,9 @@ const BYTES_MAX: usize = 64 << 20;
 /// Bytes of one result. What a model reads is far smaller.
 pub(crate) const RESULT_BYTES_MAX: usize = 4 << 20;
 
+/// What came of a call whose result there is no room for.
+const NO_ROOM: &[u8] = br#"{"code":-32603,"message":"The call was made, and there is no room for its result. Ask without a task."}"#;
+
 /// By which a task is found: whose it is, and what people are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TaskKey {
@@ -141,6 +144,17 @@ impl<P> Tasks<P> {
         table.entries.contains_key(&key) || table.has_room(key, bytes)
     }
 
+    /// Keeps the name of a call that runs. Whether there was room.
+    pub(crate) fn run(&self, key: TaskKey, new: NewTask<()>, now_ns: u64) -> bool {
+        let mut table = self.table();
+        table.forget(now_ns);
+        if table.entries.contains_key(&key) || !table.has_room(key, new.bytes) {
+            return false;
+        }
+        table.insert(key, new, State::Busy, now_ns);
+        true
+    }
+
     /// Keeps a call. One that is there already is not replaced, and its times are told. Gives the
     /// call back where there is no room.
     pub(crate) fn keep(&self, key: TaskKey, new: NewTask<P>, now_ns: u64) -> Result<Times, P> {
@@ -152,17 +166,19 @@ impl<P> Tasks<P> {
         if !table.has_room(key, new.bytes) {
             return Err(new.call);
         }
-        table.bytes += new.bytes;
-        let times = new.times;
-        let life_ns = times.ttl_ms.saturating_mul(1_000_000);
-        let entry = Entry {
-            tool: new.tool,
+        let NewTask {
+            tool,
             times,
-            expires_ns: now_ns.saturating_add(life_ns),
-            bytes: new.bytes,
-            state: State::Parked(new.call),
+            bytes,
+            call,
+        } = new;
+        let new = NewTask {
+            tool,
+            times,
+            bytes,
+            call: (),
         };
-        table.entries.insert(key, entry);
+        table.insert(key, new, State::Parked(call), now_ns);
         Ok(times)
     }
 
@@ -218,7 +234,12 @@ impl<P> Tasks<P> {
         if matches!(entry.state, State::Over(_)) {
             return false;
         }
-        *bytes = *bytes - entry.bytes + outcome.bytes();
+        let others = *bytes - entry.bytes;
+        let outcome = match others.saturating_add(outcome.bytes()) <= BYTES_MAX {
+            true => outcome,
+            false => Outcome::Error(NO_ROOM.into()),
+        };
+        *bytes = others + outcome.bytes();
         entry.bytes = outcome.bytes();
         entry.times.updated_us = now_us;
         entry.state = State::Over(outcome);
@@ -227,6 +248,19 @@ impl<P> Tasks<P> {
 }
 
 impl<P> Table<P> {
+    fn insert(&mut self, key: TaskKey, new: NewTask<()>, state: State<P>, now_ns: u64) {
+        let life_ns = new.times.ttl_ms.saturating_mul(1_000_000);
+        self.bytes += new.bytes;
+        let entry = Entry {
+            tool: new.tool,
+            times: new.times,
+            expires_ns: now_ns.saturating_add(life_ns),
+            bytes: new.bytes,
+            state,
+        };
+        self.entries.insert(key, entry);
+    }
+
     fn has_room(&self, key: TaskKey, bytes: usize) -> bool {
         let owned = self.entries.keys().filter(|other| other.owner == key.owner);
         owned.count() < OWNED_MAX
@@ -328,5 +362,25 @@ mod tests {
         assert!(tasks.keep(key(3, 1), new(BYTES_MAX), later).is_ok());
         assert!(tasks.finish(key(3, 1), result("{}"), 1));
         assert_eq!(tasks.table().bytes, 2);
+    }
+
+    #[test]
+    fn results_that_there_is_no_room_for_are_not_kept() {
+        let tasks: Tasks<()> = Tasks::default();
+        let running = |bytes| NewTask {
+            tool: "refund".into(),
+            times: new(0).times,
+            bytes,
+            call: (),
+        };
+        assert!(tasks.run(key(1, 1), running(1), 0));
+        assert!(!tasks.run(key(1, 1), running(1), 0), "it is there");
+        assert!(tasks.run(key(2, 1), running(BYTES_MAX - 1), 0));
+        assert!(!tasks.run(key(3, 1), running(1), 0));
+        assert!(tasks.take(key(1, 1), 0).is_none(), "it runs");
+        assert!(tasks.finish(key(1, 1), result("{...}"), 1));
+        let seen = tasks.see(key(1, 1), 0).expect("there");
+        assert!(matches!(seen.stage, Stage::Over(Outcome::Error(_))));
+        assert!(tasks.table().bytes <= BYTES_MAX + NO_ROOM.len());
     }
 }

@@ -85,6 +85,10 @@ pub const SUBSCRIBED_MAX: usize = 256;
 /// Requests for input that one result may carry: each is judged.
 pub const INPUT_REQUESTS_MAX: usize = 64;
 
+/// Bytes of a member of `_meta` that may differ with each attempt of a call: a `tracestate` may have
+/// as many (W3C Trace Context, "tracestate Limits"), all others are names.
+pub const ATTEMPT_BYTES_MAX: usize = 514;
+
 /// Requests of one stream that may be unanswered at once: those of one POST.
 pub const PENDING_PER_STREAM_MAX: usize = BATCH_MESSAGES_MAX;
 

@@ -117,7 +117,20 @@ impl List {
     pub fn filter(
         self,
         result: &Value<'_>,
+        allowed: impl FnMut(&str) -> bool,
+    ) -> Result<Filtered, ListError> {
+        self.filter_with(result, allowed, |_, _| None)
+    }
+
+    /// The same with elements that stay replaced by what `written` gives for them, if anything.
+    ///
+    /// # Errors
+    /// Where it cannot be told what a client would see.
+    pub fn filter_with(
+        self,
+        result: &Value<'_>,
         mut allowed: impl FnMut(&str) -> bool,
+        mut written: impl FnMut(&str, &Value<'_>) -> Option<Vec<u8>>,
     ) -> Result<Filtered, ListError> {
         result
             .unique_keys(KeyEquality::Folded)
@@ -127,6 +140,7 @@ impl List {
             .filter(|list| list.kind() == Kind::Array)
             .ok_or(ListError::Missing)?;
         let mut filtered = Filtered::default();
+        let mut is_written = false;
         let mut shorter = vec![b'['];
         for element in array.elements() {
             let name = self.name_of(&element)?;
@@ -137,11 +151,17 @@ impl List {
             if !filtered.kept.is_empty() {
                 shorter.push(b',');
             }
-            shorter.extend_from_slice(element.raw());
+            match written(&name, &element) {
+                Some(other) => {
+                    is_written = true;
+                    shorter.extend_from_slice(&other);
+                }
+                None => shorter.extend_from_slice(element.raw()),
+            }
             filtered.kept.push(name);
         }
         shorter.push(b']');
-        if !filtered.removed.is_empty() {
+        if is_written || !filtered.removed.is_empty() {
             // The first edit of an empty list always fits.
             let _ = filtered.edits.push(array.span(), shorter);
         }

@@ -124,6 +124,8 @@ pub(crate) struct Slice {
     bound: Vec<(EntityUid, Reads)>,
     /// Arguments that policies read, with the one resource whose calls they are of, if it is one.
     pub(crate) uses: Vec<(Option<EntityUid>, ArgumentUse)>,
+    /// The resources of policies that ask people: one, or any that they can meet.
+    holds: Vec<Option<EntityUid>>,
 }
 
 /// A connection with its slices, one per action in declaration order.
@@ -368,6 +370,32 @@ impl Snapshot {
         here.fold(slice.general, |all, (_, reads)| all.union(*reads))
     }
 
+    /// Whether some policy may have people asked for an action at this connection, of anybody.
+    #[must_use]
+    pub fn may_hold(&self, on: &ConnectionName, action: Action) -> bool {
+        let compiled = self.connections.get(on);
+        compiled
+            .and_then(|compiled| compiled.slice(action))
+            .is_some_and(|slice| !slice.holds.is_empty())
+    }
+
+    /// The same for one resource: what a policy says whose scope is another one does not count.
+    #[must_use]
+    pub fn may_hold_access(&self, on: &ConnectionName, access: &Access) -> bool {
+        let compiled = self.connections.get(on);
+        let Some((compiled, slice)) =
+            compiled.and_then(|compiled| Some((compiled, compiled.slice(access.action)?)))
+        else {
+            return false;
+        };
+        if slice.holds.is_empty() {
+            return false;
+        }
+        let (_, resource) = compiled.place.resource(&self.types, &access.resource);
+        let meets = |only: &Option<EntityUid>| only.as_ref().is_none_or(|uid| *uid == resource.uid);
+        slice.holds.iter().any(meets)
+    }
+
     pub(crate) fn compiled(&self, on: &ConnectionName) -> Option<&Compiled> {
         self.connections.get(on)
     }
@@ -430,7 +458,7 @@ fn slice(here: &[(usize, &Written)], action: Action, sets: &mut Sets) -> Slice {
     };
     let (enforce, mask) = (of(false), of(true));
     let (mut general, mut bound) = (Reads::NONE, Vec::new());
-    let mut uses = Vec::new();
+    let (mut uses, mut holds) = (Vec::new(), Vec::new());
     for (_, written) in enforce.iter().chain(&mask) {
         let only = match written.policy.resource_constraint() {
             ResourceConstraint::Eq(uid) => Some(uid),
@@ -441,6 +469,9 @@ fn slice(here: &[(usize, &Written)], action: Action, sets: &mut Sets) -> Slice {
         };
         let read = written.uses.iter().cloned();
         uses.extend(read.map(|used| (only.clone(), used)));
+        if asks_people(written) {
+            holds.push(only);
+        }
         match written.policy.resource_constraint() {
             ResourceConstraint::Eq(uid) => bound.push((uid, written.reads)),
             ResourceConstraint::Any
@@ -458,6 +489,14 @@ fn slice(here: &[(usize, &Written)], action: Action, sets: &mut Sets) -> Slice {
         general,
         bound,
         uses,
+        holds,
+    }
+}
+
+fn asks_people(written: &Written) -> bool {
+    match written.info.effect {
+        Effect::Approve(_) => true,
+        Effect::Permit | Effect::Forbid | Effect::StepUp(_) | Effect::Mask(_) => false,
     }
 }
 

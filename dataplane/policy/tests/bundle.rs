@@ -121,6 +121,35 @@ fn a_fault_is_told_with_its_line_and_its_cure() {
 }
 
 #[test]
+fn arguments_of_calls_alone_are_held_against_tools() {
+    struct Tool;
+    impl weir_policy::ToolArguments for Tool {
+        fn connection(&self) -> &'static str {
+            "demo-mcp"
+        }
+        fn tool(&self) -> &'static str {
+            "echo"
+        }
+        fn declared(&self, _: &str) -> Option<Vec<weir_policy::ArgumentMap>> {
+            None
+        }
+    }
+    for (action, faults) in [
+        ("mcp.call_tool", 1),
+        ("mcp.get_prompt", 0),
+        ("mcp.complete", 0),
+        ("mcp.elicitation", 0),
+    ] {
+        let policy = format!(
+            "@id(\"x\") forbid(principal, action == Weir::Action::\"{action}\", resource)\n\
+             when {{ context.arguments.names.contains(\"content/card\") }};"
+        );
+        let bundle = parse(&policy).unwrap_or_else(|error| panic!("{action}: {error}"));
+        assert_eq!(bundle.check_arguments(&[&Tool]).len(), faults, "{action}");
+    }
+}
+
+#[test]
 fn all_faults_are_told_at_once() {
     let error = parse("permit(principal, action, resource);\n@id(\"x\") @y(\"z\") permit(principal, action, resource);")
         .expect_err("two faults");

@@ -191,9 +191,10 @@ impl Dana<'_> {
 
 /// Order and cents of a refund, as the request shows the call.
 pub(super) fn order(operation: &str) -> Option<(u64, u64)> {
-    // tools/call refund {"cents":100,"order":13}
+    // tools/call refund {"cents":100,"order":13} {"_meta":{…}}
     let (call, arguments) = operation.split_at(operation.find('{')?);
-    let arguments: Value = serde_json::from_str(arguments).ok()?;
+    let mut values = serde_json::Deserializer::from_str(arguments).into_iter::<Value>();
+    let arguments = values.next()?.ok()?;
     call.starts_with("tools/call refund")
         .then_some((arguments["order"].as_u64()?, arguments["cents"].as_u64()?))
 }

@@ -28,7 +28,7 @@ const STRIDE: u64 = 10;
 const CLIENTS: [(&str, &str); 3] = [
     ("url", "TypeScript SDK 1 that opens URLs"),
     ("input", "TypeScript SDK 2, 2026-07-28"),
-    ("task", "TypeScript SDK 1 with tasks"),
+    ("task", "TypeScript SDK 1, strict, with tasks"),
 ];
 
 /// What a client tells of a step, and how often the refund was really made.
@@ -73,7 +73,21 @@ const INPUT: &[Expected] = &[
     expected("closed", (4, 100), 0, &["no longer wanted"]),
 ];
 
+/// No refund is made: the steps are about other tools.
+const NONE: (u64, u64) = (9, 100);
+
 const TASK: &[Expected] = &[
+    expected(
+        "announced",
+        NONE,
+        0,
+        &[
+            r#""requests":{"tools":{"call":{}}}"#,
+            r#""refund":"optional","add":"none""#,
+        ],
+    ),
+    expected("plain", NONE, 0, &[r#"{"types":["result"]"#, "42"]),
+    expected("at once", NONE, 0, &["taskCreated", "42"]),
     expected("approved", (1, 100), 1, &["taskCreated", "refunded 100"]),
     expected("denied", (2, 100), 0, &["failed", NO]),
     expected("cancelled", (4, 100), 0, &["cancelled"]),
@@ -81,7 +95,7 @@ const TASK: &[Expected] = &[
         "listed",
         (4, 100),
         0,
-        &[r#"["cancelled","completed","failed"]"#],
+        &[r#"["cancelled","completed","completed","failed"]"#],
     ),
 ];
 

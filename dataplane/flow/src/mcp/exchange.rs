@@ -1,15 +1,16 @@
 //! One HTTP request and what it asks, message by message.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use weir_facts::{Access, Action, Digest, OperationRef, Resource, Side, Verdict};
+use weir_facts::{Access, Action, Denial, Digest, OperationRef, Resource, Side, Verdict};
 use weir_mcp::http::RequestHead;
 use weir_mcp::http::rewrite::AnswerFraming;
 use weir_mcp::json::{Document, Edits, Value, removed_members};
 use weir_mcp::message::client::{Asked, ClientMethod};
 use weir_mcp::message::server::answers;
 use weir_mcp::message::stateless::{TASKS_EXTENSION, elicitation};
-use weir_mcp::message::{Body, Id, MessageError, Revision, Shape};
+use weir_mcp::message::{Body, Id, MessageError, Revision, Shape, envelope};
 use weir_mcp::oauth::Endpoint;
 use weir_mcp::refuse;
 use weir_mcp::session::{Client, Resumable};
@@ -22,7 +23,7 @@ use super::hold::cancel_key;
 use super::sessions::{self, Session};
 use super::stateless::{self, Reading, Refused, Replacements, Stateless};
 use super::task::{self, OwnTask, Poll};
-use super::verdict::typed;
+use super::verdict::{arguments, typed};
 use crate::calls::OpenCall;
 use crate::io::Env;
 use crate::trace::TraceId;
@@ -110,6 +111,8 @@ impl What {
 pub(crate) struct Plan {
     pub(crate) what: What,
     pub(crate) access: Access,
+    /// What it is allowed for beside that: answers that it brings to what the server has asked.
+    pub(crate) inputs: Vec<Access>,
     pub(crate) summary: String,
     pub(crate) judgement: Judgement,
     /// The `traceparent` that its `_meta` names, where it names one.
@@ -133,13 +136,17 @@ pub(crate) struct Plan {
 /// What is kept of a message that waits for people.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// What people are shown and asked about: all that goes on but `_meta`.
+    /// What people are shown and asked about: all that goes on but what names the attempt.
     pub(crate) canonical: Vec<u8>,
+    /// How its client speaks, which people are not shown.
+    pub(crate) envelope: Vec<u8>,
     /// What tells it apart from all others for a state of Weir's own.
     pub(crate) bound: Vec<u8>,
     /// The server's state that it brings back, of which people could read nothing.
     pub(crate) state: Option<Box<str>>,
-    pub(crate) arguments: Option<weir_policy::Value>,
+    pub(crate) arguments: Vec<weir_policy::Value>,
+    /// The answers that it brings, with what each must be allowed for.
+    pub(crate) inputs: Vec<(Access, weir_policy::Value)>,
 }
 
 impl Held {
@@ -155,11 +162,18 @@ impl Held {
         };
         let state = params.filter(|_| !is_own);
         let state = state.and_then(|params| params.get("requestState")?.text());
+        let inputs = asked.responses.iter().filter(|_| !is_own);
+        let inputs = inputs.flat_map(|(answer, accesses)| {
+            let with_answer = |access: &Access| (access.clone(), typed(answer));
+            accesses.iter().map(with_answer)
+        });
         Self {
             canonical: asked.canonical_with(params, stays),
+            envelope: envelope(params),
             bound: stateless::bound_to(asked),
             state: state.map(Into::into),
-            arguments: asked.arguments.map(|arguments| typed(&arguments)),
+            arguments: arguments(asked),
+            inputs: inputs.collect(),
         }
     }
 }
@@ -206,6 +220,15 @@ impl Plan {
         }
     }
 
+    /// All that it is allowed for.
+    pub(crate) fn accesses(&self) -> Cow<'_, [Access]> {
+        if self.inputs.is_empty() {
+            return Cow::Borrowed(std::slice::from_ref(&self.access));
+        }
+        let all = std::iter::once(&self.access).chain(&self.inputs);
+        Cow::Owned(all.cloned().collect())
+    }
+
     pub(crate) fn verdict_word(&self) -> &'static str {
         match self.judgement.verdict {
             Verdict::Allow => "allow",
@@ -218,6 +241,7 @@ impl Plan {
         Self {
             what,
             access: connect(),
+            inputs: Vec::new(),
             summary: summary.to_owned(),
             judgement,
             trace: None,
@@ -309,13 +333,14 @@ pub(crate) fn judge(
                     .map(|id| id.span())
                     .ok_or(Unjudged::Answer)?;
                 edits.push((span, raw));
-                let asked = match &message.shape {
-                    Shape::Result { result, .. } => answers(result),
-                    Shape::Error { .. } | Shape::Request { .. } | Shape::Notification { .. } => {
-                        vec![connect()]
+                match &message.shape {
+                    Shape::Result { result, .. } => {
+                        answer(desk, env, exchange, answers(result), Some(*result))
                     }
-                };
-                answer(desk, env, exchange, asked)
+                    Shape::Error { .. } | Shape::Request { .. } | Shape::Notification { .. } => {
+                        answer(desk, env, exchange, vec![connect()], None)
+                    }
+                }
             }
             Shape::Error { id: None, .. } => return Err(Unjudged::Answer),
         };
@@ -393,12 +418,19 @@ fn cancelled(
 
 /// The client answers the server: for what the server may have it do. The first thing that is
 /// not allowed decides.
-fn answer(desk: &mut Desk, env: &Env<'_>, exchange: &Exchange, asked: Vec<Access>) -> Plan {
+fn answer(
+    desk: &mut Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    asked: Vec<Access>,
+    result: Option<Value<'_>>,
+) -> Plan {
     let mut plan: Option<Plan> = None;
     for access in asked {
+        let caller = &exchange.caller;
         let judgement = desk
             .verdicts
-            .judge(&desk.context, env, &exchange.caller, &access);
+            .judge_answer(&desk.context, env, caller, &access, result);
         let is_allowed = judgement.verdict == Verdict::Allow;
         let judged = Plan {
             access,
@@ -463,25 +495,29 @@ fn request(
         .first()
         .cloned()
         .ok_or(MessageError::Envelope)?;
-    let judgement = desk.verdicts.judge_call(
-        &desk.context,
-        env,
-        &exchange.caller,
-        &access,
-        asked.arguments,
-    );
+    let judgement = desk
+        .verdicts
+        .judge_call(&desk.context, env, &exchange.caller, &access, &asked);
+    let own_task = own_task.or_else(|| own_of(known.as_deref()));
+    // What answers Weir itself stays here.
+    let is_own = own_task.is_some() || known.as_ref().is_some_and(|it| it.own_state.is_some());
+    let (access, judgement, inputs) = match is_own {
+        true => (access, judgement, Vec::new()),
+        false => with_inputs(desk, env, exchange, access, judgement, &asked),
+    };
     let is_held = matches!(judgement.verdict, Verdict::Hold(_));
-    let wants_task = asked.is_task_augmented && is_held;
+    let wants_task = asked.is_task_augmented
+        && exchange.revision() == Revision::V2025_11_25
+        && (is_held || task::are_offered(&desk.context, env, exchange));
     if let (true, Some(id)) = (asked.is_task_augmented, id) {
-        let has_tasks = exchange.revision() == Revision::V2025_11_25;
         let is_denied = matches!(judgement.verdict, Verdict::Deny(_));
-        if !(is_denied || is_held && has_tasks) {
-            let why = "a call that asks to be a task, and waits for nobody";
+        if !(is_denied || wants_task) {
+            let why = "a call that asks to be a task, where there are none";
             return Err(Refused::unjudged(200, refuse::no_tasks(id), why));
         }
     }
-    if is_held && asked.method == ClientMethod::ToolsCall {
-        // What waits for people is a task of Weir's, and of nobody else.
+    if wants_task || is_held && asked.method == ClientMethod::ToolsCall {
+        // It is a task of Weir's, and of nobody else.
         edits.extend(without_tasks(params, extensions));
     }
     let held = is_held.then(|| Held::new(&asked, params, known.as_deref()));
@@ -497,17 +533,58 @@ fn request(
     Ok(Plan {
         what,
         access,
+        inputs,
         summary: asked.summary,
         judgement,
         trace: id.and_then(|_| traceparent(params)),
         held,
         client,
         wants_task,
-        own_task: own_task.or_else(|| own_of(known.as_deref())),
+        own_task,
         stateless: known,
         poll: None,
         onward: None,
     })
+}
+
+/// What a request must be allowed for with the answers that it brings to what the server has asked:
+/// each like an answer of its own (2025-11-25). The first that is not allowed decides.
+fn with_inputs(
+    desk: &mut Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    access: Access,
+    judgement: Judgement,
+    asked: &Asked<'_>,
+) -> (Access, Judgement, Vec<Access>) {
+    let mut inputs = Vec::new();
+    if matches!(judgement.verdict, Verdict::Deny(_)) {
+        return (access, judgement, inputs);
+    }
+    let answers = asked.responses.iter();
+    let each = answers.flat_map(|(answer, inputs)| inputs.iter().map(move |input| (answer, input)));
+    for (answer, input) in each {
+        let caller = &exchange.caller;
+        let mut judged =
+            desk.verdicts
+                .judge_answer(&desk.context, env, caller, input, Some(*answer));
+        if let Verdict::Hold(terms) = &judged.verdict {
+            judged.verdict = Verdict::Deny(Denial {
+                outside: "an answer to the server cannot wait for approval".into(),
+                advice: None,
+                scopes: Vec::new(),
+                inside: "an answer to the server that needs approval".into(),
+                policies: terms.policies.clone(),
+            });
+        }
+        if judged.verdict != Verdict::Allow {
+            return (input.clone(), judged, Vec::new());
+        }
+        if !inputs.contains(input) {
+            inputs.push(input.clone());
+        }
+    }
+    (access, judgement, inputs)
 }
 
 /// What of a call would have the server make a task of it.

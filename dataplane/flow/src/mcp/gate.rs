@@ -68,7 +68,7 @@ pub(crate) fn admit(
         let permit = plan.judgement.permit(operation).ok_or(Unrecorded::Permit)?;
         let told = Told {
             summary: &plan.summary,
-            accesses: std::slice::from_ref(&plan.access),
+            accesses: &plan.accesses(),
             verdict: if grant.is_some() {
                 "approved"
             } else {

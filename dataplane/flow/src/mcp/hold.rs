@@ -15,11 +15,11 @@
 use std::sync::Arc;
 
 use weir_audit::Kind;
-use weir_facts::{ApprovalId, Digest, Group, HoldTerms, Resource, Verdict};
+use weir_facts::{Access, ApprovalId, Digest, Group, HoldTerms, Resource, Verdict};
 use weir_mcp::message::client::ClientMethod;
 use weir_mcp::message::{Id, Revision};
 use weir_mcp::refuse;
-use weir_policy::Judgement;
+use weir_policy::{Judgement, Value};
 use zeroize::Zeroizing;
 
 use super::context::{Told, sha256_of};
@@ -140,7 +140,7 @@ pub(crate) fn ask(
     };
     let told = Told {
         summary: &plan.summary,
-        accesses: std::slice::from_ref(&plan.access),
+        accesses: &plan.accesses(),
         verdict: "hold",
         policies: &plan.judgement.policies,
         reason: &terms.reason,
@@ -219,8 +219,8 @@ pub(crate) fn ask_again(
     })
 }
 
-/// Binds an approval to who asks, where, the call with all that goes on but `_meta`, what the tool
-/// was said to be, and the policy. Where only the server can tell whose the token is, to the token,
+/// Binds an approval to who asks, where, the call with all that goes on but what names the attempt,
+/// what the tool was said to be, and the policy. Where only the server can tell whose the token is, to the token,
 /// too. Not to flow or session: the same call may be asked again on another one. With it the tool's
 /// definition. `None` for a tool that nobody may use by now.
 fn bound(
@@ -246,13 +246,14 @@ fn bound(
     };
     let token = unknown_token(desk, exchange);
     let digest = sha256_of(&[
-        b"weir.mcp.approval.3",
+        b"weir.mcp.approval.4",
         exchange.head.target.as_bytes(),
         token.as_ref().map_or(&[], |token| token.as_bytes()),
         held.state.as_deref().unwrap_or_default().as_bytes(),
         &exchange.caller.key,
         desk.context.connection.name.as_str().as_bytes(),
         &held.canonical,
+        &held.envelope,
         definition.as_ref().map_or(&[], |digest| &digest.0),
         env.world.bundle.as_bytes(),
     ]);
@@ -341,7 +342,7 @@ fn request_of(
         principal: exchange.caller.principal.clone(),
         source: desk.context.source,
         operation: String::from_utf8_lossy(&held.canonical).replace('\0', " "),
-        accesses: vec![plan.access.clone()],
+        accesses: plan.accesses().into_owned(),
         terms: terms.clone(),
     }
 }
@@ -400,20 +401,7 @@ pub(crate) fn decide(
     if let Err(overtaken) = is_still(desk, env, exchange, &asking.plan, &asking.digest) {
         return overtaken.answer(revision, asking.plan, approval);
     }
-    let arguments = asking
-        .plan
-        .held
-        .as_ref()
-        .and_then(|held| held.arguments.as_ref());
-    let accesses = std::slice::from_ref(&asking.plan.access);
-    let judgement = judge_approved(
-        &desk.context,
-        env,
-        &exchange.caller,
-        accesses,
-        arguments,
-        &grant.groups,
-    );
+    let judgement = judge_again(desk, env, exchange, &asking.plan, &grant.groups);
     match &judgement.verdict {
         Verdict::Allow => {
             env.out.effects.push(Effect::RedeemApproval {
@@ -445,6 +433,29 @@ pub(crate) fn decide(
             }
         }
     }
+}
+
+/// What policy says of a call with what people gave, and of the answers that it brings.
+fn judge_again(
+    desk: &Desk,
+    env: &Env<'_>,
+    exchange: &Exchange,
+    plan: &Plan,
+    groups: &[Group],
+) -> Judgement {
+    let judge = |access: &Access, arguments: &[Value]| {
+        let accesses = std::slice::from_ref(access);
+        let (context, caller) = (&desk.context, &exchange.caller);
+        judge_approved(context, env, caller, accesses, arguments, groups)
+    };
+    let held = plan.held.as_ref();
+    let call = judge(
+        &plan.access,
+        held.map_or(&[], |held| held.arguments.as_slice()),
+    );
+    let inputs = held.iter().flat_map(|held| &held.inputs);
+    let inputs = inputs.map(|(access, answer)| judge(access, std::slice::from_ref(answer)));
+    Judgement::all(std::iter::once(call).chain(inputs))
 }
 
 /// How a call that was not executed is answered: a tool's own error, which the model

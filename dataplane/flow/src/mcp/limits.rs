@@ -70,6 +70,10 @@ pub(super) const TASK_AFTER_S: u64 = 900;
 /// Seconds for which a task is kept at most: a client that has not asked for so long has gone.
 pub(super) const TASK_LIFE_S_MAX: u64 = 86_400;
 
+/// Seconds for which a task is kept whose call waited for nobody: for as long as it may run, and
+/// until its client has asked for what came of it.
+pub(super) const TASK_RUN_S: u64 = 1_500;
+
 /// How long the control plane may take to spend an approval, once it was given.
 pub(super) const REDEEM_NS: u64 = 5_000_000_000;
 

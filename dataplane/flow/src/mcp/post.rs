@@ -1,6 +1,7 @@
 //! What becomes of a request that is whole: judged, denied, held, admitted, released.
 
 use weir_mcp::json::Document;
+use weir_mcp::message::client::ClientMethod;
 
 use super::authorization::Challenged;
 use super::stateless::Refused;
@@ -62,7 +63,11 @@ impl McpFlow {
             .iter()
             .any(|plan| matches!(plan.judgement.verdict, Verdict::Hold(_)))
         {
-            return self.admit(env, exchange, plans, body);
+            return match <[Plan; 1]>::try_from(plans) {
+                Ok([plan]) if plan.wants_task => self.run_task(env, exchange, plan, body),
+                Ok(plans) => self.admit(env, exchange, plans.into(), body),
+                Err(plans) => self.admit(env, exchange, plans, body),
+            };
         }
         match <[Plan; 1]>::try_from(plans) {
             Ok([plan]) => self.ask(env, exchange, plan, body),
@@ -221,7 +226,7 @@ impl McpFlow {
         plan: &Plan,
     ) -> Option<Vec<u8>> {
         use weir_facts::{Action, Resource};
-        let What::Request { id, .. } = &plan.what else {
+        let What::Request { id, method, .. } = &plan.what else {
             return None;
         };
         let outside = match &plan.judgement.verdict {
@@ -232,16 +237,25 @@ impl McpFlow {
         let revision = exchange.revision();
         Some(match (&plan.access.action, &plan.access.resource) {
             (Action::McpCallTool, Resource::Tool(name)) => {
-                if self.may_know(env, exchange, plan) {
-                    refuse::tool_error(revision, id, &format!("Denied by policy: {outside}"))
-                } else {
-                    refuse::unknown_tool(revision, id, name)
+                let told = format!("Denied by policy: {outside}");
+                match self.may_know(env, exchange, plan) {
+                    // A client that wants a task reads no other result.
+                    true if plan.wants_task => refuse::withheld(revision, Some(id), &told),
+                    true => refuse::tool_error(revision, id, &told),
+                    false => refuse::unknown_tool(revision, id, name),
                 }
             }
             (_, Resource::Prompt(name)) => refuse::unknown_prompt(id, name),
             (_, Resource::McpResource(uri)) => refuse::unknown_resource(revision, id, uri),
-            (Action::McpUnknown, _) => refuse::unknown_method(id),
-            (_, _) => refuse::withheld(revision, Some(id), &format!("Denied by policy: {outside}")),
+            (Action::McpUnknown, _) if *method == ClientMethod::Unknown => {
+                refuse::unknown_method(id)
+            }
+            (_, _) => hold::refused(
+                revision,
+                id,
+                *method,
+                &format!("Denied by policy: {outside}"),
+            ),
         })
     }
 

@@ -2,8 +2,7 @@
 //! values are masked: lists are filtered, names of the server's are sealed, what it asks
 //! the client is judged, hints to caches are bounded.
 
-use weir_mcp::cache;
-use weir_mcp::json::{KeyEquality, Kind as JsonKind, Value, removed_members};
+use weir_mcp::json::{KeyEquality, Kind as JsonKind, Value};
 use weir_mcp::limits::{INPUT_REQUESTS_MAX, REQUEST_STATE_LIFE_S};
 use weir_mcp::list::List;
 use weir_mcp::message::client::ClientMethod;
@@ -11,14 +10,18 @@ use weir_mcp::message::server::{Passage, ServerMethod, StatelessStream};
 use weir_mcp::message::stateless::{Filter, SUBSCRIPTION_ID};
 use weir_mcp::message::{Id, Revision};
 use weir_mcp::session::{Origin, State};
+use weir_mcp::{announce, cache};
 
 use super::exchange::Running;
 use super::message::Stream;
 use super::stateless::{
     NamedTask, Replacements, Stateless, Subscription, array, bound_to_body, may_read, quoted,
 };
-use super::{Desk, End};
+use super::{Desk, End, task};
 use crate::io::Env;
+
+/// The one revision with sessions that has tasks.
+const WITH_TASKS: Revision = Revision::V2025_11_25;
 
 /// Chains of members' names that lead to what Weir itself has written.
 pub(crate) type Sealed = Vec<&'static [&'static str]>;
@@ -65,7 +68,10 @@ impl Stream<'_> {
             let mut reshaped = Reshaped::default();
             self.filter(desk, env, running.method, result, &mut reshaped)?;
             if running.method == ClientMethod::Initialize {
-                withhold_tasks(result, &mut reshaped.edits);
+                let chosen = result.get("protocolVersion");
+                let has_tasks = chosen.is_some_and(|it| it.is_text(WITH_TASKS.as_str()))
+                    && task::are_offered(&desk.context, env, self.exchange);
+                reshaped.edits.extend(announce::session(result, has_tasks));
             }
             return Ok(reshaped);
         }
@@ -96,11 +102,22 @@ impl Stream<'_> {
             return Ok(());
         };
         let caller = &self.exchange.caller;
+        let has_tasks = list == List::Tools
+            && self.exchange.revision() == WITH_TASKS
+            && task::are_offered(&desk.context, env, self.exchange);
+        let Desk {
+            context, verdicts, ..
+        } = desk;
         let filtered = list
-            .filter(result, |name| {
-                desk.verdicts
-                    .may_see(&desk.context, env, caller, &list.access(name))
-            })
+            .filter_with(
+                result,
+                |name| verdicts.may_see(context, env, caller, &list.access(name)),
+                |name, tool| {
+                    (has_tasks && task::may_be(context, env, name))
+                        .then(|| announce::tool(tool))
+                        .flatten()
+                },
+            )
             .map_err(|_| Unfit::Shape("a list that cannot be read"))?;
         reshaped.rows = filtered.kept.len() as u64;
         reshaped.edits.extend(filtered.edits.into_list());
@@ -122,6 +139,9 @@ impl Stream<'_> {
         }
         if running.method == ClientMethod::ServerDiscover {
             offer_served(result, &mut reshaped.edits)?;
+            if task::are_offered(&desk.context, env, self.exchange) {
+                reshaped.edits.extend(announce::discovery(result));
+            }
         }
         if let (ClientMethod::TasksGet, Some(task)) = (running.method, &known.task) {
             self.task(desk, env, task, result, &mut reshaped)?;
@@ -404,18 +424,6 @@ fn kind_of(result: &Value<'_>) -> Option<Shown> {
         Some("task") => Some(Shown::Task),
         Some(_) | None => None,
     }
-}
-
-/// The server's answer to `initialize` without its experiment of tasks, which Weir does
-/// not serve.
-fn withhold_tasks(result: &Value<'_>, edits: &mut Replacements) {
-    let Some(capabilities) = result.get("capabilities") else {
-        return;
-    };
-    let spans = removed_members(&capabilities, |key| {
-        key.is_text("tasks") || key.is_text_but_for_case("tasks")
-    });
-    edits.extend(spans.into_iter().map(|span| (span, Vec::new())));
 }
 
 /// Revisions that the server supports and Weir does not serve are not offered.

@@ -359,14 +359,10 @@ impl<'d> Reading<'_, 'd> {
 fn open(desk: &mut Desk, env: &Env<'_>, exchange: &Exchange, shown: &str) -> Option<NamedTask> {
     let holder = desk.context.holder(&exchange.caller, "");
     let (origin, id, tool) = desk.context.seal.open_task(&holder, shown)?;
-    let listed = Access {
-        action: Action::McpListTool,
-        resource: Resource::Tool(tool.as_str().into()),
-    };
     let is_there = origin == Origin::Server
         && desk
             .verdicts
-            .may_see(&desk.context, env, &exchange.caller, &listed);
+            .may_use(&desk.context, env, &exchange.caller, &tool);
     is_there.then(|| NamedTask {
         id,
         shown: shown.to_owned(),

@@ -8,13 +8,15 @@
 //!                               spent, released once; what comes of it is kept, masked
 //! ```
 //!
+//! A call that waits for nobody and that its client wants as a task runs at once, as one.
+//!
 //! A request about a task asks for the parked call's approval again, and goes the way of any call
 //! that waits. `tasks/get` never waits for the server: it is answered, the connection closes, and
 //! the flow goes on for the task alone. `tasks/result` waits, for as long as a held call does.
 
 use std::sync::Arc;
 
-use weir_facts::{ApprovalId, Digest, Verdict};
+use weir_facts::{Access, Action, ApprovalId, Digest, Resource, Verdict};
 use weir_mcp::carrier::{self, Task, TaskStatus};
 use weir_mcp::json::{Document, Kind as JsonKind};
 use weir_mcp::message::Id;
@@ -24,8 +26,8 @@ use weir_mcp::session::Origin;
 
 use super::context::sha256_of;
 use super::limits::{
-    AFTER_TASK_NS, HOLD_NS_MAX, TASK_AFTER_S, TASK_LIFE_S_MAX, TASK_POLL_MS, TASK_WATCH_NS,
-    TASK_WORDS_MAX,
+    AFTER_TASK_NS, HOLD_NS_MAX, TASK_AFTER_S, TASK_LIFE_S_MAX, TASK_POLL_MS, TASK_RUN_S,
+    TASK_WATCH_NS, TASK_WORDS_MAX,
 };
 use super::rung::Rung;
 use super::*;
@@ -75,6 +77,15 @@ impl std::fmt::Debug for Poll {
 }
 
 impl Poll {
+    fn new(env: &Env<'_>, ask: TaskAsk) -> Self {
+        Self {
+            ask,
+            calls: Arc::clone(env.calls),
+            begun_us: env.now.unix_us,
+            is_out: true,
+        }
+    }
+
     /// What came of the call: the message that answers it.
     pub(crate) fn finish(mut self, message: &[u8], now_us: u64) {
         self.is_out = false;
@@ -176,18 +187,20 @@ pub(crate) fn open(
     exchange: &Exchange,
     shown: &str,
 ) -> Option<ApprovalId> {
-    use weir_facts::{Access, Action, Resource};
     let holder = desk.context.holder(&exchange.caller, &exchange.session);
     let (origin, id, tool) = desk.context.seal.open_task(&holder, shown)?;
-    let listed = Access {
-        action: Action::McpListTool,
-        resource: Resource::Tool(tool.as_str().into()),
-    };
     let is_there = origin == Origin::Weir
         && desk
             .verdicts
-            .may_see(&desk.context, env, &exchange.caller, &listed);
+            .may_use(&desk.context, env, &exchange.caller, &tool);
     ApprovalId::parse(&id).filter(|_| is_there)
+}
+
+/// Whether clients are told that calls at this server may be tasks: where people may be asked about
+/// some. In sessions of 2024-11-05 there are none.
+pub(crate) fn are_offered(context: &Context, env: &Env<'_>, exchange: &Exchange) -> bool {
+    let name = &context.connection.name;
+    exchange.endpoint.is_none() && env.world.snapshot.may_hold(name, Action::McpCallTool)
 }
 
 impl McpFlow {
@@ -235,6 +248,39 @@ impl McpFlow {
             Err(_) => Some(refuse::withheld(exchange.revision(), Some(&id), NO_ROOM)),
         };
         self.reply_messages(env, &exchange, 1, told.into_iter().collect());
+    }
+
+    /// A call that waits for nobody, of a client that wants a task: it runs at once, and its client
+    /// asks for what came of it.
+    pub(super) fn run_task(
+        &mut self,
+        env: &mut Env<'_>,
+        exchange: Box<Exchange>,
+        plan: Plan,
+        body: Vec<u8>,
+    ) {
+        let What::Request { id, method, .. } = plan.what.clone() else {
+            return self.end(env, &End::Broken("a task of what is no call"));
+        };
+        let mut random = [0; 16];
+        (env.random)(&mut random);
+        let key = TaskKey {
+            owner: owner(&self.desk, &exchange),
+            approval: ApprovalId(u128::from_be_bytes(random)),
+        };
+        let new = NewTask {
+            tool: plan.subject().into(),
+            times: times(env, TASK_RUN_S),
+            bytes: body.len(),
+            call: (),
+        };
+        if !env.calls.tasks.run(key, new, env.now.mono_ns) {
+            let answers = Some(refuse::withheld(exchange.revision(), Some(&id), NO_ROOM));
+            return self.answer_held(env, &exchange, plan, answers, "no room for a task");
+        }
+        let ask = TaskAsk { id, method, key };
+        let poll = Some(Poll::new(env, ask));
+        self.admit(env, exchange, vec![Plan { poll, ..plan }], body);
     }
 
     /// There is no room for a task: the next rung, where the client takes anything else.
@@ -316,12 +362,7 @@ impl McpFlow {
             self.state = State::Waiting(exchange, Box::new(Waiting::Task(watch)));
             return;
         };
-        let poll = Poll {
-            ask,
-            calls: Arc::clone(env.calls),
-            begun_us: env.now.unix_us,
-            is_out: true,
-        };
+        let poll = Poll::new(env, ask);
         match hold::ask_again(&self.desk, env, &exchange, parked, poll) {
             Some(asking) => {
                 self.state = State::Waiting(exchange, Box::new(Waiting::Approval(asking)));
@@ -392,7 +433,11 @@ impl McpFlow {
     }
 
     fn list_tasks(&mut self, env: &mut Env<'_>, exchange: &Exchange, id: &Id, owner: Digest) {
-        let own = env.calls.tasks.of(owner, env.now.mono_ns);
+        let mut own = env.calls.tasks.of(owner, env.now.mono_ns);
+        let Desk {
+            context, verdicts, ..
+        } = &mut self.desk;
+        own.retain(|seen| verdicts.may_use(context, env, &exchange.caller, &seen.tool));
         let revision = exchange.revision();
         let tasks = own
             .iter()
@@ -453,7 +498,11 @@ impl McpFlow {
             return unknown();
         };
         if ask.method != ClientMethod::TasksResult {
-            let told = self.shown(exchange, &seen, |task| task.shown(id, revision));
+            let is_call = ask.method == ClientMethod::ToolsCall;
+            let told = self.shown(exchange, &seen, |task| match is_call {
+                true => task.created(id, revision),
+                false => task.shown(id, revision),
+            });
             return told.unwrap_or_else(unknown);
         }
         let Some(name) = self.task_id(exchange, &seen) else {
@@ -523,19 +572,34 @@ fn size(env: &Env<'_>, asking: &Asking) -> Option<NewTask<()>> {
     let life_s = u64::from(terms.expires_s)
         .saturating_add(TASK_AFTER_S)
         .min(TASK_LIFE_S_MAX);
-    let now_us = env.now.unix_us;
     let held = asking.plan.held.as_ref()?;
     Some(NewTask {
         tool: asking.plan.subject().into(),
-        times: Times {
-            created_us: now_us,
-            updated_us: now_us,
-            ttl_ms: life_s * 1000,
-        },
+        times: times(env, life_s),
         // The arguments are there as bytes, in canonical form and as values.
         bytes: asking.body.len() + 3 * held.canonical.len(),
         call: (),
     })
+}
+
+/// Those of a task that begins now.
+const fn times(env: &Env<'_>, life_s: u64) -> Times {
+    let now_us = env.now.unix_us;
+    Times {
+        created_us: now_us,
+        updated_us: now_us,
+        ttl_ms: life_s * 1000,
+    }
+}
+
+/// Whether people may be asked about calls of a tool.
+pub(crate) fn may_be(context: &Context, env: &Env<'_>, tool: &str) -> bool {
+    let call = Access {
+        action: Action::McpCallTool,
+        resource: Resource::Tool(tool.into()),
+    };
+    let name = &context.connection.name;
+    env.world.snapshot.may_hold_access(name, &call)
 }
 
 /// Whether nobody wants a task's call any more: it was cancelled, or is forgotten.

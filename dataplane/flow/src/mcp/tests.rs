@@ -1,5 +1,6 @@
 //! Transcripts: what a client and a server say, and what each of them gets to see.
 
+mod announced;
 mod answers;
 mod attacks;
 mod authorization;
@@ -8,9 +9,11 @@ mod callers;
 mod calls;
 mod carriers;
 mod closed;
+mod completions;
 mod endpoints;
 mod evasions;
 mod holds;
+mod inputs;
 mod links;
 mod oauth;
 mod pins;

@@ -9,6 +9,7 @@ use weir_facts::{
 };
 use weir_mask::detect::{Class, ClassSet};
 use weir_mcp::json;
+use weir_mcp::message::client::Asked;
 use weir_policy::{BLOB_CLASS, JudgeContext, Judgement, Reads, Value};
 
 use super::caller::Caller;
@@ -159,36 +160,81 @@ impl Verdicts {
         env: &Env<'_>,
         caller: &Caller,
         access: &Access,
-        arguments: Option<json::Value<'_>>,
+        asked: &Asked<'_>,
     ) -> Judgement {
         if let Some(doubt) = pins::doubt(context, env, access) {
             return pins::quarantined(context, access, doubt);
         }
-        self.enter(env, caller);
-        // What is kept hangs on no arguments.
-        if let Some(judgement) = self.known.judged.get(access) {
-            return judgement.clone();
+        if let Some(judgement) = self.judge_unread(context, env, caller, access) {
+            return judgement;
         }
-        let on = &context.connection.name;
-        let reads = env.world.snapshot.reads_of(on, access);
-        if !reads.any(Reads::ARGUMENTS) {
-            return self.judge(context, env, caller, access);
-        }
-        let values = arguments.map(|arguments| typed(&arguments));
-        let judgement = ask(
-            context,
-            env,
-            caller,
-            std::slice::from_ref(access),
-            values.as_ref(),
-            &[],
-        );
+        let values = arguments(asked);
+        let accesses = std::slice::from_ref(access);
+        let judgement = judge_approved(context, env, caller, accesses, &values, &[]);
         match &judgement.verdict {
             Verdict::Deny(_) => judgement,
             Verdict::Allow | Verdict::Hold(_) => {
-                mistyped(context, env, access, arguments).unwrap_or(judgement)
+                mistyped(context, env, access, asked.arguments).unwrap_or(judgement)
             }
         }
+    }
+
+    /// The same for what a client answers its server: the answer is what arguments are to a call.
+    pub(crate) fn judge_answer(
+        &mut self,
+        context: &Context,
+        env: &Env<'_>,
+        caller: &Caller,
+        access: &Access,
+        answer: Option<json::Value<'_>>,
+    ) -> Judgement {
+        if let Some(judgement) = self.judge_unread(context, env, caller, access) {
+            return judgement;
+        }
+        let values: Vec<_> = answer.as_ref().map(typed).into_iter().collect();
+        let accesses = std::slice::from_ref(access);
+        judge_approved(context, env, caller, accesses, &values, &[])
+    }
+
+    /// What policy says where it reads no arguments.
+    fn judge_unread(
+        &mut self,
+        context: &Context,
+        env: &Env<'_>,
+        caller: &Caller,
+        access: &Access,
+    ) -> Option<Judgement> {
+        self.enter(env, caller);
+        // What is kept hangs on no arguments.
+        if let Some(judgement) = self.known.judged.get(access) {
+            return Some(judgement.clone());
+        }
+        let on = &context.connection.name;
+        let reads = env.world.snapshot.reads_of(on, access);
+        (!reads.any(Reads::ARGUMENTS)).then(|| self.judge(context, env, caller, access))
+    }
+
+    /// Whether a caller may know of a tool, and call it with some arguments or others.
+    pub(crate) fn may_use(
+        &mut self,
+        context: &Context,
+        env: &Env<'_>,
+        caller: &Caller,
+        tool: &str,
+    ) -> bool {
+        let of = |action| Access {
+            action,
+            resource: Resource::Tool(tool.into()),
+        };
+        if !self.may_see(context, env, caller, &of(Action::McpListTool)) {
+            return false;
+        }
+        let call = of(Action::McpCallTool);
+        let judgement = self.judge_unread(context, env, caller, &call);
+        judgement.is_none_or(|judgement| match judgement.verdict {
+            Verdict::Allow | Verdict::Hold(_) => true,
+            Verdict::Deny(_) => false,
+        })
     }
 
     /// Whether a caller may know that something is there: where policy lets it be listed,
@@ -347,16 +393,22 @@ const fn is_use(action: Action) -> bool {
     matches!(action, Action::McpGetPrompt | Action::McpReadResource)
 }
 
-/// Asks policy once more, with what people gave.
+/// Asks policy, with what people gave: for every set of arguments that a server could take these
+/// for.
 pub(crate) fn judge_approved(
     context: &Context,
     env: &Env<'_>,
     caller: &Caller,
     accesses: &[Access],
-    arguments: Option<&Value>,
+    arguments: &[Value],
     approvals: &[Group],
 ) -> Judgement {
-    ask(context, env, caller, accesses, arguments, approvals)
+    let ask = |set| ask(context, env, caller, accesses, set, approvals);
+    match arguments {
+        [] => ask(None),
+        [one] => ask(Some(one)),
+        several => Judgement::all(several.iter().map(|set| ask(Some(set)))),
+    }
 }
 
 fn ask(
@@ -393,7 +445,31 @@ fn judging<'a>(
     }
 }
 
-/// Arguments as policies see them.
+/// The arguments of a request as policies see them. A completion's are what was entered before and
+/// what is entered now; clients may name an argument among both, and then either must be allowed.
+pub(crate) fn arguments(asked: &Asked<'_>) -> Vec<Value> {
+    let Some(completion) = &asked.completion else {
+        return asked.arguments.iter().map(typed).collect();
+    };
+    let before = completion.context.iter().flat_map(|it| it.members());
+    let before: Vec<(Box<str>, Value)> = before
+        .map(|(name, value)| (name.text().unwrap_or_default().into(), typed(&value)))
+        .collect();
+    let entered = (completion.name.clone(), typed(&completion.value));
+    let is_named = |(name, _): &&(Box<str>, Value)| *name == entered.0;
+    let is_other = before
+        .iter()
+        .find(is_named)
+        .is_some_and(|it| *it != entered);
+    let others = before.iter().filter(|it| !is_named(it)).cloned();
+    let mut sets = vec![Value::Object(others.chain([entered.clone()]).collect())];
+    if is_other {
+        sets.push(Value::Object(before));
+    }
+    sets
+}
+
+/// Values as policies see them.
 pub(crate) fn typed(value: &json::Value<'_>) -> Value {
     match value.kind() {
         json::Kind::Null => Value::Null,

@@ -28,8 +28,15 @@ pub fn canonical(value: &Value<'_>, out: &mut Vec<u8>) {
 }
 
 fn object(value: &Value<'_>, out: &mut Vec<u8>) {
-    let mut members: Vec<(Cow<'_, str>, Value<'_>)> = value
-        .members()
+    canonical_members(value.members(), out);
+}
+
+/// The same of an object that has these members alone.
+pub(crate) fn canonical_members<'d>(
+    members: impl Iterator<Item = (Value<'d>, Value<'d>)>,
+    out: &mut Vec<u8>,
+) {
+    let mut members: Vec<(Cow<'_, str>, Value<'_>)> = members
         .map(|(key, value)| (key.text().unwrap_or_default(), value))
         .collect();
     members.sort_by(|one, other| one.0.cmp(&other.0));

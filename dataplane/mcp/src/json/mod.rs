@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub use canonical::canonical;
+pub(crate) use canonical::canonical_members;
 pub use edit::{Edits, removed_members};
 pub use keys::{KeyEquality, fold, same_folded};
 pub use parse::JsonError;

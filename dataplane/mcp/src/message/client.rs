@@ -2,8 +2,9 @@
 
 use weir_facts::{Access, Action, Resource};
 
+use super::answered::{Completion, responses};
 use super::{Id, MessageError, Revision, exact_names};
-use crate::json::{Kind, Value, canonical, quote};
+use crate::json::{Kind, Value};
 use crate::limits::NAME_BYTES_MAX;
 
 macro_rules! methods {
@@ -200,6 +201,10 @@ pub struct Asked<'d> {
     pub progress_token: Option<Id>,
     /// Whether a call asks to be run as a task, the experiment of 2025-11-25.
     pub is_task_augmented: bool,
+    /// What is to be completed.
+    pub completion: Option<Completion<'d>>,
+    /// Answers to what a server has asked in a result: each with what it must be allowed for.
+    pub responses: Vec<(Value<'d>, Vec<Access>)>,
 }
 
 impl<'d> Asked<'d> {
@@ -227,6 +232,8 @@ impl<'d> Asked<'d> {
             is_task_augmented: method == ClientMethod::ToolsCall
                 && !revision.is_stateless()
                 && params.is_some_and(|params| params.get("task").is_some()),
+            completion: Completion::read(method, params)?,
+            responses: responses(method, params)?,
         };
         let access = access(method, params)?;
         if let Some(subject) = subject(&access.resource) {
@@ -235,73 +242,6 @@ impl<'d> Asked<'d> {
         }
         asked.accesses.push(access);
         Ok(asked)
-    }
-
-    /// The bytes that an approval of this is bound to: method and subject, then the
-    /// arguments in canonical form. White space and the order of members do not count;
-    /// everything that a server could tell apart does.
-    #[must_use]
-    pub fn canonical(&self) -> Vec<u8> {
-        let mut out = self.summary.clone().into_bytes();
-        out.push(0);
-        match &self.arguments {
-            Some(arguments) => canonical(arguments, &mut out),
-            None => out.extend_from_slice(b"{}"),
-        }
-        out
-    }
-}
-
-impl Asked<'_> {
-    /// [`Self::canonical`], and what else of `params` goes on to the server: members beside
-    /// subject and arguments, but for those of `left_out`. `_meta` is not among them: it names
-    /// the attempt, and differs with each.
-    #[must_use]
-    pub fn canonical_with(&self, params: Option<Value<'_>>, left_out: &[&str]) -> Vec<u8> {
-        use ClientMethod as M;
-        let subject = match self.method {
-            M::ToolsCall | M::PromptsGet => "name",
-            M::ResourcesRead | M::ResourcesSubscribe | M::ResourcesUnsubscribe => "uri",
-            M::Initialize
-            | M::Ping
-            | M::ToolsList
-            | M::ResourcesList
-            | M::ResourcesTemplatesList
-            | M::PromptsList
-            | M::CompletionComplete
-            | M::LoggingSetLevel
-            | M::ServerDiscover
-            | M::SubscriptionsListen
-            | M::TasksGet
-            | M::TasksUpdate
-            | M::TasksCancel
-            | M::TasksResult
-            | M::TasksList
-            | M::NotificationsInitialized
-            | M::NotificationsCancelled
-            | M::NotificationsProgress
-            | M::NotificationsRootsListChanged
-            | M::Unknown => "arguments",
-        };
-        let read = ["_meta", "arguments", subject];
-        let mut members: Vec<_> = params
-            .iter()
-            .flat_map(Value::members)
-            .filter_map(|(key, value)| Some((key.text()?, value)))
-            .filter(|(key, _)| !read.contains(&&**key) && !left_out.contains(&&**key))
-            .collect();
-        members.sort_by(|one, other| one.0.cmp(&other.0));
-        let mut out = self.canonical();
-        for (index, (key, value)) in members.iter().enumerate() {
-            out.extend_from_slice(if index == 0 { b"\0{" } else { b"," });
-            quote(key, &mut out);
-            out.push(b':');
-            canonical(value, &mut out);
-        }
-        if !members.is_empty() {
-            out.push(b'}');
-        }
-        out
     }
 }
 
@@ -374,7 +314,7 @@ fn reference(params: Option<Value<'_>>) -> Result<Resource, MessageError> {
     }
 }
 
-fn text(
+pub(super) fn text(
     method: ClientMethod,
     object: Option<Value<'_>>,
     name: &str,

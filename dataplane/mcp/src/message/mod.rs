@@ -3,6 +3,8 @@
 //! [`Body::read`] sorts a document into messages; [`client::Asked::read`] says what a
 //! client's method asks of policy, [`server::ServerMethod`] what a server's does.
 
+pub mod answered;
+mod bound;
 pub mod client;
 mod id;
 mod revision;
@@ -13,6 +15,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+pub use bound::envelope;
 pub use id::{Id, IdKey};
 pub use revision::Revision;
 

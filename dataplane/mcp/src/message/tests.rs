@@ -212,7 +212,7 @@ fn each_method_asks_policy_for_what_it_does() {
         ),
         (
             "completion/complete",
-            r#"{"ref":{"type":"ref/resource","uri":"u"}}"#,
+            r#"{"ref":{"type":"ref/resource","uri":"u"},"argument":{"name":"a","value":""},"context":{"arguments":{"b":"c"}}}"#,
             Action::McpComplete,
             Resource::McpResource("u".into()),
         ),
@@ -303,6 +303,22 @@ fn a_request_without_what_policy_needs_is_refused() {
             "completion/complete",
             r#"{"ref":{"type":"ref/prompt","Name":"p"}}"#,
         ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"p"}}"#,
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":1}}"#,
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":"b"},"context":{"Arguments":{}}}"#,
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":"b"},"context":{"arguments":[]}}"#,
+        ),
         ("initialize", r#"{"protocolversion":"2025-11-25"}"#),
     ];
     for (method, params) in cases {
@@ -343,6 +359,47 @@ fn an_approval_is_bound_to_everything_that_a_server_could_tell_apart() {
     ] {
         assert_ne!(canonical(other), first, "{other}");
     }
+}
+
+#[test]
+fn what_goes_on_in_meta_is_bound_but_for_what_names_the_attempt() {
+    let bound = |meta: &str| {
+        let params = format!(r#"{{"name":"run","arguments":{{}},"_meta":{meta}}}"#);
+        let body = request("tools/call", &params);
+        let document = Document::parse(body.as_bytes()).expect("JSON");
+        let params = document.root().get("params");
+        let asked = Asked::read(NEWEST, "tools/call", params).expect("a call");
+        let shown = asked.canonical_with(params, &[]);
+        (String::from_utf8(shown).expect("text"), envelope(params))
+    };
+    let plain = bound("{}");
+    assert_eq!(plain.0, "tools/call run\0{}");
+    for same in [
+        r#"{"progressToken":9}"#,
+        r#"{"traceparent":"00-1-2-01","tracestate":"a=1"}"#,
+        r#"{"io.modelcontextprotocol/related-task":{"taskId":"1"}}"#,
+        r#"{"claudecode/toolUseId":"toolu_1","vscode.requestId":"1"}"#,
+    ] {
+        assert_eq!(bound(same), plain, "{same}");
+    }
+    let long = format!(r#"{{"tracestate":"{}"}}"#, "x".repeat(600));
+    for other in [
+        r#"{"tenant":"a"}"#,
+        r#"{"Traceparent":"00-1-2-01"}"#,
+        r#"{"traceparent ":"00-1-2-01"}"#,
+        r#"{"baggage":"a=1"}"#,
+        r#"{"io.modelcontextprotocol/clientInfo":{"name":"c"}}"#,
+        &long,
+    ] {
+        let told = bound(other);
+        assert_ne!(told.0, plain.0, "{other}: people are not shown it");
+    }
+    assert_eq!(
+        bound(r#"{"b":2,"progressToken":1,"a":1}"#).0,
+        "tools/call run\0{}\0{\"_meta\":{\"a\":1,\"b\":2}}"
+    );
+    let spoken = bound(r#"{"io.modelcontextprotocol/clientCapabilities":{"a":{}}}"#);
+    assert!(spoken.0 == plain.0 && spoken.1 != plain.1, "{spoken:?}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use weir_facts::Action;
+
 use super::{Bundle, Fault, Written};
 use crate::uses::{ArgumentMap, ArgumentUse};
 
@@ -22,7 +24,10 @@ impl Bundle {
     #[must_use]
     pub fn check_arguments(&self, tools: &[&dyn ToolArguments]) -> Vec<Fault> {
         let mut faults = Vec::new();
-        for written in self.written().filter(|written| !written.uses.is_empty()) {
+        // What else has arguments has no definition to be held against.
+        let of_calls = |written: &&Written| written.actions.contains(&Action::McpCallTool);
+        let reads = |written: &&Written| !written.uses.is_empty();
+        for written in self.written().filter(of_calls).filter(reads) {
             let met = met(written, tools);
             if met.is_empty() {
                 continue;

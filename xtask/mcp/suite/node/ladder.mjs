@@ -70,15 +70,17 @@ async function withInput() {
   await plain.close();
 }
 
-/** The first SDK: asks for a task, and for its result. */
+/** The first SDK, strict: takes a task where the server says that there are some, and asks for its result. */
 async function withTask() {
-  const client = new Client(about);
+  const client = new Client(about, { enforceStrictCapabilities: true });
   await client.connect(new StreamableHTTPClientTransport(new URL(url)));
-  const call = (order, cents) => async () => {
+  const { tools } = await client.listTools();
+  const support = (wanted) => tools.find(({ name }) => name === wanted).execution?.taskSupport ?? "none";
+  tell("announced", { tasks: client.getServerCapabilities().tasks, refund: support("refund"), add: support("add") });
+  const stream = (params, options) => async () => {
     const types = new Set();
     let last = "";
-    const options = { task: { ttl: 60_000 } };
-    for await (const message of client.experimental.tasks.callToolStream(refund(order, cents), CallToolResultSchema, options)) {
+    for await (const message of client.experimental.tasks.callToolStream(params, CallToolResultSchema, options)) {
       types.add(message.type);
       last = message.task?.statusMessage ?? last;
       if (message.type === "result") return { types: [...types], ...seen(message.result) };
@@ -86,10 +88,15 @@ async function withTask() {
     }
     return { types: [...types] };
   };
+  // Nothing asks for a task here but the SDK itself, by what it was told.
+  const call = (order, cents) => stream(refund(order, cents));
+  const add = { name: "add", arguments: { a: 2, b: 40 } };
+  await step("plain", stream(add));
+  await step("at once", stream(add, { task: { ttl: 60_000 } }));
   await step("approved", call(1, 100));
   await step("denied", call(2, 100));
   await step("cancelled", async () => {
-    const calls = client.experimental.tasks.callToolStream(refund(4, 100), CallToolResultSchema, { task: {} });
+    const calls = client.experimental.tasks.callToolStream(refund(4, 100), CallToolResultSchema);
     const { value } = await calls.next();
     return (await client.experimental.tasks.cancelTask(value.task.taskId)).status;
   });

@@ -228,6 +228,15 @@ impl Bench {
         }
     }
 
+    /// The same once this policy is there, too.
+    pub(super) fn beside_with(other: &Self, policy: &str) -> Self {
+        Self {
+            calls: Arc::clone(&other.calls),
+            now: other.now,
+            ..Self::also(policy)
+        }
+    }
+
     /// In front of a server that its client has started.
     pub(super) fn started(program: Arc<Program>) -> Self {
         Self::start(Durability::Kept, None, Some(program))
@@ -645,6 +654,18 @@ impl Bench {
         let mut bench = Self::new();
         let extra = ("extra.cedar".to_owned(), policy.to_owned());
         let files = shipped().into_iter().chain([extra]).collect();
+        bench.world = Arc::new(world(2, files, Durability::Kept, ToolPins::none()));
+        bench
+    }
+
+    /// Under this policy alone, beside the shipped masks.
+    pub(super) fn under(policy: &str) -> Self {
+        let mut bench = Self::new();
+        let files = shipped()
+            .into_iter()
+            .filter(|(name, _)| name == "masks.toml")
+            .chain([("policies.cedar".to_owned(), policy.to_owned())])
+            .collect();
         bench.world = Arc::new(world(2, files, Durability::Kept, ToolPins::none()));
         bench
     }

@@ -195,10 +195,14 @@ fn state_of(content: &str) -> String {
     state.expect("a state").to_owned()
 }
 
+/// Clients may answer what servers ask their persons.
+const ELICITS: &str =
+    "@id(\"elicits\") permit(principal, action == Weir::Action::\"mcp.elicitation\", resource);";
+
 #[test]
 fn an_approval_is_for_one_round_of_a_call_with_what_it_brings_back() {
     let asked = |members: &str| {
-        let asked = Bench::new().client(&refund(members)).asked();
+        let asked = Bench::also(ELICITS).client(&refund(members)).asked();
         asked.expect("people are asked")
     };
     let (one, other) = (state_of("round-one"), state_of("round-two"));

@@ -52,6 +52,28 @@ fn the_same_call_asked_again_has_the_same_digest_and_another_has_not() {
 }
 
 #[test]
+fn an_approval_is_for_what_goes_on_in_meta_too() {
+    let asked = |meta: &str| {
+        let call = REFUND.replace(r#""arguments""#, &format!(r#""_meta":{meta},"arguments""#));
+        let asked = Bench::new().client(&post(ADA, "", &call)).asked();
+        asked.expect("people are asked")
+    };
+    let plain = asked("{}");
+    let retried = asked(r#"{"progressToken":7,"traceparent":"00-1-2-01","tracestate":"a=1"}"#);
+    assert_eq!(retried.digest, plain.digest, "the same call, once more");
+    let tenant = asked(r#"{"tenant":"a"}"#);
+    assert!(tenant.operation.contains(r#"{"_meta":{"tenant":"a"}}"#));
+    assert_ne!(tenant.digest, plain.digest);
+    assert_ne!(asked(r#"{"tenant":"b"}"#).digest, tenant.digest);
+    assert_eq!(
+        asked(r#"{"progressToken":7,"tenant":"a"}"#).digest,
+        tenant.digest
+    );
+    let spoken = asked(r#"{"io.modelcontextprotocol/logLevel":"debug"}"#);
+    assert!(spoken.digest != plain.digest && spoken.operation == plain.operation);
+}
+
+#[test]
 fn a_call_that_people_do_not_approve_is_answered_and_not_executed() {
     let decisions = [
         (

@@ -460,6 +460,87 @@ fn a_subscription_tells_what_was_asked_for_and_may_be_known() {
 }
 
 #[test]
+fn a_change_of_a_list_is_told_to_whoever_asked_about_that_list() {
+    const LISTS: [&str; 3] = ["tools", "prompts", "resources"];
+    for asked in LISTS {
+        let mut bench = Bench::new();
+        let filter = format!(r#""notifications":{{"{asked}ListChanged":true}}"#);
+        let request = body("subscriptions/listen", &filter);
+        let head = fields("subscriptions/listen", "");
+        assert_ne!(bench.client(&post(ADA, &head, &request)).server, "");
+        bench.server(sse());
+        for told in LISTS {
+            let message = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/{told}/list_changed","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":1}}}}}}"#
+            );
+            let shown = bench.server(&chunk(&format!("data: {message}\n\n"))).client;
+            assert_eq!(
+                shown.contains("list_changed"),
+                told == asked,
+                "{asked}: {shown}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_state_is_brought_back_to_what_may_ask_for_input_only() {
+    use weir_mcp::session::{Origin, State as Brought};
+    let list = |state: &str| {
+        let body = body("tools/list", state);
+        post(ADA, &fields("tools/list", ""), &body)
+    };
+    let mut bench = Bench::new();
+    bench.client(&list(""));
+    // As if a server had been let give one.
+    let super::super::State::Answering(answering) = &bench.flow.state else {
+        panic!("the list is asked for");
+    };
+    let exchange = &answering.exchange;
+    let context = &bench.flow.desk.context;
+    let holder = context.holder(&exchange.caller, "");
+    let bound = super::super::stateless::bound_to_body(exchange).expect("a request");
+    let state = Brought {
+        origin: Origin::Server,
+        expires_s: u64::MAX,
+        content: "s",
+    };
+    let sealed = context.seal.state(&holder, &bound, &state).expect("short");
+    let reply = Bench::new().client(&list(&format!(r#""requestState":"{sealed}""#)));
+    assert!(
+        reply.server.is_empty() && reply.client.contains("requestState is not valid"),
+        "{reply:?}"
+    );
+}
+
+#[test]
+fn a_task_of_a_tool_that_the_caller_may_not_use_any_more_is_not_there() {
+    let mut bench = Bench::new();
+    bench.client(&call(ADA, TASKS, ECHO));
+    let shown = bench
+        .server(&result(
+            r#"{"resultType":"task","taskId":"t-1","status":"working"}"#,
+        ))
+        .client;
+    let task = member(&shown, "taskId").to_owned();
+    for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
+        let body = with_capabilities(TASKS, method, &format!(r#""taskId":"{task}""#));
+        let asked = post(ADA, &fields(method, &task), &body);
+        assert_ne!(Bench::new().client(&asked).server, "", "{method}");
+        for action in ["mcp.call_tool", "mcp.list_tool"] {
+            let policy = format!(
+                r#"@id("no-echo") forbid(principal, action == Weir::Action::"{action}", resource == Weir::Tool::"demo-mcp/echo");"#
+            );
+            let reply = Bench::also(&policy).client(&asked);
+            assert!(
+                reply.server.is_empty() && reply.client.contains("Task not found"),
+                "{method} without {action}: {reply:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_client_that_closes_its_stream_cancels_its_call() {
     let mut bench = Bench::new();
     bench.client(&call(ADA, "{}", ECHO));
@@ -504,9 +585,12 @@ fn a_denied_tool_and_an_absent_one_look_the_same() {
     }
 }
 
+/// Nobody is asked about anything.
+const FREE: &str = "@id(\"free\") permit(principal, action, resource);";
+
 #[test]
-fn the_experiment_of_tasks_is_told_to_neither_side_and_no_call_is_one() {
-    let mut bench = Bench::also(OPEN);
+fn the_experiment_of_tasks_is_told_to_neither_side_and_no_call_is_one_where_nothing_waits() {
+    let mut bench = Bench::under(FREE);
     let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"tasks":{"list":{}},"roots":{}},"clientInfo":{"name":"c","version":"1"}}}"#;
     let sent = bench.client(&post(ADA, "", initialize)).server;
     assert!(sent.contains(r#""capabilities":{"roots":{}}"#), "{sent}");
@@ -517,7 +601,7 @@ fn the_experiment_of_tasks_is_told_to_neither_side_and_no_call_is_one() {
         .client;
     assert!(shown.contains(r#""capabilities":{"tools":{}}"#), "{shown}");
     let augmented = super::CALL.replace(r#""arguments""#, r#""task":{"ttl":1},"arguments""#);
-    let reply = Bench::also(OPEN).client(&post(
+    let reply = Bench::under(FREE).client(&post(
         ADA,
         "MCP-Protocol-Version: 2025-11-25\r\n",
         &augmented,

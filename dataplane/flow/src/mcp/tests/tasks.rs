@@ -225,6 +225,30 @@ fn a_task_is_its_owners_alone() {
 }
 
 #[test]
+fn a_task_of_a_tool_that_its_owner_may_not_use_any_more_is_not_there() {
+    let waiting = Waiting::new();
+    for action in ["mcp.call_tool", "mcp.list_tool"] {
+        let policy = format!(
+            r#"@id("no-refunds") forbid(principal, action == Weir::Action::"{action}", resource == Weir::Tool::"demo-mcp/refund_order");"#
+        );
+        for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+            let mut bench = Bench::beside_with(&waiting.bench, &policy);
+            let reply = bench.client(&post(ADA, &waiting.head, &ask(method, &waiting.task)));
+            assert!(
+                reply.client.contains("Task not found") && reply.asked().is_none(),
+                "{method} without {action}: {reply:?}"
+            );
+        }
+        let mut bench = Bench::beside_with(&waiting.bench, &policy);
+        let list = r#"{"jsonrpc":"2.0","id":9,"method":"tasks/list"}"#;
+        let shown = bench.client(&post(ADA, &waiting.head, list)).client;
+        assert!(shown.contains(r#""tasks":[]"#), "{shown}");
+    }
+    let (_, reply) = waiting.beside("tasks/get");
+    assert!(reply.asked().is_some(), "it waits where the tool is there");
+}
+
+#[test]
 fn a_task_that_is_given_up_never_runs() {
     let waiting = Waiting::new();
     let (mut polling, reply) = waiting.beside("tasks/get");
@@ -340,9 +364,10 @@ fn a_call_that_was_interrupted_is_not_run_again() {
 }
 
 #[test]
-fn a_call_that_nobody_holds_is_no_task() {
+fn a_call_is_no_task_where_nothing_waits() {
     let call = super::CALL.replace(r#""params":{"#, r#""params":{"task":{},"#);
-    let mut bench = Bench::new();
+    let free = "@id(\"free\") permit(principal, action, resource);";
+    let mut bench = Bench::under(free);
     let head = session(&mut bench, "{}");
     let reply = bench.client(&post(ADA, &head, &call));
     assert!(
