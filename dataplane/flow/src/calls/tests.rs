@@ -1,5 +1,5 @@
 use super::share::SHARE_MAX;
-use super::table::{TRACEABLE_NS, UNANSWERED_NS};
+use super::table::{CALLS_MAX, TRACEABLE_NS, UNANSWERED_NS};
 use super::*;
 use weir_facts::{Digest, FlowId, OperationSeq};
 
@@ -205,7 +205,7 @@ fn whoever_makes_many_calls_uses_up_its_own_share() {
             let id = operation(flow);
             calls.open(Place::at(elsewhere()), EVE, id, Traces::default(), now_ns)
         };
-        (10_000..10_000 + 2 * SHARE_MAX as u64)
+        (100_000..100_001 + CALLS_MAX as u64)
             .map(open)
             .collect::<Vec<_>>()
     };
