@@ -33,6 +33,9 @@ pub const ID_BYTES_MAX: usize = 256;
 /// Bytes of a tool's or prompt's name, and of a resource's URI.
 pub const NAME_BYTES_MAX: usize = 2048;
 
+/// Bytes of a method's name: the longest of MCP's has 40.
+pub const METHOD_BYTES_MAX: usize = 128;
+
 /// Messages of one batch (revision 2025-03-26): each costs a verdict and a record.
 pub const BATCH_MESSAGES_MAX: usize = 64;
 

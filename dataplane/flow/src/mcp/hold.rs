@@ -252,6 +252,8 @@ fn bound(
         held.state.as_deref().unwrap_or_default().as_bytes(),
         &exchange.caller.key,
         desk.context.connection.name.as_str().as_bytes(),
+        // It begins what follows, and ends where its own length says.
+        plan.subject().as_bytes(),
         &held.canonical,
         &held.envelope,
         definition.as_ref().map_or(&[], |digest| &digest.0),

@@ -5,7 +5,7 @@ use weir_facts::{Access, Action, Resource};
 use super::answered::{Completion, responses};
 use super::{Id, MessageError, Revision, exact_names};
 use crate::json::{Kind, Value};
-use crate::limits::NAME_BYTES_MAX;
+use crate::limits::{METHOD_BYTES_MAX, NAME_BYTES_MAX};
 
 macro_rules! methods {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
@@ -212,12 +212,18 @@ impl<'d> Asked<'d> {
     ///
     /// # Errors
     /// [`MessageError::Params`] where a member that policy needs is missing or has
-    /// another type, [`MessageError::Name`] where one is spelled in another letter case.
+    /// another type, [`MessageError::Name`] where one is spelled in another letter case, or the
+    /// method's name is none that people could be shown whole.
     pub fn read(
         revision: Revision,
         method_name: &str,
         params: Option<Value<'d>>,
     ) -> Result<Self, MessageError> {
+        if !is_name(method_name) {
+            return Err(MessageError::Name(
+                method_name.chars().take(METHOD_BYTES_MAX).collect(),
+            ));
+        }
         let method = ClientMethod::read(revision, method_name);
         if let Some(params) = &params {
             exact_names(params, PARAMS)?;
@@ -226,7 +232,7 @@ impl<'d> Asked<'d> {
         let mut asked = Self {
             method,
             accesses: Vec::with_capacity(1),
-            summary: summary(method_name),
+            summary: method_name.to_owned(),
             arguments: arguments(method, params)?,
             progress_token: progress_token(method, meta)?,
             is_task_augmented: method == ClientMethod::ToolsCall
@@ -245,9 +251,10 @@ impl<'d> Asked<'d> {
     }
 }
 
-/// An unknown method's name stands in records, so it is bounded there.
-fn summary(method: &str) -> String {
-    method.chars().take(128).collect()
+/// Whether a method's name is a word. It stands in records, before what it names, and approvals are
+/// bound to both: with a blank in it, or cut short, one could be taken for another.
+fn is_name(method: &str) -> bool {
+    method.len() <= METHOD_BYTES_MAX && method.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn subject(resource: &Resource) -> Option<&str> {

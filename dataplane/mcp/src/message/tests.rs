@@ -253,12 +253,6 @@ fn each_method_asks_policy_for_what_it_does() {
             Action::McpUnknown,
             connection(),
         ),
-        (
-            "tools/call ",
-            r#"{"name":"run"}"#,
-            Action::McpUnknown,
-            connection(),
-        ),
     ];
     for (method, params, action, resource) in cases {
         asked(&request(method, params), |asked| {
@@ -294,6 +288,9 @@ fn a_request_without_what_policy_needs_is_refused() {
         ("resources/read", r#"{"name":"run"}"#),
         ("resources/read", r#"{"URI":"u"}"#),
         ("prompts/get", "{}"),
+        ("tools/call ", r#"{"name":"run"}"#),
+        ("tools/call run", "{}"),
+        ("tools/\u{1d41c}all", "{}"),
         ("completion/complete", "{}"),
         (
             "completion/complete",

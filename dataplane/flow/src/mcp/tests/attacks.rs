@@ -1,5 +1,7 @@
 //! What a hostile client or server tries, one attack each.
 
+use serde_json::json as value;
+
 use super::bench::{ADA, ADA_ALONE, Bench, agreed, chunk, json, post, sse};
 use super::{CALL, text_result};
 use crate::io::{Effect, Event};
@@ -190,6 +192,17 @@ fn an_approval_is_for_all_that_goes_on() {
     let (again, _) = unknown(r#"{ "account": "a", "_meta": {"progressToken": 7} }"#);
     assert_eq!(one, again, "what a retry does not repeat");
 
+    // Names that would be cut short for people, or read like a method with its tool.
+    let long = format!("accounts/{}", "a".repeat(128));
+    for method in [
+        long.as_str(),
+        "tools/call refund_order",
+        "tools/call\trefund_order",
+    ] {
+        let body = value!({"jsonrpc": "2.0", "id": 1, "method": method, "params": {}}).to_string();
+        assert_eq!(digest(&post(ADA, "", &body)), None, "{method}");
+    }
+
     let refund = super::REFUND;
     let (plain, shown) = digest(&post(ADA, "", refund)).expect("people are asked");
     assert_eq!(shown, r#"tools/call refund_order {"cents":100,"order":7}"#);
@@ -200,6 +213,21 @@ fn an_approval_is_for_all_that_goes_on() {
     let elsewhere = post(ADA, "", refund).replace("POST /mcp ", "POST /mcp?tenant=b ");
     let (elsewhere, _) = digest(&elsewhere).expect("people are asked");
     assert_ne!(plain, elsewhere, "where it goes");
+}
+
+#[test]
+fn an_approval_for_one_resource_is_none_for_another_whose_name_goes_on_like_its_arguments() {
+    let policy = UNKNOWN_IS_HELD.replace("mcp.unknown", "mcp.read_resource");
+    let digest = |params: &str| {
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{params}}}"#);
+        let asked = Bench::also(&policy).client(&post(ADA, "", &body)).asked();
+        asked.expect("people are asked").digest
+    };
+    assert_ne!(
+        digest(r#"{"uri":"u","arguments":{"a":1},"k":1}"#),
+        digest(r#"{"uri":"u\u0000{\"a\":1}","arguments":{"k":1}}"#)
+    );
 }
 
 #[test]
