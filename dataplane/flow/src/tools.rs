@@ -312,7 +312,9 @@ fn standing(pins: &ToolPins, seen: Option<&Seen>, name: &str) -> Standing {
 
 /// What is wrong with a tool that nobody knows, by its name alone.
 fn unseen(pins: &ToolPins, name: &str) -> Option<Doubt> {
-    if !is_plain_name(name) || pins.skeletons.contains(&name_skeleton(name)) {
+    let is_like_one =
+        || !pins.skeletons.is_empty() && pins.skeletons.contains(&name_skeleton(name));
+    if !is_plain_name(name) || is_like_one() {
         return Some(Doubt::Name);
     }
     match pins.first_sight {

@@ -6,6 +6,7 @@
 //! values beside them.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use crate::json::{Document, Edits, Kind, Value, quote};
 
@@ -69,37 +70,50 @@ impl<'d> Offer<'d> {
     /// masked key does not repeat it. Finding it takes time in proportion to the document.
     #[must_use]
     pub fn pointer(&self) -> String {
-        let mut pointer = String::new();
+        let mut pointer = String::with_capacity(POINTER_BYTES);
         let mut at = self.document.root();
         while at.index() != self.value.index() {
-            let Some((step, inner)) = step_towards(at, self.value.index()) else {
+            let Some(inner) = step_towards(at, self.value.index(), &mut pointer) else {
                 break;
             };
-            pointer.push('/');
-            pointer.push_str(&step);
             at = inner;
         }
         pointer
     }
 }
 
-/// The child of `from` that holds the value at `index`, and its reference token.
-fn step_towards(from: Value<'_>, index: usize) -> Option<(String, Value<'_>)> {
+/// Room for most pointers.
+const POINTER_BYTES: usize = 48;
+
+/// The child of `from` that holds the value at `index`. Its reference token is added to `pointer`.
+fn step_towards<'d>(from: Value<'d>, index: usize, pointer: &mut String) -> Option<Value<'d>> {
     let holds = |value: &Value<'_>| value.index() <= index && index < value.next_index();
-    if let Some((position, element)) = from
-        .elements()
-        .enumerate()
-        .find(|(_, element)| holds(element))
-    {
-        return Some((position.to_string(), element));
+    if from.kind() == Kind::Array {
+        let mut elements = from.elements().enumerate();
+        let (position, element) = elements.find(|(_, element)| holds(element))?;
+        // Writing to a String does not fail.
+        let _ = write!(pointer, "/{position}");
+        return Some(element);
     }
     let (key, value) = from
         .members()
         .find(|(key, value)| key.index() == index || holds(value))?;
     if key.index() == index {
-        return Some(("*".to_owned(), key));
+        pointer.push_str("/*");
+        return Some(key);
     }
-    Some((key.text()?.replace('~', "~0").replace('/', "~1"), value))
+    let name = key.text()?;
+    pointer.push('/');
+    for part in name.split_inclusive(['~', '/']) {
+        let (plain, escape) = match part.as_bytes().last() {
+            Some(b'~') => (part.strip_suffix('~'), "~0"),
+            Some(b'/') => (part.strip_suffix('/'), "~1"),
+            Some(_) | None => (Some(part), ""),
+        };
+        pointer.push_str(plain.unwrap_or(part));
+        pointer.push_str(escape);
+    }
+    Some(value)
 }
 
 /// Offers every text of a message, or of each message of a batch, to `show`, and returns

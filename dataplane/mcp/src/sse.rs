@@ -163,19 +163,26 @@ impl Parser {
     }
 }
 
+/// Room for what an event has beside its data, mostly.
+const EVENT_BYTES: usize = 64;
+
 /// Appends an event. Line breaks in `data` become spaces, which JSON takes for the same:
 /// no value of it can begin a line.
 pub fn encode(event: &Event, out: &mut Vec<u8>) {
+    let data = event.data.as_ref().map_or(0, String::len);
+    out.reserve(data + EVENT_BYTES);
     let mut line = |name: &str, value: &str| {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b": ");
-        out.extend(value.bytes().map(|byte| {
-            if matches!(byte, b'\r' | b'\n') {
-                b' '
-            } else {
-                byte
-            }
-        }));
+        let mut rest = value.as_bytes();
+        while let Some((before, after)) =
+            memchr2(b'\r', b'\n', rest).and_then(|at| rest.split_at_checked(at))
+        {
+            out.extend_from_slice(before);
+            out.push(b' ');
+            rest = after.get(1..).unwrap_or_default();
+        }
+        out.extend_from_slice(rest);
         out.push(b'\n');
     };
     if let Some(name) = &event.event {

@@ -12,6 +12,7 @@ use weir_handover::{Equipment, ListenerRole, Listening, Welcome};
 use weir_ledger::{Config, Ledger};
 use weir_proxy::confine::{Reach, confine};
 use weir_proxy::control::{self, Envelope, Start};
+use weir_proxy::heap;
 use weir_proxy::relay::{
     BUFFER_BYTES, BUFFERS, BufferConfig, CONTROL_MESSAGES, FLOWS_MAX, Listener, ListenerKind,
     Mailbox, OwnAddresses, SPIN_MAX, Shared, Worker, WorkerConfig,
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
+    heap::keep_freed();
     install_provider();
     let channel = weir_handover::inherit()
         .context("this program is started by weir-dataplane, not by hand")?;

@@ -13,7 +13,9 @@ use weir_audit::Kind;
 use weir_mcp::authorization::shown_metadata;
 use weir_mcp::endpoint::EVENT;
 use weir_mcp::http::rewrite::{Answer, AnswerFraming, answer};
-use weir_mcp::http::{Framing, Method, ResponseHead, Version, encode_chunk, last_chunk};
+use weir_mcp::http::{
+    CHUNK_END, Framing, Method, ResponseHead, Version, chunk_head, encode_chunk, last_chunk,
+};
 use weir_mcp::limits::ANSWER_BODY_BYTES_MAX;
 use weir_mcp::message::client::ClientMethod;
 use weir_mcp::message::{Id, Revision};
@@ -26,7 +28,7 @@ use super::authorization;
 use super::bodies::Room;
 use super::context::Told;
 use super::exchange::{Exchange, Running, What};
-use super::limits::{AFTER_TOKEN_NS, EVENTS_DROPPED_MAX};
+use super::limits::{AFTER_TOKEN_NS, COPIED_BYTES_MAX, EVENTS_DROPPED_MAX};
 use super::message::{Passed, Stream, summary};
 use super::post::status_of;
 use super::sessions::Listening;
@@ -367,7 +369,7 @@ impl Answering {
                 }
             }
         }
-        self.write_events(env, &out);
+        self.write_events(env, out);
         match &self.phase {
             Phase::Events { parser, .. } if !self.room.resize(parser.held()) => Err(no_room()),
             Phase::Events { .. }
@@ -379,22 +381,26 @@ impl Answering {
         }
     }
 
-    fn write_events(&mut self, env: &mut Env<'_>, events: &[u8]) {
+    fn write_events(&mut self, env: &mut Env<'_>, events: Vec<u8>) {
         self.shown_bytes += events.len() as u64;
         let Phase::Events { framing, .. } = &self.phase else {
             return;
         };
-        let bytes = match framing {
+        match framing {
+            AnswerFraming::Chunked if events.len() > COPIED_BYTES_MAX => {
+                self.write(env, chunk_head(events.len()));
+                self.write(env, events);
+                self.write(env, CHUNK_END.to_vec());
+            }
             AnswerFraming::Chunked => {
                 let mut chunk = Vec::with_capacity(events.len() + 16);
-                encode_chunk(events, &mut chunk);
-                chunk
+                encode_chunk(&events, &mut chunk);
+                self.write(env, chunk);
             }
             AnswerFraming::UntilClose | AnswerFraming::Length(_) | AnswerFraming::None => {
-                events.to_vec()
+                self.write(env, events);
             }
-        };
-        self.write(env, bytes);
+        }
     }
 
     fn event(

@@ -170,10 +170,19 @@ pub fn encode_chunk(content: &[u8], out: &mut Vec<u8>) {
     if content.is_empty() {
         return;
     }
-    out.extend_from_slice(format!("{:x}\r\n", content.len()).as_bytes());
+    out.extend_from_slice(&chunk_head(content.len()));
     out.extend_from_slice(content);
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(CHUNK_END);
 }
+
+/// What stands before a chunk of so many bytes, which must not be none.
+#[must_use]
+pub fn chunk_head(bytes: usize) -> Vec<u8> {
+    format!("{bytes:x}\r\n").into_bytes()
+}
+
+/// What stands behind a chunk.
+pub const CHUNK_END: &[u8] = b"\r\n";
 
 /// Appends the chunk that ends a body, without trailers.
 pub fn last_chunk(out: &mut Vec<u8>) {

@@ -16,7 +16,7 @@ pub mod rewrite;
 
 use thiserror::Error;
 
-pub use body::{BodyReader, Framing, encode_chunk, last_chunk};
+pub use body::{BodyReader, CHUNK_END, Framing, chunk_head, encode_chunk, last_chunk};
 pub use fields::{FieldError, Fields};
 pub use host::{Authority, HostError, check_host};
 pub use reader::{Part, Reader};

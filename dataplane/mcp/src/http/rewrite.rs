@@ -49,17 +49,22 @@ pub struct Onward<'a> {
     pub body_bytes: Option<usize>,
 }
 
-/// Writes the head of the request that goes on, empty line included.
+/// Room for most heads.
+const HEAD_BYTES: usize = 1024;
+
+/// Writes the head of the request that goes on, empty line included, with room for its body.
 #[must_use]
 pub fn request(head: &RequestHead, onward: &Onward<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(HEAD_BYTES + onward.body_bytes.unwrap_or_default());
     let method = match head.method {
         Method::Post => "POST",
         Method::Get => "GET",
         Method::Delete => "DELETE",
         Method::Options | Method::Other => "OPTIONS",
     };
-    out.extend_from_slice(format!("{method} {} HTTP/1.1\r\n", head.target).as_bytes());
+    for part in [method, " ", &head.target, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
     field(&mut out, "Host", onward.host);
     let accept = match head.method {
         Method::Post => "application/json, text/event-stream",
@@ -202,11 +207,12 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(crate) fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    out.extend(
-        value
-            .bytes()
-            .filter(|byte| *byte == b'\t' || !byte.is_ascii_control()),
-    );
+    let is_content = |byte: &u8| *byte == b'\t' || !byte.is_ascii_control();
+    if value.as_bytes().iter().all(is_content) {
+        out.extend_from_slice(value.as_bytes());
+    } else {
+        out.extend(value.bytes().filter(is_content));
+    }
     out.extend_from_slice(b"\r\n");
 }
 

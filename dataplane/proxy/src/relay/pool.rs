@@ -5,7 +5,7 @@
     reason = "memory shared with the kernel; copying each chunk instead cost 9 % of a bulk transfer"
 )]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
+use super::limits::BUFFERS_OFFERED;
 use super::memory::Mapping;
 use super::ring::Ring;
 
@@ -35,11 +36,16 @@ struct Shared {
     config: BufferConfig,
     tail: Cell<u16>,
     with_kernel: Cell<u16>,
+    /// How many the kernel is to have at most. It takes them in turn: few that are used again and
+    /// again stay in the cache, all of them would not.
+    offered: Cell<u16>,
+    /// Those that neither the kernel nor a lease has; the last one is the warmest.
+    spare: RefCell<Vec<u16>>,
     references: Box<[Cell<u32>]>,
 }
 
 impl Pool {
-    /// Maps the buffers and gives all of them to the kernel.
+    /// Maps the buffers and gives some of them to the kernel.
     pub(crate) fn new(ring: &Ring, config: BufferConfig) -> io::Result<Self> {
         let valid = config.count.is_power_of_two()
             && config.count <= 1 << 15
@@ -56,11 +62,14 @@ impl Pool {
             config,
             tail: Cell::new(0),
             with_kernel: Cell::new(0),
+            offered: Cell::new(config.count.min(BUFFERS_OFFERED)),
+            // The lowest is taken first.
+            spare: RefCell::new((0..config.count).rev().collect()),
             references: vec![Cell::new(0); count].into_boxed_slice(),
         };
         // SAFETY: the mapping lives as long as the pool, which `Links` keeps until the ring is idle.
         unsafe { ring.register_buffers(shared.entries.start() as u64, config.count)? };
-        (0..config.count).for_each(|buffer| shared.give_back(buffer));
+        shared.offer_spare();
         Ok(Self(Rc::new(shared)))
     }
 
@@ -72,9 +81,11 @@ impl Pool {
             return None;
         }
         references.set(1);
-        self.0
-            .with_kernel
-            .set(self.0.with_kernel.get().saturating_sub(1));
+        let left = self.0.with_kernel.get().saturating_sub(1);
+        self.0.with_kernel.set(left);
+        if left < self.0.offered.get() / 2 {
+            self.0.offer_spare();
+        }
         Some(Chunk {
             lease: Lease {
                 pool: Rc::clone(&self.0),
@@ -89,14 +100,41 @@ impl Pool {
         self.0.with_kernel.get()
     }
 
+    /// A receive found no buffer: the kernel gets twice as many from now on, if there are.
+    pub(crate) fn widen(&self) {
+        let twice = self.0.offered.get().saturating_mul(2);
+        self.0.offered.set(twice.min(self.0.config.count));
+        self.0.offer_spare();
+    }
+
     /// Whether less than half of the buffers are left: then links that cannot send copy out.
     pub(crate) fn is_short(&self) -> bool {
-        self.0.with_kernel.get() < self.0.config.count / 2
+        let free = usize::from(self.0.with_kernel.get()) + self.0.spare.borrow().len();
+        free < usize::from(self.0.config.count / 2)
     }
 }
 
 impl Shared {
+    /// Nobody uses the buffer any more.
     fn give_back(&self, buffer: u16) {
+        if self.with_kernel.get() < self.offered.get() {
+            self.offer(buffer);
+        } else {
+            self.spare.borrow_mut().push(buffer);
+        }
+    }
+
+    /// Gives the kernel as many as it is to have, as far as there are spare ones.
+    fn offer_spare(&self) {
+        while self.with_kernel.get() < self.offered.get() {
+            let Some(buffer) = self.spare.borrow_mut().pop() else {
+                return;
+            };
+            self.offer(buffer);
+        }
+    }
+
+    fn offer(&self, buffer: u16) {
         let tail = self.tail.get();
         let slot = usize::from(tail & (self.config.count - 1));
         let address = self.memory.start() as u64 + u64::from(buffer) * self.config.bytes as u64;
@@ -271,6 +309,27 @@ mod tests {
         assert_eq!(pool.available(), 3);
         drop(part);
         assert_eq!(pool.available(), 4);
+    }
+
+    #[test]
+    fn the_kernel_has_few_buffers_until_it_wants_more() {
+        let ring = Ring::new().expect("a ring");
+        let count = 4 * BUFFERS_OFFERED;
+        let config = BufferConfig { bytes: 512, count };
+        let pool = Pool::new(&ring, config).expect("a pool");
+        assert_eq!(pool.available(), BUFFERS_OFFERED);
+        // More than half of what it has is filled, and held: others take their place.
+        let taken = BUFFERS_OFFERED / 2 + 1;
+        let held: Vec<_> = (0..taken).map(|n| pool.take(n, 1).expect("one")).collect();
+        assert_eq!(pool.available(), BUFFERS_OFFERED);
+        assert!(!pool.is_short());
+        // A burst has used them up.
+        pool.widen();
+        assert_eq!(pool.available(), 2 * BUFFERS_OFFERED);
+        (0..4).for_each(|_| pool.widen());
+        assert_eq!(pool.available(), count - taken);
+        drop(held);
+        assert_eq!(pool.available(), count);
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Answering {
         };
         let mut out = Vec::with_capacity(message.len() + 16);
         sse::encode(&event, &mut out);
-        self.write_events(env, &out);
+        self.write_events(env, out);
     }
 
     /// The stream of a session is over, and so is the session: what is unanswered stays so.

@@ -150,6 +150,7 @@ impl Links {
             link.receive = Receive::Starved;
             self.starved.push_back(slot);
             self.counters.starvations.add(1);
+            self.pool.widen();
         }
         Ok(())
     }
