@@ -41,6 +41,61 @@ fn changed(
     (guard, asked)
 }
 
+/// Puts an annotation behind the names of rules.
+fn annotated(rules: &'static [&str]) -> impl Fn(String) -> String {
+    move |text| {
+        rules.iter().fold(text, |text, rule| {
+            let named = format!("@id(\"{rule}\")");
+            text.replace(&named, &format!("{named} @durability(\"kept\")"))
+        })
+    }
+}
+
+/// Rules that say `kept`, and of each statement whether its record is synced.
+type Case = (&'static [&'static str], &'static [(&'static str, bool)]);
+
+#[test]
+fn a_record_is_synced_unless_every_permit_of_the_operation_says_otherwise() {
+    const WRITE: &str = "INSERT INTO scratch VALUES (1)";
+    const PREPARE: &str = "PREPARE put AS INSERT INTO scratch VALUES (2)";
+    let cluster = Cluster::start();
+    cluster.sql("postgres", SCHEMA);
+    cluster.sql("postgres", "GRANT CREATE ON SCHEMA public TO app");
+    let cases: [Case; 3] = [
+        (&[], &[(WRITE, true), ("SELECT id FROM scratch", false)]),
+        (
+            &["engineers-write", "engineers-define-tables"],
+            &[
+                (WRITE, false),
+                ("INSERT INTO scratch SELECT id FROM customers", true),
+                (
+                    "INSERT INTO scratch VALUES (1); CREATE TABLE more(id int)",
+                    false,
+                ),
+                // It waits for people, who approve.
+                ("DROP TABLE more", true),
+            ],
+        ),
+        // What EXECUTE leads to is not the caller's connection to the server.
+        (
+            &["engineers-connect"],
+            &[("EXECUTE put", true), (WRITE, true)],
+        ),
+    ];
+    for (rules, statements) in cases {
+        let (guard, _) = changed(&cluster, &["engineering"], annotated(rules));
+        let mut client = Raw::open(guard.port, "app");
+        client.ask(PREPARE);
+        for (text, is_synced) in statements {
+            let before = guard.syncs.load(Ordering::SeqCst);
+            let told = client.ask(text);
+            assert!(!told.contains("ERROR"), "{rules:?}, {text}: {told}");
+            let syncs = guard.syncs.load(Ordering::SeqCst) - before;
+            assert_eq!(syncs > 0, *is_synced, "{rules:?}, {text}");
+        }
+    }
+}
+
 fn slower(text: String) -> String {
     text.replace("20/1h", "3/1h")
 }

@@ -12,7 +12,7 @@ use weir_facts::{
 
 use crate::arguments::Leaves;
 use crate::limits::ACCESSES_MAX;
-use crate::{ClockTrust, Rate, Reads, Snapshot, Value};
+use crate::{ClockTrust, Level, Rate, Reads, Snapshot, Value};
 use cure::{Holds, Steps};
 use question::wider;
 pub(crate) use question::{Asked, entities};
@@ -61,6 +61,9 @@ pub struct Judgement {
     /// How often this may be done, where it is allowed at a rate: the strictest of what is
     /// asked. Whoever releases the operation counts.
     pub rate: Option<Rate>,
+    /// How safe the record must be before what is allowed goes on: synced, unless every permit that
+    /// allows it says otherwise.
+    pub level: Level,
 }
 
 impl Judgement {
@@ -73,6 +76,7 @@ impl Judgement {
             reads: Reads::NONE,
             cacheable: true,
             rate: None,
+            level: Level::default(),
         }
     }
 
@@ -81,14 +85,15 @@ impl Judgement {
     /// answer is to allow: there is nothing that runs.
     #[must_use]
     pub fn all(answers: impl IntoIterator<Item = Self>) -> Self {
-        let none = Self {
+        let none = || Self {
             verdict: Verdict::Allow,
             policies: Vec::new(),
             reads: Reads::NONE,
             cacheable: true,
             rate: None,
+            level: Level::default(),
         };
-        let mut all = answers.into_iter().fold(none, Self::and);
+        let mut all = answers.into_iter().reduce(Self::and).unwrap_or_else(none);
         all.policies.sort();
         all.policies.dedup();
         all
@@ -103,6 +108,7 @@ impl Judgement {
             reads: self.reads.union(other.reads),
             cacheable: self.cacheable && other.cacheable,
             rate: both_rates(self.rate, other.rate),
+            level: self.level.max(other.level),
         }
     }
 }
@@ -175,11 +181,11 @@ impl Snapshot {
         let verdict = self
             .decide(who, on, accesses, cx, reads)
             .and_then(|decided| self.typed(on, accesses, cx, reads).map(|()| decided));
-        let mut rate = None;
+        let (mut rate, mut level) = (None, Level::default());
         let (verdict, mut policies) = match verdict {
-            Ok(Decided::Allow(policies, at)) => {
-                rate = at;
-                (Verdict::Allow, policies)
+            Ok(Decided::Allow(allowed)) => {
+                (rate, level) = (allowed.rate, allowed.level);
+                (Verdict::Allow, allowed.policies)
             }
             Ok(Decided::Hold(terms)) => {
                 let policies = terms.policies.clone();
@@ -203,6 +209,7 @@ impl Snapshot {
             reads: hangs_on,
             cacheable: cx.approvals.is_empty() && !hangs_on.any(fleeting),
             rate,
+            level,
         }
     }
 
@@ -275,12 +282,13 @@ impl Snapshot {
         let context = setting
             .context(cx, &[], &[])
             .map_err(|error| Refusal::internal(error.to_string()))?;
-        let (mut permits, mut rate) = (BTreeSet::new(), None);
+        let (mut permits, mut rate, mut levels) = (BTreeSet::new(), None, Vec::new());
         let (mut holds, mut steps) = (Holds::default(), Steps::default());
         for question in &questions {
             match self.ask(question, &context, &entities)? {
                 Answer::Permitted(policies) => {
                     rate = both_rates(rate, self.rate(&policies));
+                    levels.push(self.level(&policies));
                     permits.extend(policies);
                 }
                 Answer::Forbidden(policies) if self.curable(&policies) => {
@@ -291,7 +299,11 @@ impl Snapshot {
             }
         }
         if holds.policies.is_empty() && steps.policies.is_empty() {
-            return Ok(Decided::Allow(permits.into_iter().collect(), rate));
+            return Ok(Decided::Allow(Allowed {
+                policies: permits.into_iter().collect(),
+                rate,
+                level: Level::of_all(levels),
+            }));
         }
         // What if they all agreed, and the token had all these scopes? Only then is it worth asking.
         let approvals: Vec<Group> = holds.approvers.iter().cloned().collect();
@@ -314,6 +326,13 @@ impl Snapshot {
 }
 
 enum Decided {
-    Allow(Vec<PolicyId>, Option<Rate>),
+    Allow(Allowed),
     Hold(HoldTerms),
+}
+
+/// What permits say together.
+struct Allowed {
+    policies: Vec<PolicyId>,
+    rate: Option<Rate>,
+    level: Level,
 }

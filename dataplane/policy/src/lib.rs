@@ -17,6 +17,7 @@ mod context;
 mod entity;
 mod explain;
 mod judge;
+mod level;
 pub mod limits;
 mod permit;
 mod rate;
@@ -35,6 +36,7 @@ pub use bundle::{
 pub use clock::ClockTrust;
 pub use explain::{Explanation, Part};
 pub use judge::{JudgeContext, Judgement};
+pub use level::Level;
 pub use permit::Permit;
 pub use rate::Rate;
 pub use reads::Reads;

@@ -92,6 +92,18 @@ fn a_fault_is_told_with_its_line_and_its_cure() {
             3,
             "like \"20/1h\"",
         ),
+        (
+            "@id(\"x\") @durability(\"fast\") permit(principal, action, resource);".to_owned(),
+            3,
+            "known are \"kept\" and \"synced\"",
+        ),
+        (format!("@id(\"x\") @durability(\"kept\") {drop};"), 3, "@durability belongs to permit"),
+        (
+            "@id(\"x\") @durability(\"kept\") permit(principal, action in [Weir::Action::\"pg.reveal\", Weir::Action::\"mcp.reveal\"], resource);"
+                .to_owned(),
+            3,
+            "@durability means nothing for pg.reveal",
+        ),
         (format!("@id(\"x\") @reason(\"two\\nlines\") {drop};"), 3, "one line"),
         (
             "@id(\"x\") forbid(principal, action, resource in Weir::DataClass::\"pi\");".to_owned(),

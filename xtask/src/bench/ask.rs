@@ -72,7 +72,7 @@ fn small(
 ) -> Result<Sample> {
     let ports = &setting.ports;
     let port = match variant {
-        Variant::Direct | Variant::Weir | Variant::WeirTls | Variant::Nginx => {
+        Variant::Direct | Variant::Weir | Variant::WeirKept | Variant::WeirTls | Variant::Nginx => {
             ports.behind.scripted
         }
         Variant::Haproxy => ports.haproxy[0],
@@ -136,7 +136,7 @@ fn tps(
 ) -> Result<Sample> {
     let ports = &setting.ports;
     let (port, database) = match variant {
-        Variant::Direct | Variant::Weir | Variant::WeirTls | Variant::Nginx => {
+        Variant::Direct | Variant::Weir | Variant::WeirKept | Variant::WeirTls | Variant::Nginx => {
             (ports.behind.postgres, "shop")
         }
         Variant::Haproxy => (ports.haproxy[1], "shop"),
@@ -276,10 +276,19 @@ fn mcp(
     row: &str,
     (call, connections): (Call, usize),
 ) -> Result<Sample> {
+    let server = match variant {
+        Variant::WeirKept => &setting.kept,
+        Variant::Direct
+        | Variant::Haproxy
+        | Variant::Pgbouncer
+        | Variant::Nginx
+        | Variant::Weir
+        | Variant::WeirTls => &setting.stage.mcp,
+    };
     let port = if variant == Variant::Nginx {
         setting.ports.nginx
     } else {
-        setting.ports.behind.mcp
+        server.port
     };
     let (address, [tool, inputs]) = (
         format!("127.0.0.1:{port}"),
@@ -305,11 +314,11 @@ fn mcp(
     let caller = if variant.is_weir() {
         caller.clone()
     } else {
-        setting.stage.mcp.direct(caller)
+        server.direct(caller)
     };
-    let before = setting.stage.mcp.calls_bytes()?;
+    let before = server.calls_bytes()?;
     let sample = load::sample(load::run(&caller, &setting.load, &arguments)?)?;
-    let called = setting.stage.mcp.calls_since(before)?;
+    let called = server.calls_since(before)?;
     ensure!(
         called == sample.total,
         "{}: {} answers, but the server counts {called} calls",

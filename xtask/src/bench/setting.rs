@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::host;
 use super::peers::{self, Behind, Peer};
 use super::plan::Script;
 use super::tools::Tools;
 use crate::stage::process::{Daemon, Stop};
-use crate::stage::{Caller, Stage, listens, place, policies, psql};
+use crate::stage::{Caller, Mcp, Stage, listens, mcp, place, policies, psql};
 use crate::step;
 
 /// pgbench's scale: a million accounts.
@@ -68,6 +68,8 @@ pub(crate) struct Setting<'a> {
     pub weir: i32,
     /// The scripted server.
     pub scripted: i32,
+    /// A twin of the stage's MCP server, whose calls are recorded as kept.
+    pub kept: Mcp,
     _scripted: Daemon,
 }
 
@@ -113,7 +115,8 @@ impl<'a> Setting<'a> {
         for program in ["haproxy", "pgbouncer", "nginx"] {
             println!("  {program}: {}", tools.version(program));
         }
-        register(stage, scripted)?;
+        let kept_server = Mcp::start_twin(&stage.record, stage.site)?;
+        register(stage, scripted, &kept_server)?;
         let alice = &stage.people.alice;
         Ok(Self {
             guarded: alice.guarded.clone(),
@@ -126,6 +129,7 @@ impl<'a> Setting<'a> {
             pgbench,
             psql,
             ports,
+            kept: kept_server,
             haproxy,
             pgbouncer,
             nginx,
@@ -260,8 +264,9 @@ fn serve(stage: &Stage, load: &Path, behind: &Behind) -> Result<Daemon> {
 }
 
 /// The scripted server becomes a connection of its own, under the rules that the demo has for
-/// its Postgres server: policies are sliced per connection, so each is judged by as many.
-fn register(stage: &Stage, port: u16) -> Result<()> {
+/// its Postgres server: policies are sliced per connection, so each is judged by as many. So does
+/// the second MCP server, but that calls of its tools are recorded as kept.
+fn register(stage: &Stage, port: u16, kept: &Mcp) -> Result<()> {
     let admin = stage.control.admin();
     let address = format!("127.0.0.1:{port}");
     let options = [
@@ -302,18 +307,29 @@ fn register(stage: &Stage, port: u16) -> Result<()> {
         "--catalogue",
     ];
     admin.run_with(&catalog, &stage.postgres.catalog_password)?;
+    kept.register_as(KEPT.to, &admin, &mcp::PLAIN)?;
+    kept.entrust_as(KEPT.to, &admin)?;
     let folder = step::root().join("policies/demo");
     let read = |name: &str| {
         std::fs::read_to_string(folder.join(name)).with_context(|| format!("read {name}"))
     };
     // The program ends soon after its one use of them.
-    let rules = |name: &str| read(name).map(|text| &*Box::leak(twin_rules(&text).into_boxed_str()));
-    let labels: &'static str = Box::leak(twin_labels(&read("masks.toml")?)?.into_boxed_str());
+    let leak = |text: String| &*Box::leak(text.into_boxed_str());
+    let of = |name: &str, twin: &Twin| read(name).map(|text| twin_rules(&text, twin));
+    let rules = leak(of("policies.cedar", &SCRIPTED)? + &of("policies.cedar", &KEPT)?);
+    let tools = leak(of("mcp.cedar", &KEPT)?);
+    let masks = read("masks.toml")?;
+    let labels = leak(twin_labels(&masks, &SCRIPTED)? + &twin_labels(&masks, &KEPT)?);
     let edits = [
         policies::Edit {
             file: "policies.cedar",
             from: "",
-            to: rules("policies.cedar")?,
+            to: rules,
+        },
+        policies::Edit {
+            file: "mcp.cedar",
+            from: "",
+            to: tools,
         },
         policies::Edit {
             file: "masks.toml",
@@ -329,20 +345,53 @@ fn register(stage: &Stage, port: u16) -> Result<()> {
     policies::push(stage.site, &admin, "bench", &edits).map(|_| ())
 }
 
-/// The rules that name the demo's Postgres server, for the scripted one.
-fn twin_rules(text: &str) -> String {
+/// A server that gets the rules of one of the demo's.
+struct Twin {
+    /// Begins its rules' names.
+    prefix: &'static str,
+    /// The demo's connection.
+    from: &'static str,
+    /// Its own.
+    to: &'static str,
+    /// Permits of it that get an annotation more.
+    annotated: Option<(&'static str, &'static str)>,
+}
+
+const SCRIPTED: Twin = Twin {
+    prefix: "bench-",
+    from: "demo-pg",
+    to: "bench-pg",
+    annotated: None,
+};
+
+const KEPT: Twin = Twin {
+    prefix: "kept-",
+    from: "demo-mcp",
+    to: "kept-mcp",
+    annotated: Some(("engineers-call-tools", "@durability(\"kept\")")),
+};
+
+/// The rules that name the demo's server, for its twin.
+fn twin_rules(text: &str, twin: &Twin) -> String {
     let rules = text
-        .split("\n@id(")
+        .split("\n@id(\"")
         .skip(1)
-        .filter(|rule| rule.contains("\"demo-pg\""));
+        .filter(|rule| names(rule, twin.from));
     let twins = rules.map(|rule| {
-        format!(
-            "\n@id({}",
-            rule.replacen('"', "\"bench-", 1)
-                .replace("\"demo-pg\"", "\"bench-pg\"")
-        )
+        let more = twin.annotated.filter(|(id, _)| rule.starts_with(id));
+        let more = more.map_or(String::new(), |(_, annotation)| format!("{annotation} "));
+        // A rule of both of the demo's servers is of the twin alone.
+        let rule = [SCRIPTED.from, KEPT.from]
+            .iter()
+            .fold(rule.to_owned(), |rule, from| rule.replace(from, twin.to));
+        format!("\n{more}@id(\"{}{rule}", twin.prefix)
     });
     twins.map(|rule| without_heading(&rule)).collect()
+}
+
+/// Whether a rule names a server, or a tool of it.
+fn names(rule: &str, server: &str) -> bool {
+    rule.contains(&format!("\"{server}\"")) || rule.contains(&format!("\"{server}/"))
 }
 
 /// A rule without the next section's comment behind it.
@@ -353,22 +402,22 @@ fn without_heading(rule: &str) -> String {
         .collect()
 }
 
-/// The labels of the demo's Postgres server, for the scripted one.
-fn twin_labels(text: &str) -> Result<String> {
+/// The labels of the demo's server, for its twin.
+fn twin_labels(text: &str, twin: &Twin) -> Result<String> {
+    let head = format!("[connection.{}]", twin.from);
     let from = text
-        .find("[connection.demo-pg]")
-        .context("masks.toml has no demo-pg")?;
-    let rest = text.get(from..).unwrap_or_default();
-    let to = rest.find("[connection.demo-mcp]").unwrap_or(rest.len());
-    let twin = rest
-        .get(..to)
-        .unwrap_or_default()
-        .replace("demo-pg", "bench-pg");
-    ensure!(
-        twin.contains("[connection.bench-pg.columns]"),
-        "masks.toml labels nothing of demo-pg"
-    );
-    Ok(format!("\n{twin}"))
+        .find(&head)
+        .with_context(|| format!("masks.toml has no {}", twin.from))?;
+    let (own, rest) = text.get(from..).unwrap_or_default().split_at(head.len());
+    // Up to what is said of another server.
+    let other = |at: &usize| {
+        let told = rest.get(at + 1..).unwrap_or_default();
+        !told.starts_with(&format!("[connection.{}.", twin.from))
+    };
+    let mut heads = rest.match_indices("\n[connection.").map(|(at, _)| at);
+    let to = heads.find(other).unwrap_or(rest.len());
+    let labels = [own, rest.get(..to).unwrap_or_default()].concat();
+    Ok(format!("\n{}\n", labels.replace(twin.from, twin.to)))
 }
 
 #[cfg(test)]
@@ -378,7 +427,7 @@ mod tests {
     #[test]
     fn only_rules_that_name_the_server_get_a_twin() {
         let text = "// a\n@id(\"one\")\npermit(principal, action, resource in Weir::Connection::\"demo-pg\");\n\n// b\n@id(\"two\")\npermit(principal, action, resource);\n";
-        let twin = twin_rules(text);
+        let twin = twin_rules(text, &SCRIPTED);
         assert!(
             twin.contains("@id(\"bench-one\")")
                 && twin.contains("\"bench-pg\"")
@@ -386,5 +435,30 @@ mod tests {
                 && !twin.contains("demo-pg")
         );
         assert!(!twin.contains("//"));
+    }
+
+    #[test]
+    fn calls_of_the_second_mcp_server_are_kept_under_the_same_rules_and_labels() {
+        let read = |name: &str| {
+            let file = step::root().join("policies/demo").join(name);
+            std::fs::read_to_string(file).expect("a file of the demo's")
+        };
+        let rules = twin_rules(&read("mcp.cedar"), &KEPT);
+        let calls = "@durability(\"kept\") @id(\"kept-engineers-call-tools\")";
+        assert!(rules.contains(calls), "{rules}");
+        assert!(
+            rules.contains("kept-mcp-mask-ssn") && !rules.contains("demo-mcp"),
+            "{rules}"
+        );
+        let masks = read("masks.toml");
+        let labels = twin_labels(&masks, &KEPT).expect("labels");
+        assert!(labels.starts_with("\n[connection.kept-mcp]\n"), "{labels}");
+        assert!(
+            labels.contains("detectors") && !labels.contains("demo-"),
+            "{labels}"
+        );
+        let labels = twin_labels(&masks, &SCRIPTED).expect("labels");
+        assert!(labels.contains("[connection.bench-pg.columns]"), "{labels}");
+        assert!(!labels.contains("demo-"), "{labels}");
     }
 }

@@ -146,15 +146,15 @@ fn ratios(row: &Row, measure: Measure, variant: Variant, to: Variant) -> Option<
     (!ratios.is_empty()).then_some(ratios)
 }
 
-/// Weir's figure for a line of the budget, and whether it is kept.
+/// The figure for a line of the budget, and whether it is kept.
 fn judged(row: &Row, must: &Must) -> Option<(f64, bool)> {
     let weir = row
         .samples
         .iter()
-        .find(|(variant, _)| *variant == Variant::Weir)
+        .find(|(variant, _)| *variant == must.of)
         .map(|(_, samples)| samples)?;
     let value = match must.to {
-        Some(to) => median(ratios(row, must.measure, Variant::Weir, to)?)?,
+        Some(to) => median(ratios(row, must.measure, must.of, to)?)?,
         None => median(
             weir.iter()
                 .filter_map(|sample| of(must.measure, sample))
@@ -186,11 +186,16 @@ fn verdict(row: &Row, must: &Must) -> String {
         Some((value, is_kept)) => {
             let word = if is_kept { "met" } else { "NOT MET" };
             format!(
-                "must: {what}{to} {sign} {}{unit}: {value:.2}{unit}, {word}",
+                "must: {}, {what}{to} {sign} {}{unit}: {value:.2}{unit}, {word}",
+                must.of.as_str(),
                 must.bound
             )
         }
-        None => format!("must: {what}{to} {sign} {}{unit}: not measured", must.bound),
+        None => format!(
+            "must: {}, {what}{to} {sign} {}{unit}: not measured",
+            must.of.as_str(),
+            must.bound
+        ),
     }
 }
 

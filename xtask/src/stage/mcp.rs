@@ -49,6 +49,11 @@ impl Mcp {
         Self::run(record, site, "mcp", None)
     }
 
+    /// One more on the same packages.
+    pub(crate) fn start_twin(record: &Record, site: Site) -> Result<Self> {
+        Self::run(record, site, "mcp-twin", None)
+    }
+
     /// One more on the same packages, which speaks HTTPS with a certificate for `localhost`.
     pub(crate) fn start_https(
         record: &Record,
@@ -109,8 +114,13 @@ impl Mcp {
 
     /// Makes it the demo's connection, with this beside its address.
     pub(crate) fn register(&self, admin: &Hand, more: &[&str]) -> Result<()> {
+        self.register_as("demo-mcp", admin, more)
+    }
+
+    /// Makes it a connection of this name.
+    pub(crate) fn register_as(&self, name: &str, admin: &Hand, more: &[&str]) -> Result<()> {
         let address = format!("127.0.0.1:{}", self.port);
-        let words = ["connection", "add", "demo-mcp", "--kind", "mcp"];
+        let words = ["connection", "add", name, "--kind", "mcp"];
         let place = ["--env", "demo", "--address", &address];
         admin
             .run(&[&words, place.as_slice(), more].concat())
@@ -119,7 +129,12 @@ impl Mcp {
 
     /// Gives Weir its token, for the demo's connection.
     pub(crate) fn entrust(&self, admin: &Hand) -> Result<()> {
-        let words = ["connection", "credential", "demo-mcp"];
+        self.entrust_as("demo-mcp", admin)
+    }
+
+    /// Gives Weir its token, for a connection of this name.
+    pub(crate) fn entrust_as(&self, name: &str, admin: &Hand) -> Result<()> {
+        let words = ["connection", "credential", name];
         admin.run_with(&words, &self.token).map(drop)
     }
 

@@ -14,12 +14,12 @@ use weir_mcp::message::{Body, Id, MessageError, Revision, Shape, envelope};
 use weir_mcp::oauth::Endpoint;
 use weir_mcp::refuse;
 use weir_mcp::session::{Client, Resumable};
-use weir_policy::Judgement;
+use weir_policy::{Judgement, Level};
 
 use super::Desk;
 use super::bodies::Room;
 use super::caller::Caller;
-use super::hold::cancel_key;
+use super::hold::{Grant, cancel_key};
 use super::sessions::{self, Session};
 use super::stateless::{self, Reading, Refused, Replacements, Stateless};
 use super::task::{self, OwnTask, Poll};
@@ -199,9 +199,19 @@ impl Plan {
         }
     }
 
+    /// How safe its record must be before it goes on: synced, unless it is a plain read, or every
+    /// permit says that it need not be. What people approved is always synced.
+    pub(crate) fn level(&self, grant: Option<&Grant>) -> Level {
+        match grant {
+            Some(_) => Level::Synced,
+            None if self.is_plain_read() => Level::Kept,
+            None => self.judgement.level,
+        }
+    }
+
     /// Whether losing its record in a crash of the host would lose no change. What a tool
     /// does is not known, and an answer to the server may let it do anything.
-    pub(crate) fn is_plain_read(&self) -> bool {
+    fn is_plain_read(&self) -> bool {
         match &self.what {
             What::Answer
             | What::Request {

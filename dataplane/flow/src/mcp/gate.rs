@@ -5,7 +5,7 @@ mod content;
 use weir_audit::{Kind, Receipt, RecordSeq};
 use weir_facts::OperationRef;
 use weir_mcp::http::rewrite::{self, Onward};
-use weir_policy::Permit;
+use weir_policy::{Level, Permit};
 
 use self::content::Content;
 use super::authorization;
@@ -89,8 +89,8 @@ pub(crate) fn admit(
         );
         let receipt = receipt.map_err(|_| Unrecorded::Journal)?;
         match env.world.settings.durability {
-            Durability::SyncedExceptPlainReads if !plan.is_plain_read() => {
-                durable = Some(receipt.seq())
+            Durability::SyncedExceptPlainReads if plan.level(grant) == Level::Synced => {
+                durable = Some(receipt.seq());
             }
             Durability::SyncedExceptPlainReads | Durability::Kept => {}
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use weir_facts::{Digest, OperationRef};
-use weir_policy::Judgement;
+use weir_policy::{Judgement, Level};
 use weir_postgres::frame::ClientTag;
 use weir_postgres::message::{self, TransactionStatus};
 use weir_postgres::session::{Admission, Lookup, Origin};
@@ -63,6 +63,18 @@ impl<'a> Asked<'a> {
             grant: None,
             matching: None,
             bytes,
+        }
+    }
+
+    /// How safe its record must be before it goes on. What people approved is synced, and a plain
+    /// read, with which no change could be lost, is not; of anything else, every permit must say
+    /// that it need not be, those of what EXECUTE and FETCH lead to among them.
+    fn level(&self) -> Level {
+        let behind = self.behind.iter().map(|plan| plan.judgement.level);
+        match self.grant {
+            Some(_) => Level::Synced,
+            None if self.plan.is_plain_read() => Level::Kept,
+            None => behind.fold(self.judgement.level, Level::max),
         }
     }
 }
@@ -302,7 +314,6 @@ impl Desk {
         let note = self.spend(env, asked.matching.as_ref())?;
         let Asked {
             operation,
-            plan,
             judgement,
             ..
         } = *asked;
@@ -316,11 +327,11 @@ impl Desk {
                 "an operation without a permit was about to be released",
             )));
         };
-        let durable = match env.world.settings.durability {
+        let is_synced = match env.world.settings.durability {
             Durability::Kept => false,
-            Durability::SyncedExceptPlainReads => !plan.is_plain_read(),
+            Durability::SyncedExceptPlainReads => asked.level() == Level::Synced,
         };
-        if durable {
+        if is_synced {
             let seq = receipt.seq();
             env.out.effects.push(Effect::Sync(seq));
             self.waiting = Some(Waiting::Durable {

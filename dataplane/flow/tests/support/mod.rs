@@ -47,6 +47,8 @@ pub(crate) struct Guard {
     pub(crate) kept: Arc<Mutex<Vec<Kept>>>,
     /// How often the catalogue was read.
     pub(crate) readings: Arc<AtomicU32>,
+    /// How often a flow has waited for its records to be synced.
+    pub(crate) syncs: Arc<AtomicU32>,
     /// While it is set, nobody decides what is asked.
     pub(crate) is_silent: Arc<AtomicBool>,
     /// While it is set, no cancel reaches the server.
@@ -64,6 +66,7 @@ struct Shared {
     world: Arc<RwLock<Arc<World>>>,
     kept: Arc<Mutex<Vec<Kept>>>,
     readings: Arc<AtomicU32>,
+    syncs: Arc<AtomicU32>,
     is_silent: Arc<AtomicBool>,
     is_deaf: Arc<AtomicBool>,
     withdrawn: Arc<Mutex<Vec<ApprovalId>>>,
@@ -121,6 +124,7 @@ impl Guard {
         let world = Arc::new(RwLock::new(Arc::new(world)));
         let kept = Arc::new(Mutex::new(Vec::new()));
         let readings = Arc::new(AtomicU32::new(0));
+        let syncs = Arc::new(AtomicU32::new(0));
         let is_silent = Arc::new(AtomicBool::new(false));
         let is_deaf = Arc::new(AtomicBool::new(false));
         let withdrawn = Arc::new(Mutex::new(Vec::new()));
@@ -130,6 +134,7 @@ impl Guard {
             world: world.clone(),
             kept: kept.clone(),
             readings: readings.clone(),
+            syncs: syncs.clone(),
             is_silent: is_silent.clone(),
             is_deaf: is_deaf.clone(),
             withdrawn: withdrawn.clone(),
@@ -157,6 +162,7 @@ impl Guard {
             world,
             kept,
             readings,
+            syncs,
             is_silent,
             is_deaf,
             withdrawn,
@@ -480,7 +486,10 @@ impl<'a> Relay<'a> {
                 });
             }
             Effect::RedeemApproval { id, .. } => self.tell(Event::Redeemed { id, granted: true }),
-            Effect::Sync(seq) => self.tell(Event::Synced(seq)),
+            Effect::Sync(seq) => {
+                self.shared.syncs.fetch_add(1, Ordering::SeqCst);
+                self.tell(Event::Synced(seq));
+            }
             Effect::Finished => self.finished = true,
             Effect::WithdrawApproval(id) => {
                 self.shared.withdrawn.lock().expect("unpoisoned").push(id);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cedar_policy::{ActionConstraint, Effect as CedarEffect, Policy};
 use weir_facts::{Action, Group, MaskRule, PolicyId};
 
+use crate::Level;
 use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, QUORUM_MAX, SCOPE_BYTES_MAX};
 use crate::rate::{Rate, seconds};
 use crate::reads::Reads;
@@ -42,6 +43,7 @@ pub(super) struct Annotations {
     pub(super) effect: Effect,
     pub(super) reason: Option<Arc<str>>,
     pub(super) rate: Option<Rate>,
+    pub(super) level: Level,
 }
 
 const KNOWN: &[&str] = &[
@@ -52,6 +54,7 @@ const KNOWN: &[&str] = &[
     "expires",
     "mask",
     "rate",
+    "durability",
     "scope",
     "reason",
 ];
@@ -84,6 +87,10 @@ pub(super) fn read(
         faults.push(fault);
         None
     });
+    let level = level(policy, actions).unwrap_or_else(|fault| {
+        faults.push(fault);
+        Level::default()
+    });
     let effect = effect(policy, actions, reads)
         .map_err(|found| faults.extend(found))
         .ok();
@@ -93,6 +100,7 @@ pub(super) fn read(
             effect,
             reason,
             rate,
+            level,
         }),
         _ => Err(faults),
     }
@@ -136,6 +144,25 @@ fn rate(policy: &Policy, actions: &[Action]) -> Result<Option<Rate>, String> {
         }
         None => Ok(None),
     }
+}
+
+/// A permit may say that what it allows need not be on stable storage before it goes on. What only
+/// decides how a value is shown is not recorded by itself.
+fn level(policy: &Policy, actions: &[Action]) -> Result<Level, String> {
+    let Some(text) = policy.annotation("durability") else {
+        return Ok(Level::default());
+    };
+    if policy.effect() != CedarEffect::Permit {
+        return Err(
+            "@durability belongs to permit: it says how what is allowed is recorded".to_owned(),
+        );
+    }
+    if actions.iter().copied().all(reveals) {
+        return Err("@durability means nothing for pg.reveal and mcp.reveal, \
+                    which show values and allow no operation"
+            .to_owned());
+    }
+    Level::parse(text)
 }
 
 fn effect(policy: &Policy, actions: &[Action], reads: Reads) -> Result<Effect, Vec<String>> {

@@ -26,6 +26,7 @@ pub use fault::{BundleError, Fault};
 pub use masks::{BLOB_CLASS, Harmless, Label, LabelledPlace, Unlabelled};
 pub(crate) use masks::{ConnectionMasks, EVERY_TOOL, Masks};
 
+use crate::level::Level;
 use crate::limits::{FILE_BYTES_MAX, FILES_MAX, POLICIES_MAX};
 use crate::rate::Rate;
 use crate::reads::Reads;
@@ -58,6 +59,8 @@ pub struct PolicyInfo {
     pub reason: Option<Arc<str>>,
     /// Its `@rate`: every permit of `pg.match` has one.
     pub rate: Option<Rate>,
+    /// Its `@durability`; synced, where it has none.
+    pub level: Level,
     /// The file that it stands in.
     pub file: Arc<str>,
     /// The line that it starts on, from 1.
@@ -279,6 +282,7 @@ fn policy(path: &str, line: u32, text: &str, faults: &mut Faults) -> Option<Writ
                 effect: read.effect,
                 reason: read.reason,
                 rate: read.rate,
+                level: read.level,
                 file: path.into(),
                 line,
                 text: canonical.into(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cedar_policy::{AuthorizationError, Decision, Entities, PolicySet, Request};
 use weir_facts::{Access, Action, ConnectionName, Denial, PolicyId, Resource};
 
-use crate::{Rate, Snapshot};
+use crate::{Level, Rate, Snapshot};
 
 impl Snapshot {
     /// How often permits allow what they permit: the most generous counts. `None` is any number.
@@ -14,6 +14,15 @@ impl Snapshot {
             .iter()
             .filter_map(|id| self.bundle.policy(id)?.rate);
         rates.reduce(Rate::or)
+    }
+
+    /// How safe the record of what these permits allow must be.
+    pub(super) fn level(&self, policies: &[PolicyId]) -> Level {
+        let level = |id| {
+            let info = self.bundle.policy(id);
+            info.map_or_else(Level::default, |info| info.level)
+        };
+        Level::of_all(policies.iter().map(level))
     }
 
     /// Cedar skips a policy that errors, so that a forbid that errs would forbid nothing: any

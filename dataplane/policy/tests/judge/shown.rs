@@ -3,9 +3,11 @@
 use weir_facts::{
     Access, Action, ConnectionName, Group, MaskRule, Principal, Resource, Reveal, Verdict,
 };
-use weir_policy::{Crossing, Directory, Rate, Unlabelled};
+use weir_policy::{Crossing, Directory, Judgement, Level, Rate, Unlabelled};
 
-use super::{column, cx, groups, ids, pg, snapshot, snapshot_with, user, workload};
+use super::{
+    column, cx, groups, ids, judge, on_table, pg, snapshot, snapshot_with, user, workload,
+};
 
 #[test]
 fn a_mask_that_errors_shows_nothing() {
@@ -114,6 +116,39 @@ pub(super) fn on_column(action: Action, name: &str) -> Access {
         action,
         resource: Resource::Column(column(name)),
     }
+}
+
+#[test]
+fn a_record_is_only_kept_where_every_permit_says_so() {
+    let snapshot = snapshot(
+        "@id(\"read\") permit(principal, action == Weir::Action::\"pg.select\", resource);\n\
+         @id(\"write\") @durability(\"kept\") permit(principal, action == Weir::Action::\"pg.insert\", resource);\n\
+         @id(\"safe\") @durability(\"synced\") permit(principal in Weir::Group::\"safe\", action == Weir::Action::\"pg.insert\", resource);\n\
+         @id(\"drop\") @durability(\"kept\") permit(principal, action == Weir::Action::\"pg.drop_table\", resource);\n\
+         @id(\"ask\") @effect(\"approve\") @approvers(\"dba\") forbid(principal, action == Weir::Action::\"pg.drop_table\", resource) \
+         unless { context.approvals.contains(Weir::Group::\"dba\") };",
+    );
+    let level = |groups: &[&str], actions: &[Action]| {
+        let accesses: Vec<_> = actions.iter().map(|action| on_table(*action)).collect();
+        let judgement = snapshot.judge(&user(groups), &pg(), &accesses, &cx());
+        (matches!(judgement.verdict, Verdict::Allow), judgement.level)
+    };
+    assert_eq!(level(&[], &[Action::PgInsert]), (true, Level::Kept));
+    assert_eq!(level(&[], &[Action::PgSelect]), (true, Level::Synced));
+    let both = [Action::PgInsert, Action::PgSelect];
+    assert_eq!(level(&[], &both), (true, Level::Synced));
+    // Two permits allow it, and one of them wants it safe.
+    assert_eq!(level(&["safe"], &[Action::PgInsert]), (true, Level::Synced));
+    // What is held or denied is never less than synced.
+    for action in [Action::PgDropTable, Action::PgUpdate] {
+        assert_eq!(level(&[], &[action]), (false, Level::Synced));
+    }
+    let judged = |action| judge(&snapshot, &user(&[]), action);
+    let kept = || judged(Action::PgInsert);
+    assert_eq!(Judgement::all([kept(), kept()]).level, Level::Kept);
+    let mixed = Judgement::all([kept(), judged(Action::PgSelect)]);
+    assert_eq!(mixed.level, Level::Synced);
+    assert_eq!(Judgement::all([]).level, Level::Synced);
 }
 
 #[test]

@@ -148,6 +148,19 @@ impl Bench {
         Self::start(Durability::SyncedExceptPlainReads, None, None)
     }
 
+    /// The same, with something put before a rule of the demo's.
+    pub(super) fn durable_with(rule: &str, annotation: &str) -> Self {
+        let mut bench = Self::durable();
+        let mut files = shipped();
+        let named = format!("@id(\"{rule}\")");
+        for (_, text) in &mut files {
+            *text = text.replace(&named, &format!("{named} {annotation}"));
+        }
+        let durability = Durability::SyncedExceptPlainReads;
+        bench.world = Arc::new(world(2, files, durability, ToolPins::none()));
+        bench
+    }
+
     pub(super) fn of_workload(name: &str) -> Self {
         Self::start(Durability::Kept, Some(Self::workload(name)), None)
     }

@@ -2,8 +2,8 @@
 
 use weir_facts::Side;
 
-use super::bench::{ADA, Bench, Reply, json, post};
-use super::{CALL, text_result};
+use super::bench::{ADA, Bench, Reply, agreed, json, post};
+use super::{CALL, REFUND, text_result};
 use crate::io::{Effect, Event};
 
 #[test]
@@ -45,6 +45,31 @@ fn a_call_waits_for_its_record_where_the_world_says_so() {
     bench.client(&post(ADA, "", CALL));
     let reply = bench.event(Event::SyncFailed);
     assert!(reply.client.starts_with("HTTP/1.1 503") && reply.server.is_empty());
+}
+
+#[test]
+fn a_call_does_not_wait_where_its_permit_says_so_and_an_approved_one_does() {
+    let kept = || Bench::durable_with("engineers-call-tools", "@durability(\"kept\")");
+    let is_sync = |effect: &Effect| matches!(effect, Effect::Sync(_));
+    let mut bench = kept();
+    let call = bench.client(&post(ADA, "", CALL));
+    assert!(call.server.ends_with(CALL), "{}", call.server);
+    assert!(!call.effects.iter().any(is_sync));
+    assert_eq!(bench.last().kind, weir_audit::Kind::Intent);
+
+    let mut bench = kept();
+    let request = bench.client(&post(ADA, "", REFUND)).asked();
+    let request = request.expect("people are asked");
+    bench.event(agreed(request.id));
+    let granted = true;
+    let id = request.id;
+    let redeemed = bench.event(Event::Redeemed { id, granted });
+    assert_eq!(redeemed.server, "");
+    assert!(redeemed.effects.iter().any(is_sync));
+
+    let explicit = Bench::durable_with("engineers-call-tools", "@durability(\"synced\")")
+        .client(&post(ADA, "", CALL));
+    assert!(explicit.server.is_empty() && explicit.effects.iter().any(is_sync));
 }
 
 #[test]
