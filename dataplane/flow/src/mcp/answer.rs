@@ -6,7 +6,9 @@
 //!            └─ anything else ─────▶ Bare ── over ───▶ status, and a body of our own
 //! ```
 
+mod bare;
 mod endpoint;
+mod events;
 mod oauth;
 
 use weir_audit::Kind;
@@ -236,31 +238,6 @@ impl Answering {
         self.from = Some(head);
     }
 
-    fn begin_events(&mut self, desk: &mut Desk, env: &mut Env<'_>, head: &ResponseHead) -> Phase {
-        if let Some(framing) = self.exchange.begun {
-            return Phase::Events {
-                parser: Box::new(Parser::new(ANSWER_BODY_BYTES_MAX)),
-                framing,
-            };
-        }
-        let framing = match self.exchange.head.version {
-            Version::Http11 => AnswerFraming::Chunked,
-            Version::Http10 => AnswerFraming::UntilClose,
-        };
-        let session = self.session(desk, env, head);
-        self.write_head(
-            env,
-            Some(head),
-            "text/event-stream",
-            session.as_deref(),
-            framing,
-        );
-        Phase::Events {
-            parser: Box::new(Parser::new(ANSWER_BODY_BYTES_MAX)),
-            framing,
-        }
-    }
-
     /// The name that the client gets for a session that the server has just opened.
     fn session(&self, desk: &mut Desk, env: &Env<'_>, head: &ResponseHead) -> Option<String> {
         let (_, opening) = self
@@ -348,158 +325,6 @@ impl Answering {
         }
     }
 
-    fn on_events(&mut self, desk: &mut Desk, env: &mut Env<'_>, content: &[u8]) -> Result<(), End> {
-        let mut rest = content;
-        let mut out = Vec::new();
-        while !rest.is_empty() {
-            let Phase::Events { parser, .. } = &mut self.phase else {
-                return Err(End::Broken("events without their stream"));
-            };
-            let (taken, item) = parser
-                .take(rest)
-                .map_err(|error| End::Server(error.to_string()))?;
-            rest = rest.get(taken..).unwrap_or_default();
-            match item {
-                None => {}
-                Some(Item::Comment) => out.extend_from_slice(sse::KEEP_ALIVE),
-                Some(Item::Event(event)) => {
-                    if let Some(event) = self.event(desk, env, event)? {
-                        sse::encode(&event, &mut out);
-                    }
-                }
-            }
-        }
-        self.write_events(env, out);
-        match &self.phase {
-            Phase::Events { parser, .. } if !self.room.resize(parser.held()) => Err(no_room()),
-            Phase::Events { .. }
-            | Phase::Head
-            | Phase::Json { .. }
-            | Phase::Document { .. }
-            | Phase::OAuth { .. }
-            | Phase::Bare => Ok(()),
-        }
-    }
-
-    fn write_events(&mut self, env: &mut Env<'_>, events: Vec<u8>) {
-        self.shown_bytes += events.len() as u64;
-        let Phase::Events { framing, .. } = &self.phase else {
-            return;
-        };
-        match framing {
-            AnswerFraming::Chunked if events.len() > COPIED_BYTES_MAX => {
-                self.write(env, chunk_head(events.len()));
-                self.write(env, events);
-                self.write(env, CHUNK_END.to_vec());
-            }
-            AnswerFraming::Chunked => {
-                let mut chunk = Vec::with_capacity(events.len() + 16);
-                encode_chunk(&events, &mut chunk);
-                self.write(env, chunk);
-            }
-            AnswerFraming::UntilClose | AnswerFraming::Length(_) | AnswerFraming::None => {
-                self.write(env, events);
-            }
-        }
-    }
-
-    fn event(
-        &mut self,
-        desk: &mut Desk,
-        env: &mut Env<'_>,
-        event: Event,
-    ) -> Result<Option<Event>, End> {
-        if event.event.as_deref() == Some(EVENT) && self.may_name_endpoint() {
-            return self.name_endpoint(desk, env, &event).map(Some);
-        }
-        if event.event.as_deref().is_some_and(|name| name != "message") {
-            return self.drop_event(desk, env, "an event of a type that MCP does not have");
-        }
-        let data = match event.data.as_deref() {
-            None => None,
-            // It primes the stream: an id to resume after, and nothing to show.
-            Some("") => Some(String::new()),
-            Some(data) => match self.message(desk, env, data.as_bytes())? {
-                Passed::Send(bytes) | Passed::Instead(bytes) => Some(
-                    String::from_utf8(bytes)
-                        .map_err(|_| End::Broken("an edited message that is no text"))?,
-                ),
-                Passed::Drop(why) => return self.drop_event(desk, env, why),
-            },
-        };
-        if self.exchange.revision().is_stateless() || self.listening.is_some() {
-            // Nothing is resumed there, so there are neither ids nor pauses.
-            let event = Event {
-                id: None,
-                retry: None,
-                data,
-                ..event
-            };
-            return Ok((event.data.is_some()).then_some(event));
-        }
-        // The id is sealed after the message, which may have answered a request: what
-        // comes after this event can no longer answer it.
-        let id = event.id.and_then(|id| self.sealed(desk, &id));
-        Ok(Some(Event { id, data, ..event }))
-    }
-
-    /// A message of the server's, on whichever stream.
-    fn message(&mut self, desk: &mut Desk, env: &mut Env<'_>, body: &[u8]) -> Result<Passed, End> {
-        let exchange = &self.exchange;
-        let Some(listening) = &self.listening else {
-            let pending = &mut self.pending;
-            return Stream { exchange, pending }.body(desk, env, body);
-        };
-        let passed = listening.session.on_message(body, |body, pending| {
-            Stream { exchange, pending }.body(desk, env, body)
-        });
-        passed.unwrap_or(Ok(Passed::Drop("an answer to nothing that was asked")))
-    }
-
-    fn sealed(&self, desk: &Desk, id: &str) -> Option<String> {
-        let asked: Vec<_> = self
-            .pending
-            .iter()
-            .map(|(id, running)| Resumable {
-                method: running.method.as_str().to_owned(),
-                subject: running.subject.clone(),
-                id: id.clone(),
-            })
-            .collect();
-        let holder = desk
-            .context
-            .holder(&self.exchange.caller, &self.exchange.session);
-        desk.context.seal.event(&holder, id, &asked)
-    }
-
-    /// Drops an event, and records that. Each is recorded with ten times the bytes that it takes a
-    /// server to send it.
-    fn drop_event(
-        &mut self,
-        desk: &Desk,
-        env: &mut Env<'_>,
-        why: &str,
-    ) -> Result<Option<Event>, End> {
-        self.dropped += 1;
-        if self.dropped > EVENTS_DROPPED_MAX {
-            let why = "too many events of which nothing may be shown";
-            return Err(End::Server(why.to_owned()));
-        }
-        self.note_dropped(desk, env, why);
-        Ok(None)
-    }
-
-    fn note_dropped(&self, desk: &Desk, env: &mut Env<'_>, why: &str) {
-        let told = Told {
-            summary: "message of the server",
-            reason: why,
-            session: &self.exchange.session,
-            ..Told::NOTHING
-        };
-        desk.context
-            .keep_refusal(env, Some(&self.exchange.caller), told);
-    }
-
     /// The answer is over.
     pub(crate) fn finish(&mut self, desk: &mut Desk, env: &mut Env<'_>) -> Result<After, End> {
         let from = self.from.take();
@@ -575,102 +400,11 @@ impl Answering {
         Ok(())
     }
 
-    fn finish_bare(
-        &mut self,
-        desk: &mut Desk,
-        env: &mut Env<'_>,
-        head: Option<&ResponseHead>,
-    ) -> Result<(), End> {
-        if self.is_posted() {
-            return self.finish_posted(desk, env, head);
-        }
-        let asked: Vec<_> = self.pending.iter().map(|(id, _)| id.clone()).collect();
-        self.keep_rest(desk, env)?;
-        match self.exchange.begun {
-            None => self.write_bare(desk, env, head),
-            Some(framing) => {
-                let (revision, text) = (
-                    self.exchange.revision(),
-                    bare_text(self.status, &self.exchange.session),
-                );
-                let told = asked
-                    .iter()
-                    .map(|id| refuse::withheld(revision, Some(id), text));
-                self.finish_begun(env, framing, told.collect());
-            }
-        }
-        Ok(())
-    }
-
     /// Ends an answer that had begun before the server's.
     fn finish_begun(&self, env: &mut Env<'_>, framing: AnswerFraming, messages: Vec<Vec<u8>>) {
         if !self.client_gone && !self.is_task {
             pulse::finish(env, framing, messages);
         }
-    }
-
-    /// Metadata of the server: what clients use of it, and no value that is hidden from the caller.
-    fn finish_document(
-        &mut self,
-        desk: &mut Desk,
-        env: &mut Env<'_>,
-        head: Option<&ResponseHead>,
-        body: &[u8],
-    ) -> Result<(), End> {
-        let text = shown_metadata(body).and_then(|shown| String::from_utf8(shown).ok());
-        let shown = text.filter(|text| self.may_show(desk, env, text));
-        let Some(shown) = shown.map(String::into_bytes) else {
-            self.note_dropped(desk, env, "metadata that is none, or holds masked values");
-            self.status = 502;
-            self.keep_rest(desk, env)?;
-            self.write_bare(desk, env, head);
-            return Ok(());
-        };
-        if let Some(resource) = desk.context.server_resource() {
-            let named = endpoints(&shown, resource.origin());
-            let name = &desk.context.connection.name;
-            env.calls.authorities.learn(name, resource, named);
-        }
-        self.shown_bytes = shown.len() as u64;
-        self.keep_rest(desk, env)?;
-        let framing = AnswerFraming::Length(shown.len());
-        self.write_head(env, head, "application/json", None, framing);
-        self.write(env, shown);
-        Ok(())
-    }
-
-    /// A status with a body of our own: nothing of the server's was read, so nothing of
-    /// it is shown.
-    fn write_bare(&self, desk: &mut Desk, env: &mut Env<'_>, head: Option<&ResponseHead>) {
-        if self.status < 300 {
-            let framing = if self.status == 204 {
-                AnswerFraming::None
-            } else {
-                AnswerFraming::Length(0)
-            };
-            self.write_head(env, head, "", None, framing);
-            return;
-        }
-        let text = bare_text(self.status, &self.exchange.session);
-        let body = refuse::withheld(self.exchange.revision(), None, text);
-        let said = head.filter(|_| matches!(self.status, 401 | 403));
-        let challenges = said.map(|head| authorization::challenges(&desk.context, head));
-        let mut challenges = challenges.unwrap_or_default();
-        challenges.retain(|challenge| self.may_show(desk, env, challenge));
-        let extra: Vec<_> = challenges
-            .iter()
-            .map(|challenge| ("WWW-Authenticate", challenge.as_str()))
-            .collect();
-        let shown = Answer {
-            status: self.status,
-            content_type: Some("application/json"),
-            session: None,
-            framing: AnswerFraming::Length(body.len()),
-            closes: self.closes(),
-            extra: &extra,
-        };
-        self.write(env, answer(&shown, head));
-        self.write(env, body);
     }
 
     /// Records what came of everything that no message answered. Before the last bytes.
@@ -756,16 +490,6 @@ fn resumed(revision: Revision, under: &Running, asked: &Resumable) -> Running {
 
 fn no_room() -> End {
     End::Server("no room for one more answer".to_owned())
-}
-
-const fn bare_text(status: u16, session: &str) -> &'static str {
-    match status {
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 if !session.is_empty() => "Session not found",
-        405 => "Method not allowed",
-        _ => "The server did not accept the request",
-    }
 }
 
 /// The status that the client sees. A redirect is not followed and not passed on; what
