@@ -334,3 +334,71 @@ fn origin(field: &Field<'_>) -> ColumnId {
         attnum: field.attnum,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(name: &[u8], relation_oid: u32, attnum: i16) -> Field<'_> {
+        Field {
+            name,
+            relation_oid,
+            attnum,
+            type_oid: 25,
+            type_size: -1,
+            type_modifier: -1,
+            format: Format::Text,
+        }
+    }
+
+    #[test]
+    fn a_description_that_is_not_the_predicted_one_lays_nothing_out() {
+        let origin = |attnum| ColumnId {
+            relation: RelationOid(1001),
+            attnum,
+        };
+        let predicted = [OutputColumn {
+            name: "ssn".into(),
+            origins: vec![origin(3)],
+            type_oid: 25,
+            reveal: Reveal::Clear,
+        }];
+        let (sensitive, net) = (Sensitive::default(), None);
+        let search = Search {
+            sensitive: &sensitive,
+            net,
+        };
+        let lay = |fields: Vec<Field<'_>>| {
+            let described = (fields.len(), fields.into_iter());
+            Layout::predicted(&predicted, described, &search).err()
+        };
+        assert_eq!(lay(vec![described(b"ssn", 1001, 3)]), None);
+        for (fields, mismatch) in [
+            (
+                vec![described(b"ssn", 1001, 4)],
+                Mismatch::Origin { column: 0 },
+            ),
+            (
+                vec![described(b"ssn", 1002, 3)],
+                Mismatch::Origin { column: 0 },
+            ),
+            (
+                vec![described(b"ssn", 0, 0)],
+                Mismatch::Origin { column: 0 },
+            ),
+            (
+                vec![described(b"name", 1001, 3)],
+                Mismatch::Name { column: 0 },
+            ),
+            (
+                vec![described(b"ssn", 1001, 3), described(b"ssn", 1001, 3)],
+                Mismatch::Count {
+                    predicted: 1,
+                    actual: 2,
+                },
+            ),
+        ] {
+            assert_eq!(lay(fields), Some(mismatch));
+        }
+    }
+}
