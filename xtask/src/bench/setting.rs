@@ -447,7 +447,7 @@ mod tests {
         let calls = "@durability(\"kept\") @id(\"kept-engineers-call-tools\")";
         assert!(rules.contains(calls), "{rules}");
         assert!(
-            rules.contains("kept-mcp-mask-ssn") && !rules.contains("demo-mcp"),
+            rules.contains("kept-engineers-read-answers") && !rules.contains("demo-mcp"),
             "{rules}"
         );
         let masks = read("masks.toml");
