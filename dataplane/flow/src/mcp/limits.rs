@@ -16,7 +16,7 @@ pub(super) const VERDICTS_MAX: usize = 256;
 pub(super) const ASKERS_MAX: usize = 1024;
 
 /// Bytes of events that are copied to stand between the head and the end of their chunk. More are
-/// sent from where they are, in the same call: three pieces cost about as much as such a copy.
+/// sent from where they are, in the same call, as three pieces.
 pub(super) const COPIED_BYTES_MAX: usize = 16 << 10;
 
 /// Places of masked values that one record names; all are masked.
